@@ -1,0 +1,2 @@
+//! The `skiff` binary: parses flags and starts parts.
+fn main() {}
