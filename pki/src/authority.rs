@@ -1,0 +1,216 @@
+//! The cluster's certificate authority.
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName,
+    DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType, SerialNumber,
+};
+use sha2::{Digest, Sha256};
+
+use crate::{Error, private_file};
+
+const TEN_YEARS: Duration = Duration::from_secs(3650 * 24 * 3600);
+/// Clocks of joining machines may run behind ours.
+const CLOCK_SKEW: Duration = Duration::from_secs(3600);
+
+/// Signs certificates; its key never leaves `dir`.
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    cert_pem: String,
+}
+
+/// What a certificate is to say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Request {
+    /// The user name Kubernetes sees.
+    pub common_name: String,
+    /// The groups Kubernetes sees.
+    pub organizations: Vec<String>,
+    pub dns_names: Vec<String>,
+    pub addresses: Vec<IpAddr>,
+    pub usages: Vec<Usage>,
+    pub lifetime: Option<Duration>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Usage {
+    Server,
+    Client,
+}
+
+/// A certificate and the private key that goes with it.
+#[derive(Debug, Clone)]
+pub struct Issued {
+    pub cert_pem: String,
+    pub key_pem: String,
+}
+
+impl Authority {
+    /// Loads `<dir>/<name>.crt` and `.key`, or makes them when neither is there.
+    pub fn load_or_create(dir: &Path, name: &str, common_name: &str) -> Result<Self, Error> {
+        private_file::make_dir(dir)?;
+        let cert_path = dir.join(format!("{name}.crt"));
+        let key_path = dir.join(format!("{name}.key"));
+        if let (Some(cert), Some(key)) = (
+            private_file::read(&cert_path)?,
+            private_file::read(&key_path)?,
+        ) {
+            return Self::from_pem(cert, &key).map_err(|source| Error::Damaged {
+                path: cert_path,
+                what: "certificate authority",
+                source,
+            });
+        }
+        let (cert, key) = self_signed(common_name).map_err(|source| Error::Issue {
+            subject: common_name.into(),
+            source,
+        })?;
+        // The key goes first: a certificate without its key would be trusted
+        // by clients and useless to us.
+        private_file::write(&key_path, key.as_bytes())?;
+        private_file::write_public(&cert_path, cert.as_bytes())?;
+        Self::from_pem(cert, &key).map_err(|source| Error::Issue {
+            subject: common_name.into(),
+            source,
+        })
+    }
+
+    /// An authority of the given PEM texts.
+    pub fn from_pem(cert_pem: String, key_pem: &str) -> Result<Self, rcgen::Error> {
+        let key = KeyPair::from_pem(key_pem)?;
+        let issuer = Issuer::from_ca_cert_pem(&cert_pem, key)?;
+        Ok(Self { issuer, cert_pem })
+    }
+
+    pub fn cert_pem(&self) -> &str {
+        &self.cert_pem
+    }
+
+    /// `sha256:<hex>` of the certificate's public key, as `kubeadm` prints it.
+    pub fn fingerprint(&self) -> Result<String, Error> {
+        fingerprint(&self.cert_pem)
+    }
+
+    /// Issues a certificate with a fresh key.
+    pub fn issue(&self, request: &Request) -> Result<Issued, Error> {
+        let failed = |source| Error::Issue {
+            subject: request.common_name.clone(),
+            source,
+        };
+        let key = KeyPair::generate().map_err(failed)?;
+        let params = leaf_params(request).map_err(failed)?;
+        let cert = params.signed_by(&key, &self.issuer).map_err(failed)?;
+        Ok(Issued {
+            cert_pem: cert.pem(),
+            key_pem: key.serialize_pem(),
+        })
+    }
+
+    /// Signs somebody else's key. Subject, names and usages come from
+    /// `request`, never from the CSR, so the caller decides what is granted.
+    pub fn sign_csr(&self, csr_pem: &str, request: &Request) -> Result<String, Error> {
+        let mut csr = CertificateSigningRequestParams::from_pem(csr_pem)
+            .map_err(|source| Error::Request { source })?;
+        csr.params = leaf_params(request).map_err(|source| Error::Request { source })?;
+        let cert = csr
+            .signed_by(&self.issuer)
+            .map_err(|source| Error::Request { source })?;
+        Ok(cert.pem())
+    }
+}
+
+/// A key and a request to sign it, for a node that joins.
+pub fn make_csr(request: &Request) -> Result<(String, String), Error> {
+    let failed = |source| Error::Issue {
+        subject: request.common_name.clone(),
+        source,
+    };
+    let key = KeyPair::generate().map_err(failed)?;
+    let mut params = CertificateParams::new(request.dns_names.clone()).map_err(failed)?;
+    params.distinguished_name = subject(request);
+    params
+        .subject_alt_names
+        .extend(request.addresses.iter().map(|ip| SanType::IpAddress(*ip)));
+    let csr = params.serialize_request(&key).map_err(failed)?;
+    let csr_pem = csr.pem().map_err(failed)?;
+    Ok((csr_pem, key.serialize_pem()))
+}
+
+/// `sha256:<hex>` of the SubjectPublicKeyInfo of a PEM certificate.
+pub fn fingerprint(cert_pem: &str) -> Result<String, Error> {
+    let unreadable = |e: &dyn std::fmt::Display| Error::Certificate {
+        reason: e.to_string(),
+    };
+    let (_, pem) =
+        x509_parser::pem::parse_x509_pem(cert_pem.as_bytes()).map_err(|e| unreadable(&e))?;
+    let cert = pem.parse_x509().map_err(|e| unreadable(&e))?;
+    let digest = Sha256::digest(cert.public_key().raw);
+    Ok(format!("sha256:{}", hex(&digest)))
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+fn self_signed(common_name: &str) -> Result<(String, String), rcgen::Error> {
+    let key = KeyPair::generate()?;
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params
+        .distinguished_name
+        .push(DnType::CommonName, common_name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![
+        KeyUsagePurpose::DigitalSignature,
+        KeyUsagePurpose::KeyCertSign,
+        KeyUsagePurpose::CrlSign,
+    ];
+    set_validity(&mut params, TEN_YEARS);
+    Ok((params.self_signed(&key)?.pem(), key.serialize_pem()))
+}
+
+fn leaf_params(request: &Request) -> Result<CertificateParams, rcgen::Error> {
+    let mut params = CertificateParams::new(request.dns_names.clone())?;
+    params
+        .subject_alt_names
+        .extend(request.addresses.iter().map(|ip| SanType::IpAddress(*ip)));
+    params.distinguished_name = subject(request);
+    params.is_ca = IsCa::ExplicitNoCa;
+    params.key_usages = vec![
+        KeyUsagePurpose::DigitalSignature,
+        KeyUsagePurpose::KeyEncipherment,
+    ];
+    params.extended_key_usages = request.usages.iter().map(purpose).collect();
+    params.use_authority_key_identifier_extension = true;
+    params.serial_number = Some(SerialNumber::from_slice(&rand::random::<[u8; 16]>()));
+    set_validity(&mut params, request.lifetime.unwrap_or(TEN_YEARS / 10));
+    Ok(params)
+}
+
+fn subject(request: &Request) -> DistinguishedName {
+    let mut name = DistinguishedName::new();
+    for organization in &request.organizations {
+        name.push(
+            DnType::OrganizationName,
+            rcgen::DnValue::from(organization.as_str()),
+        );
+    }
+    name.push(DnType::CommonName, request.common_name.as_str());
+    name
+}
+
+fn purpose(usage: &Usage) -> ExtendedKeyUsagePurpose {
+    match usage {
+        Usage::Server => ExtendedKeyUsagePurpose::ServerAuth,
+        Usage::Client => ExtendedKeyUsagePurpose::ClientAuth,
+    }
+}
+
+fn set_validity(params: &mut CertificateParams, lifetime: Duration) {
+    let now = std::time::UNIX_EPOCH + crate::token::since_epoch();
+    params.not_before = (now - CLOCK_SKEW).into();
+    params.not_after = (now + lifetime).into();
+}

@@ -1,0 +1,167 @@
+//! Authority, certificates and tokens on a real directory.
+
+use std::os::unix::fs::PermissionsExt;
+
+use pki::{Authority, BoundObject, Claims, KubernetesClaims, Request, TokenKey, Usage};
+
+fn claims(now: u64, lifetime: u64) -> Claims {
+    Claims {
+        iss: "https://kubernetes.default.svc.cluster.local".into(),
+        sub: "system:serviceaccount:default:default".into(),
+        aud: vec!["api".into()],
+        exp: now + lifetime,
+        iat: now,
+        nbf: now,
+        jti: String::new(),
+        kubernetes: KubernetesClaims {
+            namespace: "default".into(),
+            serviceaccount: BoundObject {
+                name: "default".into(),
+                uid: "u".into(),
+            },
+            pod: None,
+            secret: None,
+            node: None,
+        },
+    }
+}
+
+fn now() -> u64 {
+    jiff::Timestamp::now().as_second().unsigned_abs()
+}
+
+#[test]
+fn authority_is_the_same_after_a_restart_and_its_key_is_private() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = Authority::load_or_create(dir.path(), "ca", "skiff-ca").unwrap();
+    let again = Authority::load_or_create(dir.path(), "ca", "skiff-ca").unwrap();
+    assert_eq!(first.cert_pem(), again.cert_pem());
+    let mode = std::fs::metadata(dir.path().join("ca.key"))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn damaged_authority_is_refused_and_left_in_place() {
+    let dir = tempfile::tempdir().unwrap();
+    Authority::load_or_create(dir.path(), "ca", "skiff-ca").unwrap();
+    std::fs::write(dir.path().join("ca.crt"), "not a certificate").unwrap();
+    let refused = Authority::load_or_create(dir.path(), "ca", "skiff-ca");
+    assert!(matches!(refused.err(), Some(pki::Error::Damaged { .. })));
+    assert_eq!(
+        std::fs::read(dir.path().join("ca.crt")).unwrap(),
+        b"not a certificate"
+    );
+}
+
+#[test]
+fn identity_is_kept_until_the_request_asks_for_another_address() {
+    let dir = tempfile::tempdir().unwrap();
+    let ca = Authority::load_or_create(dir.path(), "ca", "skiff-ca").unwrap();
+    let mut request = Request {
+        common_name: "kube-apiserver".into(),
+        dns_names: vec!["kubernetes".into()],
+        addresses: vec!["127.0.0.1".parse().unwrap()],
+        usages: vec![Usage::Server],
+        ..Request::default()
+    };
+    let first = pki::load_or_issue(&ca, dir.path(), "api", &request).unwrap();
+    let same = pki::load_or_issue(&ca, dir.path(), "api", &request).unwrap();
+    assert_eq!(first.cert_pem, same.cert_pem);
+    request.addresses.push("10.96.0.1".parse().unwrap());
+    let wider = pki::load_or_issue(&ca, dir.path(), "api", &request).unwrap();
+    assert_ne!(first.cert_pem, wider.cert_pem);
+}
+
+#[test]
+fn identity_of_another_authority_is_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let other = tempfile::tempdir().unwrap();
+    let request = Request {
+        common_name: "x".into(),
+        usages: vec![Usage::Client],
+        ..Request::default()
+    };
+    let ca = Authority::load_or_create(dir.path(), "ca", "skiff-ca").unwrap();
+    let stranger = Authority::load_or_create(other.path(), "ca", "skiff-ca").unwrap();
+    let first = pki::load_or_issue(&stranger, dir.path(), "x", &request).unwrap();
+    let ours = pki::load_or_issue(&ca, dir.path(), "x", &request).unwrap();
+    assert_ne!(first.cert_pem, ours.cert_pem);
+}
+
+#[test]
+fn signed_request_says_what_the_signer_grants_not_what_was_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let ca = Authority::load_or_create(dir.path(), "ca", "skiff-ca").unwrap();
+    let asked = Request {
+        common_name: "system:node:n1".into(),
+        organizations: vec!["system:masters".into()],
+        ..Request::default()
+    };
+    let (csr, _key) = pki::make_csr(&asked).unwrap();
+    let granted = Request {
+        organizations: vec!["system:nodes".into()],
+        usages: vec![Usage::Client],
+        ..asked
+    };
+    let cert = ca.sign_csr(&csr, &granted).unwrap();
+    let (_, pem) = x509_parser::pem::parse_x509_pem(cert.as_bytes()).unwrap();
+    let cert = pem.parse_x509().unwrap();
+    assert_eq!(
+        cert.subject().to_string(),
+        "O=system:nodes, CN=system:node:n1"
+    );
+}
+
+#[test]
+fn token_verifies_for_its_audience_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = TokenKey::load_or_create(&dir.path().join("sa.key")).unwrap();
+    let token = key.sign(&claims(now(), 600)).unwrap();
+    assert_eq!(
+        key.verify(&token, &["api".into()])
+            .unwrap()
+            .kubernetes
+            .namespace,
+        "default"
+    );
+    let refused = key.verify(&token, &["vault".into()]);
+    assert!(matches!(refused, Err(pki::Error::Audience { .. })));
+}
+
+#[test]
+fn token_that_ended_or_was_altered_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = TokenKey::load_or_create(&dir.path().join("sa.key")).unwrap();
+    let ended = key.sign(&claims(now() - 1000, 600)).unwrap();
+    assert!(matches!(
+        key.verify(&ended, &["api".into()]),
+        Err(pki::Error::Token { .. })
+    ));
+    let other = TokenKey::load_or_create(&dir.path().join("other.key")).unwrap();
+    let foreign = other.sign(&claims(now(), 600)).unwrap();
+    assert!(matches!(
+        key.verify(&foreign, &["api".into()]),
+        Err(pki::Error::Token { .. })
+    ));
+}
+
+#[test]
+fn join_token_reads_what_it_wrote_and_nothing_else() {
+    let token = pki::join::JoinToken::generate(format!("sha256:{}", "ab".repeat(32)));
+    assert_eq!(
+        pki::join::JoinToken::parse(&token.to_text()).unwrap(),
+        token
+    );
+    for bad in [
+        "",
+        "abc",
+        "abcdef.0123456789abcdef",
+        "ABCDEF.0123456789abcdef@sha256:00",
+    ] {
+        assert!(pki::join::JoinToken::parse(bad).is_err(), "{bad}");
+    }
+    assert!(!format!("{token:?}").contains(&token.secret));
+}
