@@ -1,1 +1,21 @@
-//! Being laid out.
+//! The cluster's memory: an append-only log of revisions, and watches over it.
+//!
+//! A write is acknowledged, and becomes visible to readers and watchers, only
+//! after `fdatasync`: what anyone has seen survives power loss. Each write gets
+//! the next revision; revisions never repeat and never go backwards, restarts
+//! included. Readers see one revision at a time, the newest or an older one
+//! that is not compacted yet. This crate knows nothing about pods: keys and
+//! values are bytes.
+//!
+//! [`Store`] is the contract; [`Log`] is the embedded backend. The page about
+//! it is `docs/design/store.md`.
+
+mod contract;
+mod error;
+mod log;
+mod watch;
+
+pub use contract::{Change, Entry, Expect, Page, Range, Revision, Store, Value};
+pub use error::Error;
+pub use log::{Log, Options};
+pub use watch::{Signal, Watch};
