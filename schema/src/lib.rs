@@ -1,1 +1,18 @@
-//! Being laid out.
+//! Structural schemas of the built-in kinds, and what is done with them alone:
+//! decoding in Kubernetes' words, and OpenAPI documents.
+//!
+//! Schemas are compiled one kind at a time, on first use, from `k8s-openapi`'s
+//! JSON schemas; what those lack (patch strategies, list types) comes from the
+//! table in [`extensions`]. A definition that several kinds share is compiled once.
+//! This crate knows no storage, no defaults and no validation.
+
+mod decode;
+mod node;
+pub mod openapi;
+mod read;
+mod registry;
+
+pub use decode::{Problem, decode};
+pub use node::{Field, List, ListKind, Map, Node, Object, Strategy, Width};
+pub use read::{Document, SyntaxError, read};
+pub use registry::of;

@@ -1,0 +1,162 @@
+//! The compact tree a schema is compiled to.
+
+use std::sync::{Arc, OnceLock};
+
+/// What a value at one place of an object may be. Cheap to clone: shared parts
+/// are counted references.
+#[derive(Clone, Debug)]
+pub enum Node {
+    /// A struct: named fields, each with a node of its own.
+    Object(Arc<Object>),
+    /// String keys to values of one node.
+    Map(Arc<Map>),
+    List(Arc<List>),
+    String,
+    /// Base64 in JSON.
+    Bytes,
+    Integer(Width),
+    Number,
+    Boolean,
+    IntOrString,
+    Quantity,
+    Time,
+    MicroTime,
+    /// Any JSON object, kept as it came.
+    RawObject,
+    /// Anything at all, kept as it came.
+    Any,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Width {
+    Int32,
+    Int64,
+}
+
+/// A definition with named fields; `name` is Kubernetes' own
+/// (`io.k8s.api.core.v1.PodSpec`), empty for an inline one.
+#[derive(Debug)]
+pub struct Object {
+    name: Box<str>,
+    atomic: bool,
+    keeps_unknown: bool,
+    // Filled after the object exists, since a definition may contain itself.
+    fields: OnceLock<Box<[Field]>>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Field {
+    pub name: Box<str>,
+    pub node: Node,
+    pub required: bool,
+    /// The value is owned and replaced as a whole by server-side apply, whatever
+    /// its own definition says.
+    pub atomic: bool,
+    /// What a strategic merge patch does with an object here.
+    pub strategy: Strategy,
+}
+
+/// What a strategic merge patch does with a field.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Strategy {
+    /// Lists: merged item by item rather than replaced.
+    pub merge: bool,
+    /// Objects: replaced rather than merged.
+    pub replace: bool,
+    /// Fields that the patch does not name in `$retainKeys` are dropped.
+    pub retain_keys: bool,
+}
+
+#[derive(Debug)]
+pub struct Map {
+    pub values: Node,
+    pub atomic: bool,
+}
+
+#[derive(Debug)]
+pub struct List {
+    pub items: Node,
+    pub kind: ListKind,
+    /// The key that a strategic merge patch finds items by.
+    pub merge_key: Option<Box<str>>,
+    pub strategy: Strategy,
+}
+
+/// How server-side apply sees a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListKind {
+    /// Owned and replaced as a whole.
+    Atomic,
+    /// Scalars, each owned by its value.
+    Set,
+    /// Objects, each owned by the values of these keys.
+    Map(Box<[Box<str>]>),
+}
+
+impl Object {
+    /// An object whose fields are given at once.
+    pub fn new(name: &str, atomic: bool, keeps_unknown: bool, fields: Vec<Field>) -> Self {
+        let object = Self::declare(name, atomic, keeps_unknown);
+        object.define(fields);
+        object
+    }
+
+    /// An object whose fields are still to come, by [`Object::define`].
+    pub fn declare(name: &str, atomic: bool, keeps_unknown: bool) -> Self {
+        Self {
+            name: name.into(),
+            atomic,
+            keeps_unknown,
+            fields: OnceLock::new(),
+        }
+    }
+
+    /// Gives a declared object its fields; a second call changes nothing.
+    pub fn define(&self, mut fields: Vec<Field>) {
+        fields.sort_by(|a, b| a.name.cmp(&b.name));
+        let _ = self.fields.set(fields.into_boxed_slice());
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Server-side apply owns and replaces the object as a whole.
+    pub fn is_atomic(&self) -> bool {
+        self.atomic
+    }
+
+    /// Fields that the schema does not name are kept.
+    pub fn keeps_unknown(&self) -> bool {
+        self.keeps_unknown
+    }
+
+    /// The fields, sorted by name.
+    pub fn fields(&self) -> &[Field] {
+        self.fields.get().map_or(&[], |f| f)
+    }
+
+    pub fn field(&self, name: &str) -> Option<&Field> {
+        let fields = self.fields();
+        fields
+            .binary_search_by(|f| (*f.name).cmp(name))
+            .ok()
+            .map(|i| &fields[i])
+    }
+}
+
+impl Node {
+    /// The field of that name of an object, or the value node of a map.
+    pub fn child(&self, name: &str) -> Option<&Node> {
+        match self {
+            Self::Object(object) => object.field(name).map(|f| &f.node),
+            Self::Map(map) => Some(&map.values),
+            _ => None,
+        }
+    }
+
+    /// The node at a path of field names.
+    pub fn at<'a>(&'a self, path: &[&str]) -> Option<&'a Node> {
+        path.iter().try_fold(self, |node, name| node.child(name))
+    }
+}
