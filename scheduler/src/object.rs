@@ -1,0 +1,157 @@
+//! Pods and nodes as the scheduler sees them: a small part of each.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
+use serde::Deserialize;
+
+/// A pod: identity, demands, and where it is.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Pod {
+    pub metadata: ObjectMeta,
+    #[serde(default)]
+    pub spec: PodSpec,
+    #[serde(default)]
+    pub status: PodStatus,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PodSpec {
+    pub node_name: Option<String>,
+    pub scheduler_name: Option<String>,
+    pub priority: Option<i32>,
+    pub host_network: Option<bool>,
+    pub containers: Vec<Container>,
+    pub init_containers: Vec<Container>,
+    pub overhead: BTreeMap<String, String>,
+    pub node_selector: BTreeMap<String, String>,
+    pub affinity: Option<Affinity>,
+    pub tolerations: Vec<core::Toleration>,
+    pub scheduling_gates: Vec<core::PodSchedulingGate>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Affinity {
+    pub node_affinity: Option<core::NodeAffinity>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Container {
+    pub image: Option<String>,
+    pub restart_policy: Option<String>,
+    pub resources: Resources,
+    pub ports: Vec<Port>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Resources {
+    pub requests: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Port {
+    pub host_port: Option<u16>,
+    #[serde(rename = "hostIP")]
+    pub host_ip: Option<String>,
+    pub protocol: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PodStatus {
+    pub phase: Option<String>,
+    pub conditions: Vec<Condition>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Condition {
+    #[serde(rename = "type")]
+    pub type_: String,
+    pub status: String,
+    pub reason: Option<String>,
+    pub message: Option<String>,
+}
+
+/// A node: labels, taints, and what it can hold.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Node {
+    pub metadata: ObjectMeta,
+    #[serde(default)]
+    pub spec: NodeSpec,
+    #[serde(default)]
+    pub status: NodeStatus,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct NodeSpec {
+    pub unschedulable: Option<bool>,
+    pub taints: Vec<core::Taint>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct NodeStatus {
+    pub allocatable: BTreeMap<String, String>,
+    pub images: Vec<NodeImage>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct NodeImage {
+    pub names: Vec<String>,
+    pub size_bytes: Option<i64>,
+}
+
+impl Pod {
+    /// `namespace/name`, by which the scheduler's tables know a pod.
+    pub fn key(&self) -> String {
+        let namespace = self.metadata.namespace.as_deref().unwrap_or_default();
+        let name = self.metadata.name.as_deref().unwrap_or_default();
+        format!("{namespace}/{name}")
+    }
+
+    pub fn is_finished(&self) -> bool {
+        matches!(self.status.phase.as_deref(), Some("Succeeded" | "Failed"))
+    }
+}
+
+macro_rules! served_as {
+    ($type:ty, $real:ty, $scope:ty) => {
+        impl Resource for $type {
+            type DynamicType = ();
+            type Scope = $scope;
+
+            fn kind(dt: &()) -> Cow<'_, str> {
+                <$real>::kind(dt)
+            }
+            fn group(dt: &()) -> Cow<'_, str> {
+                <$real>::group(dt)
+            }
+            fn version(dt: &()) -> Cow<'_, str> {
+                <$real>::version(dt)
+            }
+            fn plural(dt: &()) -> Cow<'_, str> {
+                <$real>::plural(dt)
+            }
+            fn meta(&self) -> &ObjectMeta {
+                &self.metadata
+            }
+            fn meta_mut(&mut self) -> &mut ObjectMeta {
+                &mut self.metadata
+            }
+        }
+    };
+}
+
+served_as!(Pod, core::Pod, k8s_openapi::NamespaceResourceScope);
+served_as!(Node, core::Node, k8s_openapi::ClusterResourceScope);
