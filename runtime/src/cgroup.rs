@@ -1,0 +1,284 @@
+//! The control groups of pods and containers, on cgroup v1, hybrid and v2.
+//!
+//! Files are written directly: attaching through `cgroup.procs` waits for an
+//! RCU grace period (6-13 ms measured), a process that writes itself into v1's
+//! `tasks` does not, nor does a clone into a v2 group. A controller the machine
+//! lacks is left out. Only groups below our own root are ever made or removed.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use oci_spec::runtime::LinuxResources;
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result, Stats};
+
+mod layout;
+mod stats;
+mod v1;
+mod v2;
+
+pub use layout::{Hierarchy, Layout};
+
+/// The groups of this node: the machine's hierarchies and our root in each.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Groups {
+    layout: Layout,
+    root: PathBuf,
+}
+
+/// One group: the same path in every hierarchy.
+#[derive(Debug, Clone)]
+pub struct Group {
+    layout: Layout,
+    /// Below every hierarchy's mount point; begins with our root.
+    path: PathBuf,
+}
+
+/// Refuses what is empty, absolute, or climbs.
+pub fn check_path(path: &Path) -> Result<()> {
+    let is_plain = path.components().all(|c| matches!(c, Component::Normal(_)));
+    if is_plain && path.components().next().is_some() {
+        return Ok(());
+    }
+    let what = format!(
+        "cgroup path {:?} must be relative, not empty, and without `..`",
+        path.display()
+    );
+    Err(Error::Node { what })
+}
+
+impl Groups {
+    pub fn detect(root: &Path) -> Result<Self> {
+        let root = root.strip_prefix("/").unwrap_or(root).to_owned();
+        check_path(&root)?;
+        Ok(Self {
+            layout: Layout::detect()?,
+            root,
+        })
+    }
+
+    pub fn pod(&self, parent: &Path) -> Group {
+        self.group(parent)
+    }
+
+    pub fn container(&self, parent: &Path, id: &str) -> Group {
+        self.group(&parent.join(id))
+    }
+
+    /// Where monitors live: outside of skiff's own service, so that stopping it spares them.
+    pub fn monitors(&self) -> Group {
+        self.group(Path::new("monitors"))
+    }
+
+    fn group(&self, path: &Path) -> Group {
+        Group {
+            layout: self.layout.clone(),
+            path: self.root.join(path),
+        }
+    }
+
+    /// Kills what is left in any of our groups, and removes them all.
+    pub fn remove_all(&self) -> Result<()> {
+        Group {
+            layout: self.layout.clone(),
+            path: self.root.clone(),
+        }
+        .destroy()
+    }
+}
+
+impl Group {
+    /// Makes the group and those above it. `Inner` groups hold groups, `Leaf` groups processes.
+    pub fn create(&self) -> Result<()> {
+        match &self.layout {
+            Layout::V1 { hierarchies } => hierarchies
+                .iter()
+                .try_for_each(|h| v1::create(h, &self.path)),
+            Layout::V2 { mount } => v2::create(mount, &self.path),
+        }
+    }
+
+    pub fn apply(&self, resources: &LinuxResources) -> Result<()> {
+        match &self.layout {
+            Layout::V1 { .. } => v1::apply(self, resources),
+            Layout::V2 { mount } => v2::apply(&mount.join(&self.path), resources),
+        }
+    }
+
+    /// Moves the calling process, which must have one thread, into the group.
+    pub fn join(&self) -> Result<()> {
+        match &self.layout {
+            Layout::V1 { hierarchies } => hierarchies
+                .iter()
+                .try_for_each(|h| write(&h.mount.join(&self.path).join("tasks"), "0")),
+            Layout::V2 { mount } => write(&mount.join(&self.path).join("cgroup.procs"), "0"),
+        }
+    }
+
+    /// On v2, what to clone a process into; on v1 the process joins by itself.
+    pub fn clone_target(&self) -> Result<Option<fs::File>> {
+        let Layout::V2 { mount } = &self.layout else {
+            return Ok(None);
+        };
+        let dir = mount.join(&self.path);
+        fs::File::open(&dir)
+            .map(Some)
+            .map_err(|e| failed("open the cgroup", &dir, e))
+    }
+
+    /// The group's directory in each hierarchy, with where containers expect it below `/sys/fs/cgroup`.
+    pub fn directories(&self) -> Vec<(String, PathBuf)> {
+        match &self.layout {
+            Layout::V1 { hierarchies } => hierarchies
+                .iter()
+                .map(|h| (h.name.clone(), h.mount.join(&self.path)))
+                .collect(),
+            Layout::V2 { mount } => vec![(String::new(), mount.join(&self.path))],
+        }
+    }
+
+    pub fn is_v2(&self) -> bool {
+        matches!(self.layout, Layout::V2 { .. })
+    }
+
+    pub fn stats(&self) -> Result<Stats> {
+        stats::read(self)
+    }
+
+    /// How many processes of the group the kernel has killed for want of memory.
+    pub fn oom_kills(&self) -> u64 {
+        let (controller, file) = if self.is_v2() {
+            ("", "memory.events")
+        } else {
+            ("memory", "memory.oom_control")
+        };
+        let Some(dir) = self.directory(controller) else {
+            return 0;
+        };
+        stats::keyed(&dir.join(file), "oom_kill")
+    }
+
+    /// Kills every process in the group and in groups below it, and removes them.
+    pub fn destroy(&self) -> Result<()> {
+        // Killing is asynchronous: a group is busy until its last process is reaped.
+        let waits = [0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000];
+        for wait in waits {
+            std::thread::sleep(Duration::from_millis(wait));
+            self.kill_all()?;
+            if self.remove()? {
+                return Ok(());
+            }
+        }
+        let processes: Vec<_> = self.processes();
+        let what = format!(
+            "cgroup {} is still busy with processes {processes:?}",
+            self.path.display()
+        );
+        Err(Error::Node { what })
+    }
+
+    /// Sends SIGKILL to every process in the group and in groups below it.
+    pub fn kill_all(&self) -> Result<()> {
+        if let Layout::V2 { mount } = &self.layout {
+            // Linux 5.14 on; it also gets those that fork meanwhile.
+            if fs::write(mount.join(&self.path).join("cgroup.kill"), "1").is_ok() {
+                return Ok(());
+            }
+        }
+        for pid in self.processes() {
+            // It may have ended by itself.
+            let _ = kill(pid, Signal::SIGKILL);
+        }
+        Ok(())
+    }
+
+    /// The processes in the group and in groups below it.
+    pub fn processes(&self) -> Vec<Pid> {
+        let mut pids = BTreeSet::new();
+        for (_, dir) in self.directories() {
+            for group in tree(&dir) {
+                let procs = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
+                // 0: a process of another pid namespace; never signal "everyone".
+                pids.extend(
+                    procs
+                        .lines()
+                        .filter_map(|l| l.parse::<i32>().ok())
+                        .filter(|p| *p > 1),
+                );
+            }
+        }
+        pids.into_iter().map(Pid::from_raw).collect()
+    }
+
+    /// Removes the group and those below it; says whether all are gone.
+    pub fn remove(&self) -> Result<bool> {
+        let mut is_gone = true;
+        for (_, dir) in self.directories() {
+            for group in tree(&dir) {
+                match fs::remove_dir(&group) {
+                    Err(e) if e.raw_os_error() == Some(libc::EBUSY) => is_gone = false,
+                    Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                        return Err(failed("remove the cgroup", &group, e));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(is_gone)
+    }
+
+    /// The group's directory where `controller` is; on v2 any name will do.
+    fn directory(&self, controller: &str) -> Option<PathBuf> {
+        match &self.layout {
+            Layout::V1 { hierarchies } => {
+                let hierarchy = hierarchies
+                    .iter()
+                    .find(|h| h.controllers.iter().any(|c| c == controller))?;
+                Some(hierarchy.mount.join(&self.path))
+            }
+            Layout::V2 { mount } => Some(mount.join(&self.path)),
+        }
+    }
+}
+
+/// The directory and all below it, deepest first; empty where there is none.
+fn tree(dir: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(dir) else {
+        return Vec::new();
+    };
+    let mut found: Vec<PathBuf> = entries
+        .flatten()
+        .filter(|e| e.file_type().is_ok_and(|t| t.is_dir()))
+        .flat_map(|e| tree(&e.path()))
+        .collect();
+    found.push(dir.to_owned());
+    found
+}
+
+fn failed(what: &'static str, path: &Path, source: io::Error) -> Error {
+    Error::Path {
+        what,
+        path: path.to_owned(),
+        source,
+    }
+}
+
+fn write(path: &Path, value: &str) -> Result<()> {
+    let open = fs::OpenOptions::new().write(true).open(path);
+    open.and_then(|mut f| io::Write::write_all(&mut f, value.as_bytes()))
+        .map_err(|e| failed("write the cgroup file", path, e))
+}
+
+/// As [`write`], where the kernel may be built without the file.
+fn write_if_there(path: &Path, value: &str) -> Result<()> {
+    match write(path, value) {
+        Err(Error::Path { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
+}

@@ -1,0 +1,5 @@
+//! stub
+use std::process::ExitCode;
+pub fn main(_args: Vec<std::ffi::OsString>) -> ExitCode {
+    todo!()
+}
