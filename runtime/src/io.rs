@@ -1,21 +1,21 @@
 //! The agent's ends of a process's standard streams.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use nix::errno::Errno;
-use tokio::io::unix::AsyncFd;
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::unix::pipe::{Receiver, Sender};
 
 /// What a process prints. Ends when the last writer is gone.
 #[derive(Debug)]
-pub struct Output(AsyncFd<OwnedFd>);
+pub struct Output(Receiver);
 
 /// What a process reads. Dropping it is end of file (but not on a tty).
 #[derive(Debug)]
-pub struct Input(AsyncFd<OwnedFd>);
+pub struct Input(Sender);
 
 /// The streams of an attached container, as far as asked for and there.
 #[derive(Debug)]
@@ -26,22 +26,17 @@ pub struct AttachedIo {
 }
 
 impl Output {
+    /// "Unchecked", for a pty is no pipe and yet is read like one.
     pub(crate) fn new(fd: OwnedFd) -> io::Result<Self> {
         set_nonblocking(&fd)?;
-        Ok(Self(AsyncFd::register_with_interest(
-            fd,
-            Interest::READABLE,
-        )?))
+        Receiver::from_owned_fd_unchecked(fd).map(Self)
     }
 }
 
 impl Input {
     pub(crate) fn new(fd: OwnedFd) -> io::Result<Self> {
         set_nonblocking(&fd)?;
-        Ok(Self(AsyncFd::register_with_interest(
-            fd,
-            Interest::WRITABLE,
-        )?))
+        Sender::from_owned_fd_unchecked(fd).map(Self)
     }
 }
 
@@ -54,50 +49,32 @@ fn set_nonblocking(fd: &OwnedFd) -> io::Result<()> {
 
 impl AsyncRead for Output {
     fn poll_read(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        loop {
-            let mut guard = ready!(self.0.poll_read_ready(cx))?;
-            let room = buf.initialize_unfilled();
-            match guard.try_io(|fd| nix::unistd::read(fd.as_fd(), room).map_err(io::Error::from)) {
-                Ok(Ok(n)) => {
-                    buf.advance(n);
-                    return Poll::Ready(Ok(()));
-                }
-                // A pty whose last slave is closed says EIO where a pipe says end of file.
-                Ok(Err(e)) if e.raw_os_error() == Some(Errno::EIO as i32) => {
-                    return Poll::Ready(Ok(()));
-                }
-                Ok(Err(e)) => return Poll::Ready(Err(e)),
-                Err(_would_block) => {}
-            }
+        match ready!(Pin::new(&mut self.0).poll_read(cx, buf)) {
+            // A pty whose last slave is closed says EIO where a pipe says end of file.
+            Err(e) if e.raw_os_error() == Some(Errno::EIO as i32) => Poll::Ready(Ok(())),
+            read => Poll::Ready(read),
         }
     }
 }
 
 impl AsyncWrite for Input {
     fn poll_write(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
-        loop {
-            let mut guard = ready!(self.0.poll_write_ready(cx))?;
-            let wrote =
-                guard.try_io(|fd| nix::unistd::write(fd.as_fd(), data).map_err(io::Error::from));
-            if let Ok(result) = wrote {
-                return Poll::Ready(result);
-            }
-        }
+        Pin::new(&mut self.0).poll_write(cx, data)
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
     }
 }
