@@ -11,7 +11,9 @@
 //! it is `docs/design/store.md`.
 
 mod contract;
+pub mod disk;
 mod error;
+mod index;
 mod log;
 mod watch;
 
