@@ -6,13 +6,16 @@
 //! table in [`extensions`]. A definition that several kinds share is compiled once.
 //! This crate knows no storage, no defaults and no validation.
 
+mod compile;
 mod decode;
+mod extensions;
 mod node;
 pub mod openapi;
 mod read;
 mod registry;
+mod syntax;
 
 pub use decode::{Problem, decode};
-pub use node::{Field, List, ListKind, Map, Node, Object, Strategy, Width};
+pub use node::{Field, List, ListKey, ListKind, Map, Node, Object, Strategy, Width};
 pub use read::{Document, SyntaxError, read};
-pub use registry::of;
+pub use registry::{kinds, of};

@@ -49,10 +49,6 @@ pub struct Field {
     pub name: Box<str>,
     pub node: Node,
     pub required: bool,
-    /// The value is owned and replaced as a whole by server-side apply, whatever
-    /// its own definition says.
-    pub atomic: bool,
-    /// What a strategic merge patch does with an object here.
     pub strategy: Strategy,
 }
 
@@ -79,7 +75,6 @@ pub struct List {
     pub kind: ListKind,
     /// The key that a strategic merge patch finds items by.
     pub merge_key: Option<Box<str>>,
-    pub strategy: Strategy,
 }
 
 /// How server-side apply sees a list.
@@ -90,7 +85,14 @@ pub enum ListKind {
     /// Scalars, each owned by its value.
     Set,
     /// Objects, each owned by the values of these keys.
-    Map(Box<[Box<str>]>),
+    Map(Box<[ListKey]>),
+}
+
+/// A key of a list map, and the value that counts where an item lacks it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListKey {
+    pub name: Box<str>,
+    pub default: Option<Box<str>>,
 }
 
 impl Object {
