@@ -6,23 +6,28 @@ pub enum Error {
     /// The patch is no patch of its type: 400 `BadRequest`.
     #[error("{0}")]
     Malformed(String),
-    /// A well-formed patch that does not fit the object: 422 `Invalid`.
-    #[error("{0}")]
+    /// More operations than Kubernetes takes: 413 `RequestEntityTooLarge`.
+    #[error("The allowed maximum operations in a JSON patch is {limit}, got {got}")]
+    TooMany { limit: usize, got: usize },
+    /// A well-formed patch that does not fit the object: 422 `Invalid`. Kubernetes
+    /// keeps the detail to itself; it is here for the log.
+    #[error("the server rejected our request due to an error in our request")]
     Unprocessable(String),
-    /// The applied object (or the live one) does not fit its schema: 500, as
-    /// Kubernetes has it; the text lacks the object's name, which
-    /// [`Error::InvalidApplied`] callers put in front.
+    /// What Kubernetes reports as a failure of its own (a list item without its
+    /// merge key, an applied field that no schema has): 500.
     #[error("{0}")]
-    Schema(String),
+    Internal(String),
     /// Others own fields that the apply sets: 409 `Conflict`, one cause a conflict.
     #[error("{}", summary(.0))]
     Conflicts(Vec<Conflict>),
 }
 
-/// One field that another manager owns with another value.
+/// One field that another manager owns with another value; displays as the
+/// message of the Status cause.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conflict {
     pub manager: String,
+    /// `Apply` or `Update`.
     pub operation: String,
     pub api_version: String,
     pub subresource: String,
@@ -33,18 +38,44 @@ pub struct Conflict {
 }
 
 impl Conflict {
-    /// The text of the Status cause.
-    pub fn message(&self) -> String {
-        self.to_string()
+    fn owner(&self) -> String {
+        let mut owner = format!("{:?}", self.manager);
+        if !self.subresource.is_empty() {
+            owner += &format!(" with subresource {:?}", self.subresource);
+        }
+        if self.operation == "Update" {
+            owner += &format!(" using {}", self.api_version);
+            if !self.time.is_empty() {
+                owner += &format!(" at {}", self.time);
+            }
+        }
+        owner
     }
 }
 
 impl fmt::Display for Conflict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "conflict with \"{}\"", self.manager)
+        write!(f, "conflict with {}", self.owner())
     }
 }
 
+/// Conflicts of one owner stand together, as Kubernetes lists them.
 fn summary(conflicts: &[Conflict]) -> String {
-    format!("{conflicts:?}")
+    if let [only] = conflicts {
+        return format!("Apply failed with 1 conflict: {only}: {}", only.field);
+    }
+    let mut lines = Vec::new();
+    let mut owner = String::new();
+    for conflict in conflicts {
+        if owner != conflict.owner() {
+            owner = conflict.owner();
+            lines.push(format!("conflicts with {owner}:"));
+        }
+        lines.push(format!("- {}", conflict.field));
+    }
+    format!(
+        "Apply failed with {} conflicts: {}",
+        conflicts.len(),
+        lines.join("\n")
+    )
 }
