@@ -1,1 +1,29 @@
-//! Being laid out.
+//! The control loops that make the cluster what its objects say.
+//!
+//! An [`informer`] keeps one kind of object in memory by list and watch; a
+//! controller names the keys that a change concerns, and its work queue calls
+//! `reconcile` for each of them: never twice at once for one key, again with
+//! back-off after an error. A reconcile compares what is with what should be
+//! and writes the difference; it may be run at any time and any number of times.
+//!
+//! What a controller has just written is put into the informer at once, so a
+//! second reconcile sees it even before the watch brings it back.
+//!
+//! A controller is one file here (with a folder of its own where it is long)
+//! and one line in [`run`].
+
+mod cluster;
+mod controller;
+mod deployment;
+mod error;
+mod informer;
+mod key;
+mod object;
+mod owner;
+mod queue;
+mod recorder;
+mod replicaset;
+mod run;
+
+pub use error::Error;
+pub use run::{Config, run};

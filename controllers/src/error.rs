@@ -1,0 +1,53 @@
+use crate::key::Key;
+
+/// Why one reconcile gave up; it is tried again with back-off.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{verb} {kind} {key}")]
+    Api {
+        verb: &'static str,
+        kind: &'static str,
+        key: Key,
+        source: kube::Error,
+    },
+    /// The object cannot be acted on until somebody changes it.
+    #[error("{kind} {key} has an unusable selector: {reason}")]
+    Selector {
+        kind: &'static str,
+        key: Key,
+        reason: String,
+    },
+}
+
+impl Error {
+    pub fn api(
+        verb: &'static str,
+        kind: &'static str,
+        key: &Key,
+    ) -> impl FnOnce(kube::Error) -> Self {
+        let key = key.clone();
+        move |source| Self::Api {
+            verb,
+            kind,
+            key,
+            source,
+        }
+    }
+
+    /// The HTTP status that the API server answered with, if it did.
+    pub fn code(&self) -> Option<u16> {
+        match self {
+            Self::Api {
+                source: kube::Error::Api(status),
+                ..
+            } => Some(status.code),
+            _ => None,
+        }
+    }
+
+    /// Somebody else wrote first, or the object is gone: the watch will say
+    /// more, and nobody need read about it.
+    pub fn is_expected(&self) -> bool {
+        matches!(self.code(), Some(404 | 409))
+    }
+}

@@ -1,0 +1,269 @@
+//! All objects of one kind in memory, kept so by list and watch.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt::Debug;
+use std::ops::Bound;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use futures::{StreamExt, TryStreamExt};
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, Client, Resource};
+use serde::de::DeserializeOwned;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::key::Key;
+use crate::owner;
+
+/// What may be kept in an [`Informer`].
+pub trait Object:
+    Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug + Send + Sync + 'static
+{
+}
+
+impl<K> Object for K where
+    K: Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug + Send + Sync + 'static
+{
+}
+
+/// Told of each change: what was, what is.
+type Handler<K> = Box<dyn Fn(Option<&K>, Option<&K>) + Send + Sync>;
+
+/// The objects of one kind, and who wants to hear of their changes.
+pub struct Informer<K: Object> {
+    state: RwLock<State<K>>,
+    handlers: RwLock<Vec<Handler<K>>>,
+    is_synced: watch::Sender<bool>,
+}
+
+struct State<K> {
+    objects: BTreeMap<Key, Arc<K>>,
+    /// Keys by the uid of the controller that owns them; those that no
+    /// controller owns by `/` and their namespace.
+    owned: HashMap<String, BTreeSet<Key>>,
+    /// The newest revision the watch has brought. An answer to a write that is
+    /// no newer than this, of an object we do not have, is of an object that
+    /// was deleted since.
+    seen: u64,
+    listing: BTreeSet<Key>,
+}
+
+impl<K: Object> Informer<K> {
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self {
+            state: RwLock::new(State {
+                objects: BTreeMap::new(),
+                owned: HashMap::new(),
+                seen: 0,
+                listing: BTreeSet::new(),
+            }),
+            handlers: RwLock::default(),
+            is_synced: watch::Sender::new(false),
+        })
+    }
+
+    /// Calls `handler` for every change from now on. It must only take note.
+    pub fn on_change(&self, handler: impl Fn(Option<&K>, Option<&K>) + Send + Sync + 'static) {
+        let mut handlers = self
+            .handlers
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        handlers.push(Box::new(handler));
+    }
+
+    pub fn get(&self, key: &Key) -> Option<Arc<K>> {
+        self.read().objects.get(key).cloned()
+    }
+
+    pub fn in_namespace(&self, namespace: &str) -> Vec<Arc<K>> {
+        let from = Key::new(namespace, "");
+        let state = self.read();
+        let range = state
+            .objects
+            .range((Bound::Included(from), Bound::Unbounded));
+        range
+            .take_while(|(key, _)| &*key.namespace == namespace)
+            .map(|(_, object)| object.clone())
+            .collect()
+    }
+
+    /// The objects whose controller is the object with this uid.
+    pub fn owned_by(&self, uid: &str) -> Vec<Arc<K>> {
+        let state = self.read();
+        let keys = state.owned.get(uid).into_iter().flatten();
+        keys.filter_map(|key| state.objects.get(key).cloned())
+            .collect()
+    }
+
+    /// The objects in `namespace` that have no controller.
+    pub fn orphans(&self, namespace: &str) -> Vec<Arc<K>> {
+        self.owned_by(&format!("/{namespace}"))
+    }
+
+    /// Waits until everything has been listed once.
+    pub async fn synced(&self) {
+        let mut synced = self.is_synced.subscribe();
+        // The sender lives as long as self.
+        let _ = synced.wait_for(|is_synced| *is_synced).await;
+    }
+
+    /// Takes over the answer to a write of our own, if it is news.
+    pub fn note(&self, object: K) {
+        let key = Key::of(&object);
+        let revision = revision(&object);
+        let old = {
+            let mut state = self.write();
+            let known = state.objects.get(&key).map(|o| self::revision(&**o));
+            let is_news = match known {
+                Some(known) => revision > known,
+                None => revision > state.seen,
+            };
+            if !is_news {
+                return;
+            }
+            state.put(key, object.clone())
+        };
+        self.tell(old.as_deref(), Some(&object));
+    }
+
+    /// Lists and watches until `shutdown`.
+    pub async fn run(
+        self: Arc<Self>,
+        client: Client,
+        config: watcher::Config,
+        shutdown: CancellationToken,
+    ) {
+        let mut events = watcher(Api::<K>::all(client), config)
+            .default_backoff()
+            .inspect_err(|error| {
+                let kind = K::kind(&());
+                tracing::debug!(%kind, error = error as &dyn std::error::Error, "watch broke");
+            })
+            .boxed();
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                event = events.next() => match event {
+                    None => return,
+                    Some(Ok(event)) => self.take(event),
+                    Some(Err(_)) => {}
+                }
+            }
+        }
+    }
+
+    /// Applies one event of the watch.
+    pub fn take(&self, event: Event<K>) {
+        match event {
+            Event::Init => self.write().listing.clear(),
+            Event::InitApply(object) => {
+                self.write().listing.insert(Key::of(&object));
+                self.put(object);
+            }
+            Event::InitDone => {
+                self.drop_unlisted();
+                self.is_synced.send_replace(true);
+            }
+            Event::Apply(object) => self.put(object),
+            Event::Delete(object) => {
+                self.write().see(revision(&object));
+                self.remove(&Key::of(&object));
+            }
+        }
+    }
+
+    fn put(&self, mut object: K) {
+        object.meta_mut().managed_fields = None;
+        let key = Key::of(&object);
+        let old = {
+            let mut state = self.write();
+            state.see(revision(&object));
+            let known = state.objects.get(&key).map(|o| self::revision(&**o));
+            if known.is_some_and(|known| known >= revision(&object)) {
+                return;
+            }
+            state.put(key, object.clone())
+        };
+        self.tell(old.as_deref(), Some(&object));
+    }
+
+    fn remove(&self, key: &Key) {
+        let old = self.write().remove(key);
+        if let Some(old) = old {
+            self.tell(Some(&old), None);
+        }
+    }
+
+    fn drop_unlisted(&self) {
+        let gone: Vec<Key> = {
+            let state = self.read();
+            let unlisted = state.objects.keys().filter(|k| !state.listing.contains(*k));
+            unlisted.cloned().collect()
+        };
+        for key in gone {
+            self.remove(&key);
+        }
+        self.write().listing.clear();
+    }
+
+    fn tell(&self, old: Option<&K>, new: Option<&K>) {
+        let handlers = self.handlers.read().unwrap_or_else(PoisonError::into_inner);
+        for handler in handlers.iter() {
+            handler(old, new);
+        }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, State<K>> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State<K>> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<K: Resource> State<K> {
+    fn see(&mut self, revision: u64) {
+        self.seen = self.seen.max(revision);
+    }
+
+    fn put(&mut self, key: Key, object: K) -> Option<Arc<K>> {
+        let old = self.remove(&key);
+        let owner = owner_index(&object);
+        self.owned.entry(owner).or_default().insert(key.clone());
+        self.objects.insert(key, Arc::new(object));
+        old
+    }
+
+    fn remove(&mut self, key: &Key) -> Option<Arc<K>> {
+        let old = self.objects.remove(key)?;
+        let owner = owner_index(&*old);
+        if let Some(keys) = self.owned.get_mut(&owner) {
+            keys.remove(key);
+            if keys.is_empty() {
+                self.owned.remove(&owner);
+            }
+        }
+        Some(old)
+    }
+}
+
+fn owner_index<K: Resource>(object: &K) -> String {
+    match owner::controller(object.meta()) {
+        Some(owner) => owner.uid.clone(),
+        None => format!(
+            "/{}",
+            object.meta().namespace.as_deref().unwrap_or_default()
+        ),
+    }
+}
+
+/// The object's revision; resource versions may be compared (KEP-5504).
+fn revision<K: Resource>(object: &K) -> u64 {
+    let version = object.meta().resource_version.as_deref();
+    version.and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,61 @@
+use super::*;
+use k8s_openapi::api::core::v1::ConfigMap;
+use serde_json::json;
+use std::sync::Mutex;
+
+fn object(name: &str, revision: u64, owner: Option<&str>) -> ConfigMap {
+    let owners = owner.map(|uid| json!([{ "apiVersion": "v1", "kind": "X", "name": "x", "uid": uid, "controller": true }]));
+    serde_json::from_value(json!({ "metadata": {
+        "name": name, "namespace": "d", "resourceVersion": revision.to_string(), "ownerReferences": owners } }))
+    .unwrap()
+}
+
+fn synced(objects: &[ConfigMap]) -> Arc<Informer<ConfigMap>> {
+    let informer = Informer::new();
+    informer.take(Event::Init);
+    for object in objects {
+        informer.take(Event::InitApply(object.clone()));
+    }
+    informer.take(Event::InitDone);
+    informer
+}
+
+#[test]
+fn answer_to_a_write_shows_before_the_watch_brings_it_and_is_told_once() {
+    let informer = synced(&[]);
+    let told = Arc::new(Mutex::new(0));
+    let count = told.clone();
+    informer.on_change(move |_, _| *count.lock().unwrap() += 1);
+    informer.note(object("a", 5, None));
+    assert_eq!(informer.in_namespace("d").len(), 1);
+    informer.take(Event::Apply(object("a", 5, None)));
+    assert_eq!(*told.lock().unwrap(), 1);
+}
+
+#[test]
+fn late_answer_does_not_bring_a_deleted_object_back() {
+    let informer = synced(&[]);
+    informer.take(Event::Apply(object("a", 5, None)));
+    informer.take(Event::Delete(object("a", 6, None)));
+    informer.note(object("a", 5, None));
+    assert!(informer.in_namespace("d").is_empty());
+}
+
+#[test]
+fn older_event_does_not_undo_a_newer_answer() {
+    let informer = synced(&[object("a", 5, None)]);
+    informer.note(object("a", 7, Some("u")));
+    informer.take(Event::Apply(object("a", 6, None)));
+    assert_eq!(informer.owned_by("u").len(), 1);
+}
+
+#[test]
+fn object_missing_from_a_second_list_is_gone() {
+    let informer = synced(&[object("a", 5, Some("u")), object("b", 6, None)]);
+    informer.take(Event::Init);
+    informer.take(Event::InitApply(object("b", 6, None)));
+    informer.take(Event::InitDone);
+    assert_eq!(informer.in_namespace("d").len(), 1);
+    assert!(informer.owned_by("u").is_empty());
+    assert_eq!(informer.orphans("d").len(), 1);
+}

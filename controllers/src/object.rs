@@ -1,0 +1,193 @@
+//! Kinds as the controllers see them: what none of them reads is not kept.
+//!
+//! Pod templates stay as the JSON they are, so that a copy of one is exact
+//! also in fields that this version of skiff does not know.
+
+use std::borrow::Cow;
+
+use k8s_openapi::api::apps::v1 as apps;
+use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use kube::Resource;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+macro_rules! served_as {
+    ($type:ty, $real:ty, $scope:ty) => {
+        impl Resource for $type {
+            type DynamicType = ();
+            type Scope = $scope;
+
+            fn kind(dt: &()) -> Cow<'_, str> {
+                <$real>::kind(dt)
+            }
+            fn group(dt: &()) -> Cow<'_, str> {
+                <$real>::group(dt)
+            }
+            fn version(dt: &()) -> Cow<'_, str> {
+                <$real>::version(dt)
+            }
+            fn plural(dt: &()) -> Cow<'_, str> {
+                <$real>::plural(dt)
+            }
+            fn meta(&self) -> &ObjectMeta {
+                &self.metadata
+            }
+            fn meta_mut(&mut self) -> &mut ObjectMeta {
+                &mut self.metadata
+            }
+        }
+    };
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Pod {
+    pub metadata: ObjectMeta,
+    #[serde(default)]
+    pub spec: PodSpec,
+    #[serde(default)]
+    pub status: PodStatus,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PodSpec {
+    pub node_name: Option<String>,
+    pub hostname: Option<String>,
+    pub subdomain: Option<String>,
+    pub containers: Vec<Container>,
+    pub init_containers: Vec<Container>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Container {
+    pub name: String,
+    pub ports: Vec<core::ContainerPort>,
+    pub restart_policy: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PodStatus {
+    pub phase: Option<String>,
+    pub conditions: Vec<core::PodCondition>,
+    #[serde(rename = "podIP")]
+    pub pod_ip: Option<String>,
+    #[serde(rename = "podIPs")]
+    pub pod_ips: Vec<core::PodIP>,
+    pub start_time: Option<Time>,
+    pub container_statuses: Vec<ContainerStatus>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ContainerStatus {
+    pub name: String,
+    pub restart_count: i32,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ReplicaSet {
+    pub metadata: ObjectMeta,
+    pub spec: ReplicaSetSpec,
+    #[serde(default)]
+    pub status: apps::ReplicaSetStatus,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReplicaSetSpec {
+    #[serde(default = "one")]
+    pub replicas: i32,
+    #[serde(default)]
+    pub min_ready_seconds: i32,
+    pub selector: Value,
+    pub template: Value,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Deployment {
+    pub metadata: ObjectMeta,
+    pub spec: DeploymentSpec,
+    #[serde(default)]
+    pub status: apps::DeploymentStatus,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeploymentSpec {
+    #[serde(default = "one")]
+    pub replicas: i32,
+    #[serde(default)]
+    pub min_ready_seconds: i32,
+    #[serde(default)]
+    pub paused: bool,
+    pub progress_deadline_seconds: Option<i32>,
+    pub revision_history_limit: Option<i32>,
+    pub selector: Value,
+    #[serde(default)]
+    pub strategy: Strategy,
+    pub template: Value,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Strategy {
+    #[serde(rename = "type")]
+    pub type_: Option<String>,
+    pub rolling_update: Option<RollingUpdate>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RollingUpdate {
+    pub max_surge: Value,
+    pub max_unavailable: Value,
+}
+
+fn one() -> i32 {
+    1
+}
+
+impl Pod {
+    pub fn is_finished(&self) -> bool {
+        matches!(self.status.phase.as_deref(), Some("Succeeded" | "Failed"))
+    }
+
+    /// Neither finished nor being deleted.
+    pub fn is_active(&self) -> bool {
+        !self.is_finished() && self.metadata.deletion_timestamp.is_none()
+    }
+
+    pub fn condition(&self, type_: &str) -> Option<&core::PodCondition> {
+        self.status.conditions.iter().find(|c| c.type_ == type_)
+    }
+
+    pub fn is_ready(&self) -> bool {
+        self.condition("Ready").is_some_and(|c| c.status == "True")
+    }
+
+    /// When the pod became ready, if it is.
+    pub fn ready_since(&self) -> Option<jiff::Timestamp> {
+        let ready = self.condition("Ready").filter(|c| c.status == "True")?;
+        ready.last_transition_time.as_ref().map(|t| t.0)
+    }
+
+    pub fn restarts(&self) -> i32 {
+        let statuses = self.status.container_statuses.iter();
+        statuses.map(|s| s.restart_count).max().unwrap_or(0)
+    }
+}
+
+served_as!(Pod, core::Pod, k8s_openapi::NamespaceResourceScope);
+served_as!(
+    ReplicaSet,
+    apps::ReplicaSet,
+    k8s_openapi::NamespaceResourceScope
+);
+served_as!(
+    Deployment,
+    apps::Deployment,
+    k8s_openapi::NamespaceResourceScope
+);

@@ -1,0 +1,184 @@
+//! The keys a controller has to look at.
+//!
+//! A key is in the queue once, however often it is added, and is worked on by
+//! one worker at a time; added while worked on, it comes again afterwards.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::key::Key;
+
+const FIRST_RETRY: Duration = Duration::from_millis(5);
+const LONGEST_RETRY: Duration = Duration::from_secs(300);
+
+#[derive(Default)]
+pub struct Queue {
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    ready: VecDeque<Key>,
+    /// In `ready`, or to be put there when its worker is done.
+    wanted: HashSet<Key>,
+    working: HashSet<Key>,
+    delayed: BinaryHeap<Reverse<(Instant, Key)>>,
+    failures: HashMap<Key, u32>,
+}
+
+impl Queue {
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    pub fn add(&self, key: Key) {
+        self.lock().want(key);
+        self.changed.notify_one();
+    }
+
+    /// Adds the key once `wait` has passed.
+    pub fn add_after(&self, key: Key, wait: Duration) {
+        self.lock()
+            .delayed
+            .push(Reverse((Instant::now() + wait, key)));
+        self.changed.notify_one();
+    }
+
+    /// Waits for the next key and takes it; `done` must follow.
+    pub async fn take(&self) -> Key {
+        loop {
+            let timer = {
+                let mut state = self.lock();
+                state.promote(Instant::now());
+                if let Some(key) = state.take() {
+                    if !state.ready.is_empty() {
+                        self.changed.notify_one();
+                    }
+                    return key;
+                }
+                state.delayed.peek().map(|Reverse((at, _))| *at)
+            };
+            match timer {
+                None => self.changed.notified().await,
+                Some(at) => {
+                    let _ = tokio::time::timeout_at(at, self.changed.notified()).await;
+                }
+            }
+        }
+    }
+
+    /// The key was dealt with; its failures are forgotten.
+    pub fn done(&self, key: &Key) {
+        let mut state = self.lock();
+        state.failures.remove(key);
+        state.finish(key);
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// The key comes back after a back-off that doubles with each failure.
+    pub fn failed(&self, key: &Key) {
+        let wait = {
+            let mut state = self.lock();
+            let failures = state.failures.entry(key.clone()).or_default();
+            *failures += 1;
+            let wait = retry_after(*failures);
+            state.finish(key);
+            wait
+        };
+        self.add_after(key.clone(), wait);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn want(&mut self, key: Key) {
+        if self.wanted.insert(key.clone()) && !self.working.contains(&key) {
+            self.ready.push_back(key);
+        }
+    }
+
+    fn take(&mut self) -> Option<Key> {
+        let key = self.ready.pop_front()?;
+        self.wanted.remove(&key);
+        self.working.insert(key.clone());
+        Some(key)
+    }
+
+    fn finish(&mut self, key: &Key) {
+        self.working.remove(key);
+        if self.wanted.contains(key) {
+            self.ready.push_back(key.clone());
+        }
+    }
+
+    fn promote(&mut self, now: Instant) {
+        while let Some(Reverse((at, _))) = self.delayed.peek()
+            && *at <= now
+        {
+            if let Some(Reverse((_, key))) = self.delayed.pop() {
+                self.want(key);
+            }
+        }
+    }
+}
+
+fn retry_after(failures: u32) -> Duration {
+    let doubled = FIRST_RETRY.saturating_mul(1 << failures.saturating_sub(1).min(20));
+    doubled.min(LONGEST_RETRY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(name: &str) -> Key {
+        Key::new("d", name)
+    }
+
+    #[tokio::test]
+    async fn key_added_twice_comes_once() {
+        let queue = Queue::new();
+        queue.add(key("a"));
+        queue.add(key("a"));
+        queue.add(key("b"));
+        assert_eq!(queue.take().await, key("a"));
+        assert_eq!(queue.take().await, key("b"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn key_added_while_worked_on_waits_for_its_worker() {
+        let queue = Queue::new();
+        queue.add(key("a"));
+        let taken = queue.take().await;
+        queue.add(key("a"));
+        let soon = tokio::time::timeout(Duration::from_secs(1), queue.take()).await;
+        assert!(soon.is_err());
+        queue.done(&taken);
+        assert_eq!(queue.take().await, key("a"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failed_key_comes_back_later_each_time() {
+        let queue = Queue::new();
+        queue.add(key("a"));
+        let mut waits = Vec::new();
+        for _ in 0..4 {
+            let before = Instant::now();
+            let taken = queue.take().await;
+            waits.push(before.elapsed().as_millis());
+            queue.failed(&taken);
+        }
+        // The paused clock moves in whole milliseconds, upwards.
+        assert!(waits.windows(2).all(|w| w[1] > w[0]), "{waits:?}");
+    }
+}
