@@ -47,9 +47,15 @@ async fn write_second(dir: &Path) {
     log.put(b"/pods/a", Value::plain("changed"), Expect::Any)
         .await
         .unwrap();
-    while dir.join(FIRST).exists() {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    let superseded = async {
+        while dir.join(FIRST).exists() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    let limit = Duration::from_secs(30);
+    tokio::time::timeout(limit, superseded)
+        .await
+        .expect("a snapshot is taken");
     log.close().await;
 }
 
