@@ -31,8 +31,6 @@ pub struct Conflict {
     pub operation: String,
     pub api_version: String,
     pub subresource: String,
-    /// RFC 3339, empty if unknown.
-    pub time: String,
     /// As Kubernetes prints it: `.spec.replicas`.
     pub field: String,
 }
@@ -45,9 +43,6 @@ impl Conflict {
         }
         if self.operation == "Update" {
             owner += &format!(" using {}", self.api_version);
-            if !self.time.is_empty() {
-                owner += &format!(" at {}", self.time);
-            }
         }
         owner
     }

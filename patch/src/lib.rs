@@ -11,6 +11,7 @@ mod json;
 pub mod managed;
 mod merge;
 mod strategic;
+mod typed;
 
 pub use apply::apply;
 pub use error::{Conflict, Error};

@@ -1,7 +1,15 @@
 //! `metadata.managedFields`: who set which field last.
 
+mod owners;
+mod skeleton;
+
 use schema::Node;
 use serde_json::Value;
+
+use crate::FieldSet;
+use crate::typed::{Comparison, compare};
+pub(crate) use owners::{Operation, Owner, Owners};
+pub(crate) use skeleton::skeleton;
 
 /// Who writes, through what, and when.
 #[derive(Clone, Debug)]
@@ -19,17 +27,123 @@ pub struct Writer<'a> {
     pub reset: &'a [&'a [&'a str]],
 }
 
+/// Fields that the server itself sets; nobody owns them.
+const SERVERS: &[&[&str]] = &[
+    &["apiVersion"],
+    &["kind"],
+    &["metadata"],
+    &["metadata", "name"],
+    &["metadata", "namespace"],
+    &["metadata", "creationTimestamp"],
+    &["metadata", "selfLink"],
+    &["metadata", "uid"],
+    &["metadata", "clusterName"],
+    &["metadata", "generation"],
+    &["metadata", "managedFields"],
+    &["metadata", "resourceVersion"],
+];
+
+/// Longer names are cut.
+const MAX_MANAGER: usize = 128;
+
 /// The manager of a request: its `fieldManager`, else what stands before the
-/// first `/` of its user agent.
+/// first `/` of its user agent, else `unknown`.
 pub fn manager_or_agent<'a>(field_manager: &'a str, user_agent: &'a str) -> &'a str {
-    let _ = (field_manager, user_agent);
-    todo!()
+    if !field_manager.is_empty() {
+        return field_manager;
+    }
+    let agent = user_agent.split('/').next().unwrap_or_default();
+    let agent = match agent.char_indices().nth(MAX_MANAGER) {
+        Some((end, _)) => &agent[..end],
+        None => agent,
+    };
+    if agent.is_empty() { "unknown" } else { agent }
 }
 
 /// Sets `new`'s `managedFields` after a create (`live` is `None`) or an update:
 /// fields that changed belong to the writer now. Call it when defaults are set
-/// and before admission. An object that does not fit the schema is left as it is.
+/// and before admission.
+///
+/// A client may drop all ownership by sending `managedFields: []` or `[{}]`, and
+/// an object without any stays untracked until it is applied.
 pub fn update(live: Option<&Value>, new: &mut Value, writer: &Writer<'_>, node: &Node) {
-    let _ = (live, new, writer, node);
-    todo!()
+    let mut owners = match sent_or_live(live, new, writer) {
+        Some(owners) if live.is_none() || !owners.is_empty() => owners,
+        _ => return set(new, &Owners::default()),
+    };
+    remove_managed_fields(new);
+    let difference = match live {
+        Some(live) => difference(node, live, new, writer),
+        None => difference(node, &skeleton(node), new, writer),
+    };
+    owners.transfer(writer, difference);
+    owners.cap();
+    set(new, &owners);
 }
+
+/// The owners to go on from: those the client sent, else the live object's.
+/// `None` when the client drops them all.
+fn sent_or_live(live: Option<&Value>, new: &Value, writer: &Writer<'_>) -> Option<Owners> {
+    let live = || Owners::of(live.unwrap_or(&Value::Null)).unwrap_or_default();
+    if !writer.subresource.is_empty() {
+        return Some(live());
+    }
+    let sent = &new["metadata"]["managedFields"];
+    if is_reset(sent) {
+        return None;
+    }
+    match Owners::of(new) {
+        Some(owners) if !owners.is_empty() => Some(owners),
+        _ => Some(live()),
+    }
+}
+
+fn is_reset(sent: &Value) -> bool {
+    match sent.as_array().map(Vec::as_slice) {
+        Some([]) => true,
+        Some([Value::Object(only)]) => only.is_empty(),
+        _ => false,
+    }
+}
+
+/// What a write changed, as far as anybody can own it.
+pub(crate) fn difference(
+    node: &Node,
+    before: &Value,
+    after: &Value,
+    writer: &Writer<'_>,
+) -> Comparison {
+    let mut difference = compare(node, Some(before), Some(after));
+    let reset = FieldSet::of(writer.reset);
+    difference.changed.subtract_below(&reset);
+    difference.removed.subtract_below(&reset);
+    let bookkeeping = FieldSet::of(&[&["metadata", "managedFields"]]);
+    difference.removed.subtract_below(&bookkeeping);
+    difference
+}
+
+/// Drops the fields of the server's own.
+pub(crate) fn strip(fields: &mut FieldSet) {
+    fields.subtract(&FieldSet::of(SERVERS));
+    fields.member = false;
+}
+
+/// Writes the owners into an object; none at all leave no trace.
+pub(crate) fn set(object: &mut Value, owners: &Owners) {
+    remove_managed_fields(object);
+    if owners.is_empty() {
+        return;
+    }
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.insert("managedFields".to_owned(), owners.encode());
+    }
+}
+
+pub(crate) fn remove_managed_fields(object: &mut Value) {
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.remove("managedFields");
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,7 @@ use serde_json::{Map, Value};
 
 use crate::Error;
 use crate::json::body;
+pub(crate) use list::go_map;
 
 const PATCH: &str = "$patch";
 const RETAIN_KEYS: &str = "$retainKeys";

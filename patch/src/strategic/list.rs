@@ -147,7 +147,7 @@ fn no_declared_key(place: Place<'_>) -> Error {
 }
 
 /// An object as Go prints a map: `map[a:1 b:x]`.
-pub(super) fn go_map(value: &Value) -> String {
+pub(crate) fn go_map(value: &Value) -> String {
     match value {
         Value::Object(map) => {
             let mut entries: Vec<_> = map

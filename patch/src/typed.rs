@@ -1,0 +1,117 @@
+//! Values seen through their schema, as server-side apply sees them: which
+//! fields they have, how two differ, and how they merge.
+
+mod compare;
+mod field_set;
+mod merge;
+mod remove;
+mod validate;
+
+use schema::{List, ListKind, Node};
+use serde_json::{Map, Value};
+
+use crate::Element;
+
+pub(crate) use compare::{Comparison, compare};
+pub(crate) use field_set::{field_set, with_named_fields};
+pub(crate) use merge::merge;
+pub(crate) use remove::remove;
+pub(crate) use validate::validate;
+
+/// How a node's values are owned.
+enum Shape<'a> {
+    /// As a whole.
+    Leaf,
+    /// Key by key.
+    Granular(Keys<'a>),
+    /// Item by item.
+    Associative(&'a List),
+}
+
+/// Where the nodes of an object's values come from.
+#[derive(Clone, Copy)]
+enum Keys<'a> {
+    Struct(&'a schema::Object),
+    Map(&'a Node),
+    /// JSON without a schema.
+    Untyped,
+}
+
+impl<'a> Shape<'a> {
+    fn of(node: &'a Node) -> Self {
+        match node {
+            Node::Object(object) if !object.is_atomic() => Self::Granular(Keys::Struct(object)),
+            Node::Map(map) if !map.atomic => Self::Granular(Keys::Map(&map.values)),
+            Node::RawObject | Node::Any => Self::Granular(Keys::Untyped),
+            Node::List(list) if list.kind != ListKind::Atomic => Self::Associative(list),
+            _ => Self::Leaf,
+        }
+    }
+}
+
+impl<'a> Keys<'a> {
+    /// The node below a key. Keys that a struct lacks are opaque.
+    fn node(self, key: &str) -> &'a Node {
+        match self {
+            Self::Struct(object) => object.field(key).map_or(&Node::Any, |f| &f.node),
+            Self::Map(values) => values,
+            Self::Untyped => &Node::Any,
+        }
+    }
+
+    /// The key is a field of a struct rather than an entry of a map.
+    fn names(self, key: &str) -> bool {
+        matches!(self, Self::Struct(object) if object.field(key).is_some())
+    }
+}
+
+/// The path element of a list item.
+fn element(list: &List, item: &Value) -> Result<Element, String> {
+    match &list.kind {
+        ListKind::Map(keys) => {
+            let Value::Object(item) = item else {
+                return Err("associative list with keys may not have non-map elements".to_owned());
+            };
+            let mut values = Map::new();
+            for key in keys {
+                let value = match (item.get(&*key.name), &key.default) {
+                    (Some(value), _) if !value.is_null() => value.clone(),
+                    (_, Some(default)) => Value::String(default.to_string()),
+                    _ => {
+                        return Err(format!(
+                            "associative list with keys has an element that omits key field {:?} (and doesn't have default value)",
+                            key.name
+                        ));
+                    }
+                };
+                values.insert(key.name.to_string(), value);
+            }
+            Ok(Element::key(Value::Object(values)))
+        }
+        ListKind::Set | ListKind::Atomic => match item {
+            Value::Object(_) => {
+                Err("associative list without keys has an element that's a map type".to_owned())
+            }
+            Value::Array(_) => {
+                Err("not supported: associative list with lists as elements".to_owned())
+            }
+            Value::Null => Err(
+                "associative list without keys has an element that's an explicit null".to_owned(),
+            ),
+            scalar => Ok(Element::Value(scalar.to_string())),
+        },
+    }
+}
+
+/// Null, `{}` and `[]` are owned as a whole: there is nothing below them.
+fn is_hollow(value: Option<&Value>) -> bool {
+    match value {
+        None | Some(Value::Null) => true,
+        Some(Value::Object(map)) => map.is_empty(),
+        Some(Value::Array(items)) => items.is_empty(),
+        Some(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;
