@@ -19,7 +19,7 @@ const BEFORE_FIRST_APPLY: &str = "before-first-apply";
 ///
 /// # Errors
 /// [`Error::Malformed`] when `applied` speaks another version than the request or
-/// has `managedFields`, [`Error::Internal`] when it does not fit the schema,
+/// has `managedFields`, [`Error::Schema`] when it does not fit the schema,
 /// [`Error::Conflicts`] when others own what it changes, unless `force`.
 pub fn apply(
     live: &Value,
@@ -54,16 +54,7 @@ fn check(applied: &Value, writer: &Writer<'_>, node: &Node) -> Result<(), Error>
             "metadata.managedFields must be nil".to_owned(),
         ));
     }
-    validate(node, applied).map_err(|error| {
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let metadata = &applied["metadata"];
-        Error::Internal(format!(
-            "failed to create typed patch object ({}/{}; {version}, Kind={}): {error}",
-            text(&metadata["namespace"]),
-            text(&metadata["name"]),
-            text(&applied["kind"]),
-        ))
-    })
+    validate(node, applied).map_err(Error::Schema)
 }
 
 fn apply_checked(

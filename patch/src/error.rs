@@ -6,24 +6,25 @@ pub enum Error {
     /// The patch is no patch of its type: 400 `BadRequest`.
     #[error("{0}")]
     Malformed(String),
-    /// More operations than Kubernetes takes: 413 `RequestEntityTooLarge`.
-    #[error("The allowed maximum operations in a JSON patch is {limit}, got {got}")]
-    TooMany { limit: usize, got: usize },
     /// A well-formed patch that does not fit the object: 422 `Invalid`. Kubernetes
     /// keeps the detail to itself; it is here for the log.
     #[error("the server rejected our request due to an error in our request")]
     Unprocessable(String),
-    /// What Kubernetes reports as a failure of its own (a list item without its
-    /// merge key, an applied field that no schema has): 500.
+    /// What Kubernetes reports as a failure of its own, such as a list item
+    /// without its merge key: 500 with this text.
     #[error("{0}")]
     Internal(String),
+    /// The applied object does not fit its schema: 500. Before the text belongs
+    /// `failed to create typed patch object (<namespace>/<name>; <version>, Kind=<kind>): `,
+    /// with the namespace as the applied object gives it.
+    #[error("{0}")]
+    Schema(String),
     /// Others own fields that the apply sets: 409 `Conflict`, one cause a conflict.
     #[error("{}", summary(.0))]
     Conflicts(Vec<Conflict>),
 }
 
-/// One field that another manager owns with another value; displays as the
-/// message of the Status cause.
+/// One field that another manager owns with another value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conflict {
     pub manager: String,
@@ -36,6 +37,11 @@ pub struct Conflict {
 }
 
 impl Conflict {
+    /// The message of the Status cause.
+    pub fn message(&self) -> String {
+        self.to_string()
+    }
+
     fn owner(&self) -> String {
         let mut owner = format!("{:?}", self.manager);
         if !self.subresource.is_empty() {
