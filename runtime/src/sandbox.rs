@@ -20,7 +20,7 @@ mod exec;
 mod files;
 
 pub use exec::Running;
-pub(crate) use files::{Files, Record, StateFile, path_error, private_dir, remove_tree};
+pub(crate) use files::{Files, Record, StateFile, private_dir, remove_tree};
 
 /// A pod's sandbox. Cheap to clone; dropping it stops nothing.
 #[derive(Debug, Clone)]

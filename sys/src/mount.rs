@@ -31,6 +31,11 @@ impl Attributes {
         self.0 & other.0 == other.0
     }
 
+    #[must_use]
+    pub fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }

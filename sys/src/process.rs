@@ -181,6 +181,18 @@ pub fn new_session_keyring() -> io::Result<()> {
         .map(drop)
 }
 
+/// Unblocks every signal and takes up the default for SIGPIPE, which Rust programs ignore.
+pub fn reset_signals() -> io::Result<()> {
+    use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocmask};
+    // SAFETY: the default action runs no code of ours.
+    unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) }?;
+    Ok(sigprocmask(
+        SigmaskHow::SIG_SETMASK,
+        Some(&SigSet::empty()),
+        None,
+    )?)
+}
+
 /// Gives memory that was freed back to the kernel.
 pub fn trim_heap() {
     // SAFETY: malloc_trim has no preconditions.

@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_unified_key_that_is_a_path_is_not_written() {
-        let unified = [("../../x".to_owned(), "1".to_owned())].into();
+        let unified = std::collections::HashMap::from([("../../x".to_owned(), "1".to_owned())]);
         let resources = LinuxResourcesBuilder::default().unified(unified);
         assert_eq!(values(&resources.build().unwrap()), []);
     }

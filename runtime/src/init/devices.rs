@@ -1,0 +1,122 @@
+//! Device nodes and links in `/dev`.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag};
+use nix::sys::stat::{FchmodatFlags, Mode, SFlag, fchmodat, fstat, major, makedev, minor, mknodat};
+use nix::unistd::{Gid, Uid, fchownat, symlinkat};
+use oci_spec::runtime::{LinuxDevice, LinuxDeviceType, Spec};
+use sys::path::{Links, open_in_root};
+
+use super::rootfs::make_dir;
+use super::{Fault, OrFault};
+
+/// What every container has.
+const CHARACTER_DEVICES: [(&str, u64, u64); 6] = [
+    ("null", 1, 3),
+    ("zero", 1, 5),
+    ("full", 1, 7),
+    ("random", 1, 8),
+    ("urandom", 1, 9),
+    ("tty", 5, 0),
+];
+
+const LINKS: [(&str, &str); 5] = [
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+    ("ptmx", "pts/ptmx"),
+];
+
+/// Fills `/dev`, and gives the container's `/dev/null` back, verified to be it (CVE-2025-31133).
+pub fn make_all(root: BorrowedFd<'_>, spec: &Spec) -> Result<OwnedFd, Fault> {
+    // An image whose /dev is a link has nothing to win: links are refused (CVE-2026-41579).
+    let dev = make_dir(root, Path::new("/dev"), Links::Refused).or_fault(|| "open /dev".into())?;
+    for (name, major, minor) in CHARACTER_DEVICES {
+        let device = (SFlag::S_IFCHR, makedev(major, minor));
+        make_node(dev.as_fd(), Path::new(name), device, 0o666)
+            .or_fault(|| format!("make /dev/{name}"))?;
+    }
+    for device in spec
+        .linux()
+        .as_ref()
+        .and_then(|l| l.devices().as_ref())
+        .into_iter()
+        .flatten()
+    {
+        make_device(root, device).or_fault(|| format!("make {}", device.path().display()))?;
+    }
+    for (name, target) in LINKS {
+        match symlinkat(target, &dev, name) {
+            Err(Errno::EEXIST) | Ok(()) => {}
+            Err(e) => return Err(e).or_fault(|| format!("make /dev/{name}")),
+        }
+    }
+    open_null(dev.as_fd())
+}
+
+fn open_null(dev: BorrowedFd<'_>) -> Result<OwnedFd, Fault> {
+    let what = || "open /dev/null".to_owned();
+    let null = open_in_root(
+        dev,
+        Path::new("null"),
+        OFlag::O_PATH,
+        Mode::empty(),
+        Links::Refused,
+    );
+    let null = null.or_fault(what)?;
+    let meta = fstat(&null).or_fault(what)?;
+    let is_character = SFlag::from_bits_truncate(meta.st_mode) & SFlag::S_IFMT == SFlag::S_IFCHR;
+    if is_character && (major(meta.st_rdev), minor(meta.st_rdev)) == (1, 3) {
+        return Ok(null);
+    }
+    Err(Fault::Create(
+        "the container's /dev/null is not the null device".into(),
+    ))
+}
+
+fn make_device(root: BorrowedFd<'_>, device: &LinuxDevice) -> nix::Result<()> {
+    let kind = match device.typ() {
+        LinuxDeviceType::B => SFlag::S_IFBLK,
+        LinuxDeviceType::P => SFlag::S_IFIFO,
+        _ => SFlag::S_IFCHR,
+    };
+    let number = |n: i64| u64::try_from(n).map_err(|_| Errno::EINVAL);
+    let id = makedev(number(device.major())?, number(device.minor())?);
+    let (parent, name) = device
+        .path()
+        .parent()
+        .zip(device.path().file_name())
+        .ok_or(Errno::EINVAL)?;
+    let dir = make_dir(root, parent, Links::Refused)
+        .map_err(|e| e.raw_os_error().map_or(Errno::EIO, Errno::from_raw))?;
+    let mode = device.file_mode().unwrap_or(0o666) & 0o777;
+    if !make_node(dir.as_fd(), Path::new(name), (kind, id), mode)? {
+        return Ok(());
+    }
+    let (uid, gid) = (
+        device.uid().map(Uid::from_raw),
+        device.gid().map(Gid::from_raw),
+    );
+    fchownat(&dir, name, uid, gid, AtFlags::AT_SYMLINK_NOFOLLOW)
+}
+
+/// Says whether it was made; one already there stays.
+fn make_node(
+    dir: BorrowedFd<'_>,
+    name: &Path,
+    (kind, id): (SFlag, u64),
+    mode: u32,
+) -> nix::Result<bool> {
+    let mode = Mode::from_bits_truncate(mode);
+    match mknodat(dir, name, kind, mode, id) {
+        Err(Errno::EEXIST) => return Ok(false),
+        made => made?,
+    }
+    // mknod(2) takes the umask off. The directory is ours and nothing else runs in it yet.
+    fchmodat(dir, name, mode, FchmodatFlags::FollowSymlink)?;
+    Ok(true)
+}

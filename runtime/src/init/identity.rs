@@ -1,0 +1,163 @@
+//! Who the process is and what it may do.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::str::FromStr;
+
+use caps::{CapSet, Capability as Cap};
+use nix::sys::prctl;
+use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::stat::{Mode, umask};
+use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
+use oci_spec::runtime::{Capability, LinuxCapabilities, PosixRlimit, PosixRlimitType, Process};
+
+use super::{Fault, OrFault, die_with_monitor, program};
+
+/// Takes everything away that the process is not to have.
+pub fn confine(process: &Process, filter: Option<&[u8]>) -> Result<(), Fault> {
+    umask(Mode::from_bits_truncate(0o022));
+    for limit in process.rlimits().iter().flatten() {
+        set_limit(limit)?;
+    }
+    let none = LinuxCapabilities::default();
+    let sets = Sets::of(process.capabilities().as_ref().unwrap_or(&none))?;
+    sets.bound()?;
+    let has_cwd = enter_cwd(process.cwd());
+    let no_new_privileges = process.no_new_privileges().unwrap_or(false);
+    // Without no_new_privs a filter takes CAP_SYS_ADMIN, which goes below; with it, the later the better.
+    if let (Some(filter), false) = (filter, no_new_privileges) {
+        load(filter)?;
+    }
+    become_user(process)?;
+    sets.take()?;
+    if !has_cwd {
+        program::change_dir(process.cwd())?;
+    }
+    die_with_monitor()?;
+    if no_new_privileges {
+        prctl::set_no_new_privs().or_fault(|| "set no_new_privs".into())?;
+        if let Some(filter) = filter {
+            load(filter)?;
+        }
+    }
+    Ok(())
+}
+
+/// As root first: the user need not be able to reach it. Says whether it is done.
+fn enter_cwd(cwd: &Path) -> bool {
+    program::change_dir(cwd).is_ok()
+}
+
+fn load(filter: &[u8]) -> Result<(), Fault> {
+    sys::process::load_seccomp(filter).or_fault(|| "load the seccomp filter".into())
+}
+
+fn become_user(process: &Process) -> Result<(), Fault> {
+    let user = process.user();
+    prctl::set_keepcaps(true).or_fault(|| "keep capabilities".into())?;
+    let groups: Vec<Gid> = user
+        .additional_gids()
+        .iter()
+        .flatten()
+        .map(|&gid| Gid::from_raw(gid))
+        .collect();
+    setgroups(&groups).or_fault(|| "set the supplementary groups".into())?;
+    let (uid, gid) = (Uid::from_raw(user.uid()), Gid::from_raw(user.gid()));
+    setresgid(gid, gid, gid).or_fault(|| format!("become group {gid}"))?;
+    setresuid(uid, uid, uid).or_fault(|| format!("become user {uid}"))?;
+    prctl::set_keepcaps(false).or_fault(|| "keep no capabilities".into())
+}
+
+/// The five sets, without what this host's root lacks itself.
+struct Sets {
+    bounding: HashSet<Cap>,
+    effective: HashSet<Cap>,
+    permitted: HashSet<Cap>,
+    inheritable: HashSet<Cap>,
+    ambient: HashSet<Cap>,
+}
+
+impl Sets {
+    fn of(wanted: &LinuxCapabilities) -> Result<Self, Fault> {
+        let held =
+            caps::read(None, CapSet::Permitted).or_fault(|| "read our capabilities".into())?;
+        let set = |wanted: &Option<HashSet<Capability>>| -> HashSet<Cap> {
+            wanted
+                .iter()
+                .flatten()
+                .filter_map(known)
+                .filter(|c| held.contains(c))
+                .collect()
+        };
+        Ok(Self {
+            bounding: set(wanted.bounding()),
+            effective: set(wanted.effective()),
+            permitted: set(wanted.permitted()),
+            inheritable: set(wanted.inheritable()),
+            ambient: set(wanted.ambient()),
+        })
+    }
+
+    /// While CAP_SETPCAP is still held.
+    fn bound(&self) -> Result<(), Fault> {
+        for cap in caps::all().difference(&self.bounding) {
+            match caps::drop(None, CapSet::Bounding, *cap) {
+                // A kernel older than the capability.
+                Err(_)
+                    if !caps::runtime::procfs_all_supported(None)
+                        .is_ok_and(|all| all.contains(cap)) => {}
+                dropped => dropped.or_fault(|| format!("drop {cap} from the bounding set"))?,
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&self) -> Result<(), Fault> {
+        let what = || "set capabilities".to_owned();
+        // Effective before permitted: the kernel refuses an effective one that is not permitted.
+        caps::set(None, CapSet::Effective, &self.effective).or_fault(what)?;
+        caps::set(None, CapSet::Permitted, &self.permitted).or_fault(what)?;
+        caps::set(None, CapSet::Inheritable, &self.inheritable).or_fault(what)?;
+        caps::set(None, CapSet::Ambient, &self.ambient).or_fault(what)
+    }
+}
+
+fn known(capability: &Capability) -> Option<Cap> {
+    Cap::from_str(&format!("CAP_{capability}")).ok()
+}
+
+fn set_limit(limit: &PosixRlimit) -> Result<(), Fault> {
+    let resource = match limit.typ() {
+        PosixRlimitType::RlimitCpu => Resource::RLIMIT_CPU,
+        PosixRlimitType::RlimitFsize => Resource::RLIMIT_FSIZE,
+        PosixRlimitType::RlimitData => Resource::RLIMIT_DATA,
+        PosixRlimitType::RlimitStack => Resource::RLIMIT_STACK,
+        PosixRlimitType::RlimitCore => Resource::RLIMIT_CORE,
+        PosixRlimitType::RlimitRss => Resource::RLIMIT_RSS,
+        PosixRlimitType::RlimitNproc => Resource::RLIMIT_NPROC,
+        PosixRlimitType::RlimitNofile => Resource::RLIMIT_NOFILE,
+        PosixRlimitType::RlimitMemlock => Resource::RLIMIT_MEMLOCK,
+        PosixRlimitType::RlimitAs => Resource::RLIMIT_AS,
+        PosixRlimitType::RlimitLocks => Resource::RLIMIT_LOCKS,
+        PosixRlimitType::RlimitSigpending => Resource::RLIMIT_SIGPENDING,
+        PosixRlimitType::RlimitMsgqueue => Resource::RLIMIT_MSGQUEUE,
+        PosixRlimitType::RlimitNice => Resource::RLIMIT_NICE,
+        PosixRlimitType::RlimitRtprio => Resource::RLIMIT_RTPRIO,
+        PosixRlimitType::RlimitRttime => Resource::RLIMIT_RTTIME,
+    };
+    setrlimit(resource, limit.soft(), limit.hard()).or_fault(|| format!("set {}", limit.typ()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_capability_of_the_spec_is_known_by_name() {
+        let all: HashSet<Cap> = crate::defaults::ALL_CAPABILITIES
+            .iter()
+            .filter_map(known)
+            .collect();
+        assert_eq!(all, caps::all());
+    }
+}

@@ -1,0 +1,153 @@
+//! The container's root file system, and paths in it that cannot leave it.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::{Component, Path, PathBuf};
+
+use nix::fcntl::{AT_FDCWD, OFlag};
+use nix::mount::MsFlags;
+use nix::sys::stat::{Mode, SFlag, mkdirat, mknodat};
+use oci_spec::runtime::Spec;
+use sys::mount::{Attributes, Change, Reach};
+use sys::path::{Links, open_in_root};
+
+use super::{Fault, OrFault, open_path};
+use crate::config::Rootfs;
+
+/// Mounts the root at `staging`, in this mount namespace only.
+pub fn mount(rootfs: &Rootfs, staging: &Path) -> Result<OwnedFd, Fault> {
+    match rootfs {
+        Rootfs::Dir(dir) => bind(dir, staging)?,
+        Rootfs::Overlay { lower, upper, work } => overlay(lower, upper, work, staging)?,
+    }
+    open_path(staging).or_fault(|| "open the root file system".into())
+}
+
+fn bind(dir: &Path, staging: &Path) -> Result<(), Fault> {
+    let what = || format!("bind the root file system {}", dir.display());
+    let tree = sys::mount::clone_tree(AT_FDCWD, dir, Reach::Recursive).or_fault(what)?;
+    let target = open_path(staging).or_fault(what)?;
+    sys::mount::attach(tree.as_fd(), target.as_fd()).or_fault(what)
+}
+
+/// The layers go by descriptor: their paths would not fit the page that mount(2) takes.
+fn overlay(lower: &[PathBuf], upper: &Path, work: &Path, staging: &Path) -> Result<(), Fault> {
+    let open =
+        |path: &Path| open_path(path).or_fault(|| format!("open the layer {}", path.display()));
+    let layers: Vec<OwnedFd> = lower
+        .iter()
+        .rev()
+        .map(|l| open(l))
+        .collect::<Result<_, _>>()?;
+    let (upper, work) = (open(upper)?, open(work)?);
+    let by_fd = |fd: &OwnedFd| format!("/proc/self/fd/{}", fd.as_raw_fd());
+    let lower: Vec<String> = layers.iter().map(by_fd).collect();
+    // "volatile": a container's own layer dies with it, so nothing of it needs to reach the disk.
+    let data = format!(
+        "volatile,lowerdir={},upperdir={},workdir={}",
+        lower.join(":"),
+        by_fd(&upper),
+        by_fd(&work)
+    );
+    nix::mount::mount(
+        Some("overlay"),
+        staging,
+        Some("overlay"),
+        MsFlags::empty(),
+        Some(data.as_str()),
+    )
+    .or_fault(|| format!("mount the overlay of {} layers", layers.len()))
+}
+
+/// Makes it the root of this process, and read-only where the spec says so.
+pub fn finish(root: &OwnedFd, spec: &Spec) -> Result<(), Fault> {
+    if spec
+        .root()
+        .as_ref()
+        .and_then(|r| r.readonly())
+        .unwrap_or(false)
+    {
+        let read_only = Change {
+            set: Attributes::READ_ONLY,
+            ..Change::default()
+        };
+        sys::mount::change(root.as_fd(), read_only, Reach::This)
+            .or_fault(|| "make the root file system read-only".into())?;
+    }
+    sys::mount::pivot(root).or_fault(|| "change to the container's root".into())
+}
+
+/// Makes the working directory where the image lacks it, as Kubernetes expects.
+pub fn make_cwd(root: BorrowedFd<'_>, cwd: &Path) -> Result<(), Fault> {
+    // What is there and no directory, or not to be made, chdir will tell in runc's words.
+    let _ = make_dir(root, cwd, Links::InRoot);
+    Ok(())
+}
+
+/// Opens a directory of the container, making what is missing of it.
+pub fn make_dir(root: BorrowedFd<'_>, path: &Path, links: Links) -> io::Result<OwnedFd> {
+    let open = |path: &Path| {
+        open_in_root(
+            root,
+            path,
+            OFlag::O_PATH | OFlag::O_DIRECTORY,
+            Mode::empty(),
+            links,
+        )
+    };
+    match open(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+        found => return found,
+    }
+    // Component by component, each made in the directory just opened (CVE-2024-45310).
+    let mut walked = PathBuf::from("/");
+    let mut dir = open(&walked)?;
+    for component in path.components() {
+        let name = match component {
+            Component::Normal(name) => name,
+            Component::ParentDir => return Err(io::ErrorKind::InvalidInput.into()),
+            _ => continue,
+        };
+        walked.push(name);
+        dir = match open(&walked) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                make_one(dir.as_fd(), Path::new(name))?;
+                open(&walked)?
+            }
+            found => found?,
+        };
+    }
+    Ok(dir)
+}
+
+fn make_one(dir: BorrowedFd<'_>, name: &Path) -> io::Result<()> {
+    match mkdirat(dir, name, Mode::from_bits_truncate(0o755)) {
+        Err(nix::errno::Errno::EEXIST) | Ok(()) => Ok(()),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// Opens a file of the container to mount on, making an empty one where none is.
+pub fn make_file(root: BorrowedFd<'_>, path: &Path, links: Links) -> io::Result<OwnedFd> {
+    let open = || open_in_root(root, path, OFlag::O_PATH, Mode::empty(), links);
+    match open() {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+        found => return found,
+    }
+    let (parent, name) = path
+        .parent()
+        .zip(path.file_name())
+        .ok_or(io::ErrorKind::InvalidInput)?;
+    let dir = make_dir(root, parent, links)?;
+    // mknod(2) never follows a link and never opens anything.
+    match mknodat(
+        &dir,
+        name,
+        SFlag::S_IFREG,
+        Mode::from_bits_truncate(0o644),
+        0,
+    ) {
+        Err(nix::errno::Errno::EEXIST) | Ok(()) => open(),
+        Err(e) => Err(e.into()),
+    }
+}

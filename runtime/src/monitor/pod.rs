@@ -1,0 +1,191 @@
+//! The namespaces of the pod, held by the monitor's being in them.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Component, Path};
+
+use nix::fcntl::OFlag;
+use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::stat::Mode;
+use sys::mount::{Attributes, Filesystem};
+use sys::path::{Links, open_in_root};
+
+use crate::config::{PidNamespace, SandboxConfig, Scope};
+use crate::sandbox::Record;
+use crate::{Error, Result};
+
+mod reaper;
+
+pub struct Pod {
+    /// The pid namespace that containers are born into unless they get their own.
+    born_into: File,
+    /// The pod's `/dev/shm`, attached nowhere; made when first asked for.
+    shm: Option<OwnedFd>,
+    _reaper: Option<OwnedFd>,
+}
+
+impl Pod {
+    /// Makes the pod's namespaces and enters them.
+    pub fn open(record: &Record) -> Result<Self> {
+        let config = &record.config;
+        let mut flags = CloneFlags::empty();
+        if config.namespaces.network == Scope::Pod {
+            flags |= CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWUTS;
+        }
+        if config.namespaces.ipc == Scope::Pod {
+            flags |= CloneFlags::CLONE_NEWIPC;
+        }
+        unshare(flags).map_err(|e| node("make the pod's namespaces", &e))?;
+        if config.namespaces.network == Scope::Pod {
+            nix::unistd::sethostname(&config.hostname).map_err(|e| node("set the hostname", &e))?;
+            sys::net::loopback_up().map_err(|e| node("bring up the loopback interface", &e))?;
+        }
+        set_sysctls(config)?;
+        let reaper = (config.namespaces.pid == PidNamespace::Pod)
+            .then(reaper::start)
+            .transpose();
+        let reaper = reaper.map_err(|e| node("share a pid namespace", &e))?;
+        if let Some(reaper) = &reaper {
+            setns(reaper, CloneFlags::CLONE_NEWPID)
+                .map_err(|e| node("share a pid namespace", &e))?;
+        }
+        let born_into = File::open("/proc/self/ns/pid_for_children")
+            .map_err(|e| node("open the pid namespace", &e))?;
+        Ok(Self {
+            born_into,
+            shm: None,
+            _reaper: reaper,
+        })
+    }
+
+    /// Runs `fork` so that the child is born into the pid namespace of `process`.
+    pub fn beside<T>(
+        &self,
+        process: BorrowedFd<'_>,
+        fork: impl FnOnce() -> T,
+    ) -> std::io::Result<T> {
+        setns(process, CloneFlags::CLONE_NEWPID)?;
+        let forked = fork();
+        setns(&self.born_into, CloneFlags::CLONE_NEWPID)?;
+        Ok(forked)
+    }
+
+    pub fn shm(&mut self) -> Result<BorrowedFd<'_>> {
+        if self.shm.is_none() {
+            let closed = Attributes::NO_SUID | Attributes::NO_DEV | Attributes::NO_EXEC;
+            let options = [("mode", "1777"), ("size", "65536k")];
+            let tmpfs =
+                sys::mount::tmpfs(&options, closed).map_err(|e| node("make /dev/shm", &e))?;
+            self.shm = Some(tmpfs);
+        }
+        Ok(self.shm.as_ref().expect("filled above").as_fd())
+    }
+}
+
+fn node(what: &str, error: &dyn std::error::Error) -> Error {
+    Error::Node {
+        what: format!("{what}: {error}"),
+    }
+}
+
+/// Writes the pod's sysctls through a procfs that nobody else can reach (CVE-2025-52881).
+fn set_sysctls(config: &SandboxConfig) -> Result<()> {
+    if config.sysctls.is_empty() {
+        return Ok(());
+    }
+    let proc = Filesystem::open("proc").and_then(|proc| proc.mount(Attributes::NO_SUID));
+    let proc = proc.map_err(|e| node("mount a procfs", &e))?;
+    check_sysctls(&config.sysctls, config)?;
+    for (name, value) in &config.sysctls {
+        let path = Path::new("sys").join(file_of(name));
+        let file = open_in_root(
+            proc.as_fd(),
+            &path,
+            OFlag::O_WRONLY,
+            Mode::empty(),
+            Links::Refused,
+        );
+        let written = file.and_then(|file| File::from(file).write_all(value.as_bytes()));
+        written.map_err(|e| node(&format!("set the sysctl {name} to {value:?}"), &e))?;
+    }
+    Ok(())
+}
+
+/// `net.ipv4.tcp_syncookies`; with slashes, a name may hold dots.
+fn file_of(name: &str) -> String {
+    if name.contains('/') {
+        name.to_owned()
+    } else {
+        name.replace('.', "/")
+    }
+}
+
+/// Only what a namespace of the pod's own holds: all else is the host's (CVE-2022-0811).
+fn check_sysctls(sysctls: &BTreeMap<String, String>, config: &SandboxConfig) -> Result<()> {
+    for name in sysctls.keys() {
+        let path = file_of(name);
+        let is_plain = Path::new(&path)
+            .components()
+            .all(|c| matches!(c, Component::Normal(_)));
+        let is_ipc = path == "kernel/sem"
+            || ["kernel/shm", "kernel/msg", "fs/mqueue/"]
+                .iter()
+                .any(|p| path.starts_with(p));
+        let scope = match () {
+            () if path.starts_with("net/") => Some(config.namespaces.network),
+            () if is_ipc => Some(config.namespaces.ipc),
+            () => None,
+        };
+        if scope != Some(Scope::Pod) || !is_plain {
+            return Err(Error::Node {
+                what: format!("sysctl {name:?} is not the pod's own to set"),
+            });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Namespaces;
+
+    fn allows(name: &str, namespaces: Namespaces) -> bool {
+        let config = SandboxConfig {
+            namespaces,
+            ..SandboxConfig::default()
+        };
+        check_sysctls(&[(name.to_owned(), "1".to_owned())].into(), &config).is_ok()
+    }
+
+    #[test]
+    fn only_sysctls_of_the_pods_own_namespaces_are_set() {
+        let own = Namespaces::default();
+        let allowed = [
+            "net.ipv4.ip_unprivileged_port_start",
+            "kernel.shm_rmid_forced",
+            "kernel.sem",
+            "fs.mqueue.msg_max",
+        ];
+        assert_eq!(allowed.map(|n| allows(n, own)), [true; 4]);
+        let refused = [
+            "kernel.core_pattern",
+            "vm.swappiness",
+            "net/../kernel/core_pattern",
+            "fs.file-max",
+        ];
+        assert_eq!(refused.map(|n| allows(n, own)), [false; 4]);
+    }
+
+    #[test]
+    fn a_pod_on_the_hosts_network_sets_no_sysctl_of_it() {
+        let host = Namespaces {
+            network: Scope::Host,
+            ..Namespaces::default()
+        };
+        assert!(!allows("net.core.somaxconn", host));
+        assert!(allows("kernel.sem", host));
+    }
+}
