@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 
-use apimachinery::field::{self, Path};
-use apimachinery::{gvk::GroupVersionKind, meta, names};
+use apimachinery::{field, gvk::GroupVersionKind, meta, names};
 use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::columns::{self, Column};
+use crate::errors::Errors;
+use crate::node::Node;
 use crate::object_meta;
 use crate::scale::ScalePaths;
 
@@ -44,11 +45,11 @@ pub struct Kind {
     /// On update of `/status`: keep everything but status.
     pub prepare_status_update: fn(new: &mut Value, old: &Value),
     /// Mistakes in the object, metadata aside.
-    pub validate: fn(&Value) -> Vec<field::Error>,
+    pub validate: fn(&Node, &mut Errors),
     /// Mistakes in changing `old` to `new`, metadata aside; repeats `validate` where
     /// Kubernetes does.
-    pub validate_update: fn(new: &Value, old: &Value) -> Vec<field::Error>,
-    pub validate_status_update: fn(new: &Value, old: &Value) -> Vec<field::Error>,
+    pub validate_update: fn(new: &Node, old: &Node, &mut Errors),
+    pub validate_status_update: fn(new: &Node, old: &Node, &mut Errors),
     /// What `kubectl get` shows after NAME is part of these too.
     pub columns: &'static [Column],
     pub row: fn(&Value, now: Timestamp) -> Vec<Value>,
@@ -141,17 +142,42 @@ pub struct FieldLabel {
     pub value: for<'a> fn(&'a Value) -> Cow<'a, str>,
 }
 
+impl FieldLabel {
+    /// A label whose value is the field of the same name.
+    pub const fn new(label: &'static str, value: for<'a> fn(&'a Value) -> Cow<'a, str>) -> Self {
+        FieldLabel { label, value }
+    }
+}
+
+/// `text_field!("spec.nodeName")`: a label that is the dotted path of a text.
+macro_rules! text_field {
+    ($path:literal) => {
+        $crate::kind::FieldLabel::new($path, |object| {
+            apimachinery::meta::text(object, $path).into()
+        })
+    };
+}
+
+/// As `text_field!`, for booleans and numbers; what is absent reads as `$absent`.
+macro_rules! plain_field {
+    ($path:literal, $absent:literal) => {
+        $crate::kind::FieldLabel::new($path, |object| {
+            apimachinery::meta::get(object, $path).map_or($absent.into(), |value| {
+                $crate::text_cells::plain(value).into()
+            })
+        })
+    };
+}
+
+pub(crate) use {plain_field, text_field};
+
 fn nothing(_: &mut Value) {}
 
 fn nothing_to_keep(_: &mut Value, _: &Value) {}
 
-fn no_errors(_: &Value) -> Vec<field::Error> {
-    Vec::new()
-}
+fn no_errors(_: &Node, _: &mut Errors) {}
 
-fn no_update_errors(_: &Value, _: &Value) -> Vec<field::Error> {
-    Vec::new()
-}
+fn no_update_errors(_: &Node, _: &Node, _: &mut Errors) {}
 
 impl Kind {
     /// A namespaced kind with every verb and no rules: what each kind's constant starts from.
@@ -250,23 +276,35 @@ impl Kind {
 
     /// Everything wrong with an object about to be created.
     pub fn check_create(&self, object: &Value) -> Vec<field::Error> {
-        let mut errors = object_meta::validate(object, self.is_namespaced(), self.name_rule);
-        errors.extend((self.validate)(object));
-        errors
+        let object = Node::root(object);
+        let mut errors = Errors::default();
+        let namespaced = self.is_namespaced();
+        object_meta::validate(
+            &object.at("metadata"),
+            namespaced,
+            self.name_rule,
+            &mut errors,
+        );
+        (self.validate)(&object, &mut errors);
+        errors.0
     }
 
     /// Everything wrong with replacing `old` by `new`.
     pub fn check_update(&self, new: &Value, old: &Value) -> Vec<field::Error> {
-        let mut errors = object_meta::validate_update(new, old, &Path::new("metadata"));
-        errors.extend((self.validate_update)(new, old));
-        errors
+        changes(new, old, self.validate_update)
     }
 
     pub fn check_status_update(&self, new: &Value, old: &Value) -> Vec<field::Error> {
-        let mut errors = object_meta::validate_update(new, old, &Path::new("metadata"));
-        errors.extend((self.validate_status_update)(new, old));
-        errors
+        changes(new, old, self.validate_status_update)
     }
+}
+
+fn changes(new: &Value, old: &Value, rules: fn(&Node, &Node, &mut Errors)) -> Vec<field::Error> {
+    let (new, old) = (Node::root(new), Node::root(old));
+    let mut errors = Errors::default();
+    object_meta::validate_update(&new.at("metadata"), &old.at("metadata"), &mut errors);
+    rules(&new, &old, &mut errors);
+    errors.0
 }
 
 /// Reviews have no name worth checking.

@@ -76,22 +76,11 @@ pub fn only_status(new: &mut Value, old: &Value) {
     }
 }
 
-/// Labels and annotations may be changed through `/status` of most kinds; what the
-/// server owns may not.
+/// Metadata may be changed through `/status`; the count of specs may not.
 fn status_metadata(new: &mut Value, old: &Value) -> Value {
     let mut metadata = new["metadata"].take();
-    for key in ["ownerReferences", "finalizers", "generation"] {
-        let before = old.get("metadata").and_then(|meta| meta.get(key));
-        match (before, metadata.as_object_mut()) {
-            (Some(before), Some(fields)) => {
-                fields.insert(key.to_owned(), before.clone());
-            }
-            (None, Some(fields)) => {
-                fields.remove(key);
-            }
-            _ => {}
-        }
-    }
+    let before = old.get("metadata").unwrap_or(&Value::Null);
+    copy_field(&mut metadata, before, "generation");
     metadata
 }
 

@@ -1,12 +1,23 @@
 //! Every built-in kind.
 
-use crate::core;
 use crate::kind::Kind;
+use crate::{apps, coordination, core, discovery, events};
 
 static ALL: &[&Kind] = &[
     &core::config_map::KIND,
+    &core::endpoints::KIND,
+    &core::event::KIND,
     &core::namespace::KIND,
+    &core::node::KIND,
     &core::pod::KIND,
+    &core::secret::KIND,
+    &core::service::KIND,
+    &core::service_account::KIND,
+    &apps::deployment::KIND,
+    &apps::replica_set::KIND,
+    &coordination::lease::KIND,
+    &discovery::endpoint_slice::KIND,
+    &events::event::KIND,
 ];
 
 /// Every built-in kind, by group, then as discovery lists them.

@@ -1,6 +1,17 @@
 //! Namespace.
 
-use crate::kind::{Kind, Scope, Storage};
+use apimachinery::{meta, names};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::columns::{self, AGE, Column, NAME};
+use crate::errors::Errors;
+use crate::kind::{Kind, Scope, Storage, Subresource, text_field};
+use crate::node::Node;
+use crate::prepare;
+
+const SELF: (&str, &str, &str) = ("", "v1", "Namespace");
+const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
 pub static KIND: Kind = Kind {
     kind: "Namespace",
@@ -9,8 +20,74 @@ pub static KIND: Kind = Kind {
     singular: "namespace",
     short_names: &["ns"],
     scope: Scope::Cluster,
+    // Deleting all namespaces at once is not offered.
+    verbs: &[
+        "create", "delete", "get", "list", "patch", "update", "watch",
+    ],
+    subresources: &[
+        Subresource::new("finalize", SELF, &["update"]),
+        Subresource::status(SELF),
+    ],
     storage: Storage::Stored {
         prefix: "namespaces",
     },
+    name_rule: names::dns_label,
+    default,
+    prepare_create,
+    prepare_update,
+    validate_update: |new, _, errors| validate_finalizers(new, errors),
+    columns: &[
+        NAME,
+        Column::text(
+            "Status",
+            "Whether the namespace is in use or being removed.",
+        ),
+        AGE,
+    ],
+    row,
+    field_labels: &[text_field!("status.phase"), text_field!("name")],
     ..Kind::BASE
 };
+
+fn default(namespace: &mut Value) {
+    let name = meta::name(namespace).to_owned();
+    if !name.is_empty() {
+        meta::set_label(namespace, NAME_LABEL, &name);
+    }
+}
+
+fn prepare_create(namespace: &mut Value) {
+    default(namespace);
+    let spec = meta::entry(namespace, "spec");
+    let mut finalizers = spec["finalizers"].as_array().cloned().unwrap_or_default();
+    if !finalizers.iter().any(|f| f == "kubernetes") {
+        finalizers.push("kubernetes".into());
+    }
+    spec["finalizers"] = finalizers.into();
+    namespace["status"] = json!({"phase": "Active"});
+}
+
+/// Finalizers change only through `/finalize`.
+fn prepare_update(new: &mut Value, old: &Value) {
+    prepare::copy_field(new, old, "spec");
+    prepare::copy_field(new, old, "status");
+}
+
+/// For `/finalize`: only the finalizers of the spec may change.
+pub fn prepare_finalize(new: &mut Value, old: &Value) {
+    prepare::copy_field(new, old, "status");
+}
+
+fn validate_finalizers(namespace: &Node, errors: &mut Errors) {
+    for finalizer in namespace.at("spec.finalizers").items() {
+        errors.follows(&finalizer, names::qualified);
+    }
+}
+
+fn row(namespace: &Value, now: Timestamp) -> Vec<Value> {
+    vec![
+        columns::name(namespace),
+        meta::text(namespace, "status.phase").into(),
+        columns::age(namespace, now),
+    ]
+}

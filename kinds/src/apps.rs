@@ -1,0 +1,4 @@
+//! `apps`.
+
+pub mod deployment;
+pub mod replica_set;

@@ -1,0 +1,124 @@
+//! Service.
+
+mod cells;
+mod keep;
+mod rules;
+
+use apimachinery::meta;
+use apimachinery::names;
+use serde_json::{Value, json};
+
+use crate::columns::{AGE, Column, NAME};
+use crate::defaults::{each, is, object, set_default, set_text, with};
+use crate::kind::{CONNECT_VERBS, Kind, Storage, Subresource, text_field};
+
+pub static KIND: Kind = Kind {
+    kind: "Service",
+    list_kind: "ServiceList",
+    plural: "services",
+    singular: "service",
+    short_names: &["svc"],
+    categories: &["all"],
+    subresources: &[
+        Subresource::new("proxy", ("", "v1", "ServiceProxyOptions"), CONNECT_VERBS),
+        Subresource::status(("", "v1", "Service")),
+    ],
+    storage: Storage::Stored { prefix: "services" },
+    create_on_update: true,
+    name_rule: names::dns_1035_label,
+    default,
+    prepare_create: |service| service["status"] = json!({"loadBalancer": {}}),
+    prepare_update: keep::prepare_update,
+    validate: rules::validate,
+    validate_update: rules::validate_update,
+    columns: &[
+        NAME,
+        Column::text("Type", "How the service can be reached."),
+        Column::text("Cluster-IP", "The service's address inside the cluster."),
+        Column::text(
+            "External-IP",
+            "The service's addresses outside the cluster.",
+        ),
+        Column::text(
+            "Port(s)",
+            "The ports, and the nodes' ports that lead to them.",
+        ),
+        AGE,
+        Column::text("Selector", "Which pods the service leads to.").wide(),
+    ],
+    row: cells::row,
+    field_labels: &[text_field!("spec.clusterIP"), text_field!("spec.type")],
+    ..Kind::BASE
+};
+
+/// Three hours.
+const AFFINITY_SECONDS: i64 = 10_800;
+
+fn default(service: &mut Value) {
+    let spec = object(service, "spec");
+    set_text(spec, "sessionAffinity", "None");
+    if is(spec, "sessionAffinity", "None") {
+        meta::remove(spec, "sessionAffinityConfig");
+    }
+    if is(spec, "sessionAffinity", "ClientIP") {
+        let client = object(object(spec, "sessionAffinityConfig"), "clientIP");
+        set_default(client, "timeoutSeconds", AFFINITY_SECONDS);
+    }
+    set_text(spec, "type", "ClusterIP");
+    each(spec, "ports", port);
+    set_default(spec, "internalTrafficPolicy", "Cluster");
+    let kind = meta::text(spec, "type").to_owned();
+    if matches!(kind.as_str(), "NodePort" | "LoadBalancer") {
+        set_text(spec, "externalTrafficPolicy", "Cluster");
+    }
+    if kind == "LoadBalancer" {
+        set_default(spec, "allocateLoadBalancerNodePorts", true);
+    }
+    one_and_many(spec);
+    with(service, "status", |status| {
+        with(status, "loadBalancer", |balancer| {
+            each(balancer, "ingress", |ingress| {
+                if !meta::text(ingress, "ip").is_empty() {
+                    set_default(ingress, "ipMode", "VIP");
+                }
+            });
+        });
+    });
+}
+
+fn port(port: &mut Value) {
+    set_text(port, "protocol", "TCP");
+    let target = &port["targetPort"];
+    if target.is_null() || *target == json!(0) || *target == json!("") {
+        port["targetPort"] = port["port"].clone();
+    }
+}
+
+/// `clusterIP` and the first of `clusterIPs` say the same.
+fn one_and_many(spec: &mut Value) {
+    let one = meta::text(spec, "clusterIP").to_owned();
+    let many = meta::items(spec, "clusterIPs");
+    match (
+        one.is_empty(),
+        many.first().and_then(Value::as_str).map(str::to_owned),
+    ) {
+        (false, None) => spec["clusterIPs"] = json!([one]),
+        (true, Some(first)) => spec["clusterIP"] = first.into(),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_leads_to_the_same_port_unless_told_otherwise() {
+        let mut service =
+            json!({"spec": {"ports": [{"port": 80}, {"port": 81, "targetPort": "web"}]}});
+        default(&mut service);
+        assert_eq!(service["spec"]["ports"][0]["targetPort"], 80);
+        assert_eq!(service["spec"]["ports"][1]["targetPort"], "web");
+        assert_eq!(service["spec"]["type"], "ClusterIP");
+    }
+}

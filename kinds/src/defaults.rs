@@ -1,0 +1,107 @@
+//! The vocabulary of defaulting.
+
+use serde_json::{Map, Value, json};
+
+/// Sets a field that is absent.
+pub fn set_default(object: &mut Value, field: &str, value: impl Into<Value>) {
+    if let Some(fields) = object.as_object_mut() {
+        set_default_in(fields, field, value);
+    }
+}
+
+fn set_default_in(fields: &mut Map<String, Value>, field: &str, value: impl Into<Value>) {
+    match fields.get_mut(field) {
+        Some(Value::Null) | None => {
+            fields.insert(field.to_owned(), value.into());
+        }
+        Some(_) => {}
+    }
+}
+
+/// Sets a text that is absent or empty.
+pub fn set_text(object: &mut Value, field: &str, value: &str) {
+    if object
+        .get(field)
+        .and_then(Value::as_str)
+        .is_none_or(str::is_empty)
+    {
+        set_default(object, field, "");
+        if object.is_object() {
+            object[field] = value.into();
+        }
+    }
+}
+
+/// Sets a number that is absent or zero.
+pub fn set_number(object: &mut Value, field: &str, value: i64) {
+    if object.get(field).and_then(Value::as_i64).unwrap_or(0) == 0 && object.is_object() {
+        object[field] = value.into();
+    }
+}
+
+/// The object in a field, made if absent.
+pub fn object<'a>(parent: &'a mut Value, field: &str) -> &'a mut Value {
+    set_default(parent, field, json!({}));
+    &mut parent[field]
+}
+
+/// Does something with a field that is there.
+pub fn with(parent: &mut Value, field: &str, change: impl FnOnce(&mut Value)) {
+    if let Some(value) = parent.get_mut(field).filter(|value| !value.is_null()) {
+        change(value);
+    }
+}
+
+/// Does something with every item of a list.
+pub fn each(parent: &mut Value, field: &str, mut change: impl FnMut(&mut Value)) {
+    if let Some(items) = parent.get_mut(field).and_then(Value::as_array_mut) {
+        items.iter_mut().for_each(&mut change);
+    }
+}
+
+pub fn is(object: &Value, field: &str, text: &str) -> bool {
+    object.get(field).and_then(Value::as_str) == Some(text)
+}
+
+/// Rewrites a map of quantities to their canonical texts.
+pub fn canonical_amounts(object: &mut Value, field: &str) {
+    let Some(amounts) = object.get_mut(field).and_then(Value::as_object_mut) else {
+        return;
+    };
+    for amount in amounts.values_mut() {
+        canonical_amount(amount);
+    }
+}
+
+pub fn canonical_amount(amount: &mut Value) {
+    if let Ok(quantity) = apimachinery::Quantity::from_json(amount) {
+        let text = quantity.to_string();
+        if amount.as_str() != Some(&text) {
+            *amount = text.into();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_default_never_replaces_what_is_there() {
+        let mut object = json!({"a": "set", "n": null});
+        set_default(&mut object, "a", "default");
+        set_default(&mut object, "b", "default");
+        set_default(&mut object, "n", 1);
+        assert_eq!(object, json!({"a": "set", "b": "default", "n": 1}));
+    }
+
+    #[test]
+    fn amounts_become_canonical() {
+        let mut object = json!({"limits": {"cpu": "0.5", "memory": "1024Mi", "n": 2}});
+        canonical_amounts(&mut object, "limits");
+        assert_eq!(
+            object["limits"],
+            json!({"cpu": "500m", "memory": "1Gi", "n": "2"})
+        );
+    }
+}

@@ -1,0 +1,3 @@
+//! `events.k8s.io`: the same events under other names.
+
+pub mod event;
