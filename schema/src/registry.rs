@@ -1,5 +1,6 @@
 //! The built-in kinds, and their compiled schemas.
 
+use std::borrow::Cow;
 use std::sync::OnceLock;
 
 use k8s_openapi::Resource;
@@ -36,6 +37,8 @@ pub(crate) struct Entry {
     pub group: &'static str,
     pub version: &'static str,
     pub kind: &'static str,
+    /// Kubernetes' name of the definition: `io.k8s.api.core.v1.Pod`.
+    pub definition: fn() -> Cow<'static, str>,
     pub generate: fn(&mut SchemaGenerator) -> Schema,
     node: OnceLock<Node>,
 }
@@ -54,6 +57,7 @@ impl Entry {
             group,
             version,
             kind,
+            definition: T::schema_name,
             generate: SchemaGenerator::subschema_for::<T>,
             node: OnceLock::new(),
         }
@@ -133,7 +137,7 @@ pub(crate) fn entry(group: &str, version: &str, kind: &str) -> Option<&'static E
     entries().find(|e| e.kind == kind && e.group == group && e.version == version)
 }
 
-fn entries() -> impl Iterator<Item = &'static Entry> {
+pub(crate) fn entries() -> impl Iterator<Item = &'static Entry> {
     KINDS.iter().chain(&PARTS)
 }
 
