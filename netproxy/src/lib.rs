@@ -18,13 +18,13 @@ mod network;
 pub mod proxy;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use ipnet::Ipv4Net;
 use tokio_util::sync::CancellationToken;
 
 pub use error::{Error, Result};
-pub use network::{NetworkConfig, PodAddress, PodNetwork};
+pub use network::{NetworkConfig, PodAddress, PodNetwork, remove_everything};
 
 /// What a node's proxy and DNS are run with.
 #[derive(Clone, Debug)]
@@ -65,12 +65,5 @@ pub async fn run(
     shutdown: CancellationToken,
 ) -> Result<()> {
     shutdown.cancelled().await;
-    Ok(())
-}
-
-/// Removes whatever this crate ever made on this node: the bridge and the
-/// pods' links, routes, the nftables table, records; sysctls go back to what
-/// they were. Nothing to remove is no error.
-pub async fn remove_everything(_bridge: &str, _state_dir: &Path) -> Result<()> {
     Ok(())
 }
