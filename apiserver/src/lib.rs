@@ -1,1 +1,51 @@
-//! Being laid out.
+//! The Kubernetes REST API over a [`store::Store`].
+//!
+//! An object is stored as the exact JSON bytes that are served, so that GET, LIST
+//! and WATCH copy bytes. A kind is an entry in the table of `kinds`, not a file of
+//! handlers; the way of a request is authenticate, authorize, route, answer
+//! (`api.rs`), the way of a write is decode, default, admit, validate, store
+//! (`registry/`). `docs/design/apiserver.md` is the page about it.
+//!
+//! This crate runs nothing: no controllers, no scheduler, no garbage collection.
+
+mod admission;
+mod api;
+mod authn;
+mod authz;
+mod body;
+mod bootstrap;
+mod bytes_json;
+mod connection;
+mod discovery;
+mod dispatch;
+mod error;
+mod events;
+mod form;
+mod health;
+mod inprocess;
+mod keys;
+mod metrics;
+mod mirror;
+mod negotiate;
+mod openapi;
+mod paths;
+mod peer;
+mod proxy;
+mod query;
+mod registry;
+mod resources;
+mod respond;
+mod reviews;
+mod route;
+mod server;
+mod service_range;
+mod subresources;
+mod table;
+mod tls;
+mod user;
+mod watch;
+
+pub use authn::StaticToken;
+pub use error::Error;
+pub use server::{Config, KeyPair, KubeletAccess, Server};
+pub use user::User;

@@ -1,0 +1,172 @@
+//! What is checked and filled in with an eye on other objects, between defaults
+//! and validation: namespaces, service accounts, priorities, limits, quotas,
+//! addresses. One file a plugin; this is their order.
+
+mod classes;
+mod limits;
+mod namespaces;
+mod node_restriction;
+mod pods;
+mod quota;
+mod service_accounts;
+mod services;
+
+use std::sync::Arc;
+
+use apimachinery::{Status, meta};
+use serde_json::Value;
+
+use crate::authz::escalation;
+use crate::mirror::{Mirror, Source};
+use crate::registry::Registry;
+use crate::registry::update::Part;
+use crate::service_range::Held;
+
+const RBAC: &str = "rbac.authorization.k8s.io";
+
+/// The objects that plugins ask for, held in memory.
+pub struct Admission {
+    namespaces: Arc<Mirror>,
+    service_accounts: Arc<Mirror>,
+    priority_classes: Arc<Mirror>,
+    runtime_classes: Arc<Mirror>,
+    storage_classes: Arc<Mirror>,
+    ingress_classes: Arc<Mirror>,
+    limit_ranges: Arc<Mirror>,
+    quotas: Arc<Mirror>,
+}
+
+/// What a write has taken for itself until it is done.
+#[derive(Default)]
+pub struct Reservation {
+    held: Option<Held>,
+    /// A Service that gives up what its new state lacks, once the write is done.
+    gives_up: Option<Box<(crate::service_range::Services, Value, Value)>>,
+}
+
+impl Reservation {
+    /// The write is done.
+    pub fn commit(self) {
+        if let Some(held) = self.held {
+            held.commit();
+        }
+        if let Some((services, old, new)) = self.gives_up.map(|b| *b) {
+            services.release(&old, &new);
+        }
+    }
+}
+
+impl Admission {
+    pub async fn load(source: &Source) -> Result<Self, store::Error> {
+        Ok(Self {
+            namespaces: source.mirror("namespaces").await?,
+            service_accounts: source.mirror("serviceaccounts").await?,
+            priority_classes: source.mirror("priorityclasses").await?,
+            runtime_classes: source.mirror("runtimeclasses").await?,
+            storage_classes: source.mirror("storageclasses").await?,
+            ingress_classes: source.mirror("ingressclasses").await?,
+            limit_ranges: source.mirror("limitranges").await?,
+            quotas: source.mirror("resourcequotas").await?,
+        })
+    }
+
+    /// Before a new object is validated.
+    pub async fn create(&self, registry: &Registry<'_>, object: &mut Value) -> Result<(), Status> {
+        self.check_namespace(registry, object).await?;
+        match (registry.kind.group, registry.kind.plural) {
+            ("", "pods") => {
+                self.add_service_account(registry, object).await?;
+                self.add_priority(registry, object).await?;
+                self.add_runtime_class(registry, object)?;
+                pods::add_tolerations(object);
+                self.add_limits(registry, object)?;
+            }
+            ("", "persistentvolumeclaims") => self.add_storage_class(registry, object)?,
+            ("networking.k8s.io", "ingresses") => self.add_ingress_class(registry, object)?,
+            _ => {}
+        }
+        self.check_escalation(registry, object)?;
+        node_restriction::check_create(registry, object)
+    }
+
+    /// Before a changed object is validated.
+    pub async fn update(
+        &self,
+        registry: &Registry<'_>,
+        new: &mut Value,
+        old: &Value,
+        part: Part,
+    ) -> Result<(), Status> {
+        match (registry.kind.group, registry.kind.plural, part) {
+            ("", "services", Part::Main) => services::keep_given(new, old),
+            (RBAC, _, _) if new != old => self.check_escalation(registry, new)?,
+            _ => {}
+        }
+        node_restriction::check_update(registry, new, old, part)
+    }
+
+    pub fn delete(&self, registry: &Registry<'_>, old: &Value) -> Result<(), Status> {
+        node_restriction::check_delete(registry, old)
+    }
+
+    /// After an object is gone.
+    pub fn deleted(&self, registry: &Registry<'_>, old: &Value) {
+        if is_service(registry) {
+            registry.api.services.release(old, &Value::Null);
+        }
+    }
+
+    /// The last step before a new object is stored: take what must not be taken twice.
+    pub async fn reserve(
+        &self,
+        registry: &Registry<'_>,
+        object: &mut Value,
+        dry_run: bool,
+    ) -> Result<Reservation, Status> {
+        self.charge_quota(registry, object, dry_run).await?;
+        if !is_service(registry) {
+            return Ok(Reservation::default());
+        }
+        let held = services::allocate(&registry.api.services, object)?;
+        Ok(Reservation {
+            held: Some(held),
+            gives_up: None,
+        })
+    }
+
+    pub async fn reserve_change(
+        &self,
+        registry: &Registry<'_>,
+        new: &mut Value,
+        old: &Value,
+        part: Part,
+        _dry_run: bool,
+    ) -> Result<Reservation, Status> {
+        if !is_service(registry) || part != Part::Main {
+            return Ok(Reservation::default());
+        }
+        let held = services::allocate_change(&registry.api.services, new, old)?;
+        let gives_up = Box::new((registry.api.services.clone(), old.clone(), new.clone()));
+        Ok(Reservation {
+            held: Some(held),
+            gives_up: Some(gives_up),
+        })
+    }
+
+    fn check_escalation(&self, registry: &Registry<'_>, object: &Value) -> Result<(), Status> {
+        if registry.kind.group != RBAC {
+            return Ok(());
+        }
+        let write = escalation::Write {
+            resource: registry.kind.plural,
+            namespace: registry.namespace.unwrap_or(""),
+            name: meta::name(object),
+            object,
+        };
+        escalation::check(&registry.api.authz, &registry.call.user, &write)
+    }
+}
+
+fn is_service(registry: &Registry<'_>) -> bool {
+    registry.kind.group.is_empty() && registry.kind.plural == "services"
+}

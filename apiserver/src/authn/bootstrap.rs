@@ -1,0 +1,87 @@
+//! Bootstrap tokens, `<id>.<secret>`: what a machine shows before it has a
+//! certificate. Each is a Secret `bootstrap-token-<id>` in kube-system.
+
+use apimachinery::time;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+use store::Store;
+
+use crate::keys;
+use crate::user::{AUTHENTICATED, User};
+
+const SECRET_TYPE: &str = "bootstrap.kubernetes.io/token";
+const GROUP: &str = "system:bootstrappers";
+const ID_LENGTH: usize = 6;
+const SECRET_LENGTH: usize = 16;
+
+/// A token that has the form of one.
+#[derive(Debug, Clone, Copy)]
+pub struct Parts<'a> {
+    id: &'a str,
+    secret: &'a str,
+}
+
+pub fn parse(token: &str) -> Option<Parts<'_>> {
+    let (id, secret) = token.split_once('.')?;
+    let is_plain = |text: &str| {
+        text.bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+    };
+    let fits = id.len() == ID_LENGTH && secret.len() == SECRET_LENGTH;
+    (fits && is_plain(id) && is_plain(secret)).then_some(Parts { id, secret })
+}
+
+pub async fn authenticate(store: &dyn Store, parts: Parts<'_>) -> Option<User> {
+    let name = format!("bootstrap-token-{}", parts.id);
+    let key = keys::object("secrets", Some("kube-system"), &name);
+    let entry = store.get(&key).await.ok()??;
+    let secret: Value = serde_json::from_slice(&entry.value).ok()?;
+    if secret["type"] != SECRET_TYPE || !secret["metadata"]["deletionTimestamp"].is_null() {
+        return None;
+    }
+    let field = |name: &str| {
+        let text = secret["data"][name].as_str().unwrap_or("");
+        String::from_utf8(STANDARD.decode(text).unwrap_or_default()).unwrap_or_default()
+    };
+    let good = field("token-id") == parts.id
+        && same(field("token-secret").as_bytes(), parts.secret.as_bytes())
+        && field("usage-bootstrap-authentication") == "true"
+        && is_live(&field("expiration"));
+    good.then(|| user_of(parts.id, &field("auth-extra-groups")))
+}
+
+fn user_of(id: &str, extra_groups: &str) -> User {
+    let mut groups = vec![GROUP.to_owned()];
+    let extra = extra_groups.split(',').map(str::trim);
+    groups.extend(
+        extra
+            .filter(|g| g.starts_with("system:bootstrappers:"))
+            .map(str::to_owned),
+    );
+    groups.push(AUTHENTICATED.to_owned());
+    User::new(format!("system:bootstrap:{id}"), groups)
+}
+
+/// No expiration is for ever; one that cannot be read is over.
+fn is_live(expiration: &str) -> bool {
+    expiration.is_empty() || time::parse(expiration).is_some_and(|end| end > jiff::Timestamp::now())
+}
+
+/// Compares in a time that does not tell how much was right.
+fn same(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).fold(0, |seen, (x, y)| seen | (x ^ y)) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_six_dot_sixteen_is_a_bootstrap_token() {
+        assert!(parse("abcdef.0123456789abcdef").is_some());
+        assert!(parse("abcdef.0123456789abcde").is_none());
+        assert!(parse("ABCDEF.0123456789abcdef").is_none());
+        assert!(parse("eyJh.eyJp.sig").is_none());
+    }
+}

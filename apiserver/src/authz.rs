@@ -1,0 +1,162 @@
+//! Who may do what: members of system:masters anything, nodes what is theirs,
+//! everybody what RBAC grants. Nothing forbids; what nobody allows is refused.
+
+pub mod escalation;
+pub mod node;
+pub mod policy;
+pub mod rbac;
+pub mod rules;
+
+use std::sync::Arc;
+
+use apimachinery::{Status, status};
+
+use crate::mirror::Source;
+use crate::route::{Resource, Route, Target, Verb};
+use crate::user::{MASTERS, User};
+
+/// One question to the authorizer.
+#[derive(Debug, Clone, Copy)]
+pub struct Attributes<'a> {
+    pub verb: &'a str,
+    pub target: Action<'a>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub enum Action<'a> {
+    Path(&'a str),
+    Resource {
+        group: &'a str,
+        resource: &'a str,
+        subresource: &'a str,
+        /// Empty for the whole cluster.
+        namespace: &'a str,
+        /// Empty for a collection.
+        name: &'a str,
+    },
+}
+
+impl<'a> Attributes<'a> {
+    pub fn of(route: &'a Route) -> Self {
+        match &route.target {
+            Target::Path => Self {
+                verb: path_verb(route.verb),
+                target: Action::Path(&route.path),
+            },
+            Target::Resource(resource) => Self {
+                verb: route.verb.as_str(),
+                target: action(resource),
+            },
+        }
+    }
+
+    /// The refusal, in Kubernetes' words.
+    pub fn refusal(&self, user: &User, why: &str) -> Status {
+        let name = &user.name;
+        let because = if why.is_empty() {
+            String::new()
+        } else {
+            format!(": {why}")
+        };
+        match self.target {
+            Action::Path(path) => Status::forbidden_path(&format!(
+                "User {name:?} cannot {} path {path:?}{because}",
+                self.verb
+            )),
+            Action::Resource {
+                group,
+                resource,
+                subresource,
+                namespace,
+                name: object,
+            } => {
+                let full = full_resource(resource, subresource);
+                let scope = if namespace.is_empty() {
+                    "at the cluster scope".to_owned()
+                } else {
+                    format!("in the namespace {namespace:?}")
+                };
+                Status::forbidden(
+                    status::Resource::new(group, resource),
+                    object,
+                    &format!(
+                        "User {name:?} cannot {} resource {full:?} in API group {group:?} {scope}{because}",
+                        self.verb
+                    ),
+                )
+            }
+        }
+    }
+}
+
+fn path_verb(verb: Verb) -> &'static str {
+    match verb {
+        Verb::Create => "post",
+        Verb::Update => "put",
+        other => other.as_str(),
+    }
+}
+
+fn action(resource: &Resource) -> Action<'_> {
+    Action::Resource {
+        group: &resource.group,
+        resource: &resource.resource,
+        subresource: resource.subresource.as_deref().unwrap_or(""),
+        namespace: resource.namespace.as_deref().unwrap_or(""),
+        name: resource.name.as_deref().unwrap_or(""),
+    }
+}
+
+fn full_resource(resource: &str, subresource: &str) -> String {
+    if subresource.is_empty() {
+        return resource.to_owned();
+    }
+    format!("{resource}/{subresource}")
+}
+
+/// The authorizers, in the order they are asked.
+pub struct Authorizer {
+    rbac: Arc<rbac::Rbac>,
+    nodes: node::Authorizer,
+}
+
+impl Authorizer {
+    pub async fn load(source: &Source) -> Result<Self, store::Error> {
+        Ok(Self {
+            rbac: rbac::Rbac::load(source).await?,
+            nodes: node::Authorizer::load(source).await?,
+        })
+    }
+
+    pub fn rbac(&self) -> &Arc<rbac::Rbac> {
+        &self.rbac
+    }
+
+    /// Why it is allowed, or what the refusal should add to itself.
+    pub fn decide(&self, user: &User, asked: &Attributes<'_>) -> Result<String, String> {
+        if user.is_in(MASTERS) {
+            return Ok(String::new());
+        }
+        let mut refusal = String::new();
+        if let Some(node) = user.node() {
+            match self.nodes.decide(node, asked) {
+                node::Decision::Allow => return Ok(String::new()),
+                node::Decision::NoOpinion(why) => refusal = why,
+            }
+        }
+        self.rbac.decide(user, asked).ok_or(refusal)
+    }
+
+    pub fn allows(&self, user: &User, asked: &Attributes<'_>) -> bool {
+        self.decide(user, asked).is_ok()
+    }
+
+    /// # Errors
+    /// 403 in Kubernetes' words.
+    pub fn check(&self, user: &User, asked: &Attributes<'_>) -> Result<(), Status> {
+        match self.decide(user, asked) {
+            Ok(_) => Ok(()),
+            Err(why) => Err(asked.refusal(user, &why)),
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! The roles and bindings that every cluster starts with, read from `policy.txt`.
+
+use serde_json::{Value, json};
+
+const TEXT: &str = include_str!("policy.txt");
+const GROUP: &str = "rbac.authorization.k8s.io";
+const API_VERSION: &str = "rbac.authorization.k8s.io/v1";
+
+/// A line of `policy.txt` that says nothing; its number and text.
+#[derive(Debug, thiserror::Error)]
+#[error("line {0}: {1}")]
+struct BadLine(usize, String);
+
+struct Role {
+    name: String,
+    aggregated_to: Vec<String>,
+    aggregates: Option<String>,
+    rules: Vec<Value>,
+}
+
+/// ClusterRoles and ClusterRoleBindings, ready to be created.
+pub fn objects() -> (Vec<Value>, Vec<Value>) {
+    let (roles, bindings) = read(TEXT).expect("the built-in policy reads: a test holds it to that");
+    let made = roles.iter().map(|role| role_object(role, &roles)).collect();
+    (made, bindings)
+}
+
+fn read(text: &str) -> Result<(Vec<Role>, Vec<Value>), BadLine> {
+    let mut roles: Vec<Role> = Vec::new();
+    let mut bindings = Vec::new();
+    for (at, line) in text.lines().enumerate() {
+        let bad = || BadLine(at + 1, line.to_owned());
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words.as_slice() {
+            [] => {}
+            [first, ..] if first.starts_with('#') => {}
+            ["role", name, to @ ..] => roles.push(Role {
+                name: (*name).to_owned(),
+                aggregated_to: to
+                    .iter()
+                    .filter_map(|t| t.strip_prefix("+to="))
+                    .map(str::to_owned)
+                    .collect(),
+                aggregates: None,
+                rules: Vec::new(),
+            }),
+            ["aggregates", which] => {
+                roles.last_mut().ok_or_else(bad)?.aggregates = Some((*which).to_owned())
+            }
+            ["allow", rest @ ..] => {
+                let rule = rule(rest).ok_or_else(bad)?;
+                roles.last_mut().ok_or_else(bad)?.rules.push(rule);
+            }
+            ["bind", name, "to", subjects @ ..] => {
+                bindings.push(binding(name, subjects.first().copied()))
+            }
+            _ => return Err(bad()),
+        }
+    }
+    Ok((roles, bindings))
+}
+
+fn rule(words: &[&str]) -> Option<Value> {
+    let list = |text: &str| -> Vec<String> { text.split(',').map(str::to_owned).collect() };
+    match words {
+        [verbs, "at", paths] => {
+            Some(json!({ "verbs": list(verbs), "nonResourceURLs": list(paths) }))
+        }
+        [verbs, "on", resources, "in", groups, rest @ ..] => {
+            let groups: Vec<String> = groups
+                .split(',')
+                .map(|g| {
+                    if g == "core" {
+                        String::new()
+                    } else {
+                        g.to_owned()
+                    }
+                })
+                .collect();
+            let mut rule =
+                json!({ "verbs": list(verbs), "apiGroups": groups, "resources": list(resources) });
+            match rest {
+                [] => {}
+                ["named", names] => rule["resourceNames"] = json!(list(names)),
+                _ => return None,
+            }
+            Some(rule)
+        }
+        _ => None,
+    }
+}
+
+fn metadata(name: &str) -> Value {
+    json!({
+        "name": name,
+        "labels": { "kubernetes.io/bootstrapping": "rbac-defaults" },
+        "annotations": { "rbac.authorization.kubernetes.io/autoupdate": "true" },
+    })
+}
+
+fn aggregation_label(which: &str) -> String {
+    format!("rbac.authorization.k8s.io/aggregate-to-{which}")
+}
+
+fn role_object(role: &Role, all: &[Role]) -> Value {
+    let mut metadata = metadata(&role.name);
+    for to in &role.aggregated_to {
+        metadata["labels"][aggregation_label(to)] = "true".into();
+    }
+    let mut object = json!({
+        "apiVersion": API_VERSION, "kind": "ClusterRole", "metadata": metadata, "rules": rules_of(role, all),
+    });
+    if let Some(which) = &role.aggregates {
+        let selector = json!({ "matchLabels": { aggregation_label(which): "true" } });
+        object["aggregationRule"] = json!({ "clusterRoleSelectors": [selector] });
+    }
+    object
+}
+
+/// A role's own rules, or those of the roles it gathers, each once.
+fn rules_of(role: &Role, all: &[Role]) -> Vec<Value> {
+    let Some(which) = &role.aggregates else {
+        return role.rules.clone();
+    };
+    let mut parts: Vec<&Role> = all
+        .iter()
+        .filter(|r| r.aggregated_to.contains(which))
+        .collect();
+    parts.sort_by(|a, b| a.name.cmp(&b.name));
+    let mut rules: Vec<Value> = Vec::new();
+    for rule in parts.iter().flat_map(|part| rules_of(part, all)) {
+        if !rules.contains(&rule) {
+            rules.push(rule);
+        }
+    }
+    rules
+}
+
+fn binding(name: &str, subjects: Option<&str>) -> Value {
+    let subjects = subjects
+        .into_iter()
+        .flat_map(|s| s.split(','))
+        .filter_map(subject);
+    binding_object(metadata(name), name, subjects.collect())
+}
+
+fn binding_object(metadata: Value, role: &str, subjects: Vec<Value>) -> Value {
+    let mut object = json!({
+        "apiVersion": API_VERSION,
+        "kind": "ClusterRoleBinding",
+        "metadata": metadata,
+        "roleRef": { "apiGroup": GROUP, "kind": "ClusterRole", "name": role },
+    });
+    if !subjects.is_empty() {
+        object["subjects"] = subjects.into();
+    }
+    object
+}
+
+/// `user:X`, `group:system:masters`, `serviceaccount:kube-system/X`.
+fn subject(text: &str) -> Option<Value> {
+    let (kind, name) = text.split_once(':')?;
+    match kind {
+        "user" => Some(json!({ "apiGroup": GROUP, "kind": "User", "name": name })),
+        "group" => Some(json!({ "apiGroup": GROUP, "kind": "Group", "name": name })),
+        "serviceaccount" => {
+            let (namespace, name) = name.split_once('/')?;
+            Some(json!({ "kind": "ServiceAccount", "namespace": namespace, "name": name }))
+        }
+        _ => None,
+    }
+}
+
+/// What lets a machine with a bootstrap token become a node, as kubeadm sets it up.
+pub fn join_bindings() -> Vec<Value> {
+    let group = |name: &str| vec![json!({ "apiGroup": GROUP, "kind": "Group", "name": name })];
+    let named = |name: &str, role: &str, subject: &str| {
+        binding_object(json!({ "name": name }), role, group(subject))
+    };
+    let csr = "system:certificates.k8s.io:certificatesigningrequests";
+    vec![
+        named(
+            "skiff:node-bootstrapper",
+            "system:node-bootstrapper",
+            "system:bootstrappers",
+        ),
+        named(
+            "skiff:node-autoapprove",
+            &format!("{csr}:nodeclient"),
+            "system:bootstrappers",
+        ),
+        named(
+            "skiff:node-renewal",
+            &format!("{csr}:selfnodeclient"),
+            "system:nodes",
+        ),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_built_in_policy_reads_and_admins_hold_what_editors_do() {
+        let (roles, bindings) = objects();
+        assert!(
+            bindings
+                .iter()
+                .any(|b| b["metadata"]["name"] == "cluster-admin")
+        );
+        let rules = |name: &str| {
+            let role = roles
+                .iter()
+                .find(|r| r["metadata"]["name"] == name)
+                .unwrap();
+            role["rules"].as_array().unwrap().clone()
+        };
+        let admin = rules("admin");
+        assert!(rules("edit").iter().all(|rule| admin.contains(rule)));
+        assert!(!rules("view").iter().any(|r| {
+            r["resources"]
+                .as_array()
+                .unwrap()
+                .contains(&json!("secrets"))
+        }));
+    }
+
+    #[test]
+    fn a_line_that_says_nothing_is_named() {
+        assert!(matches!(
+            read("role a\nallow get of pods"),
+            Err(BadLine(2, _))
+        ));
+    }
+}

@@ -1,0 +1,268 @@
+//! Roles and bindings, held in memory and indexed by who they are for.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use serde_json::Value;
+
+use super::rules::Rule;
+use super::{Action, Attributes};
+use crate::mirror::{Follower, Source};
+use crate::user::{SERVICE_ACCOUNT_PREFIX, User};
+
+/// All RBAC objects, followed from the store.
+#[derive(Default)]
+pub struct Rbac {
+    state: RwLock<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// `<name>` for cluster roles, `<namespace>/<name>` for roles.
+    roles: HashMap<String, Arc<[Rule]>>,
+    bindings: HashMap<String, Binding>,
+    /// Bindings by subject: `u:<user>`, `g:<group>`.
+    by_subject: HashMap<String, Vec<String>>,
+}
+
+#[derive(Clone)]
+struct Binding {
+    /// None: the whole cluster.
+    namespace: Option<String>,
+    role: String,
+    subjects: Vec<String>,
+}
+
+impl Rbac {
+    pub async fn load(source: &Source) -> Result<Arc<Self>, store::Error> {
+        let rbac = Arc::new(Self::default());
+        for table in [
+            Table::ClusterRoles,
+            Table::Roles,
+            Table::ClusterRoleBindings,
+            Table::RoleBindings,
+        ] {
+            let follower = Arc::new(Feed {
+                rbac: rbac.clone(),
+                table,
+            });
+            source.follow(table.prefix(), follower).await?;
+        }
+        Ok(rbac)
+    }
+
+    /// Why the request is allowed, if it is.
+    pub fn decide(&self, user: &User, asked: &Attributes<'_>) -> Option<String> {
+        let namespace = match asked.target {
+            Action::Resource { namespace, .. } => namespace,
+            Action::Path(_) => "",
+        };
+        let state = self.read();
+        state
+            .bindings_of(user, namespace)
+            .find(|(_, binding)| state.rules(binding).iter().any(|rule| rule.allows(asked)))
+            .map(|(name, binding)| explain(name, binding))
+    }
+
+    /// All that `user` may do in a namespace (in the whole cluster if empty).
+    pub fn rules_of(&self, user: &User, namespace: &str) -> Vec<Rule> {
+        let state = self.read();
+        state
+            .bindings_of(user, namespace)
+            .flat_map(|(_, binding)| state.rules(binding).to_vec())
+            .collect()
+    }
+
+    /// The rules of a role that a binding names.
+    pub fn rules_of_role(&self, kind: &str, namespace: &str, name: &str) -> Option<Arc<[Rule]>> {
+        let key = if kind == "ClusterRole" {
+            name.to_owned()
+        } else {
+            format!("{namespace}/{name}")
+        };
+        self.read().roles.get(&key).cloned()
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn explain(name: &str, binding: &Binding) -> String {
+    match &binding.namespace {
+        None => format!(
+            "RBAC: allowed by ClusterRoleBinding \"{name}\" of ClusterRole \"{}\"",
+            binding.role
+        ),
+        Some(_) => format!(
+            "RBAC: allowed by RoleBinding \"{name}\" of role \"{}\"",
+            binding.role
+        ),
+    }
+}
+
+impl State {
+    fn rules(&self, binding: &Binding) -> &[Rule] {
+        self.roles.get(&binding.role).map_or(&[], |rules| rules)
+    }
+
+    fn bindings_of<'a>(
+        &'a self,
+        user: &'a User,
+        namespace: &'a str,
+    ) -> impl Iterator<Item = (&'a str, &'a Binding)> {
+        let subjects =
+            std::iter::once(user_key(&user.name)).chain(user.groups.iter().map(|g| group_key(g)));
+        subjects
+            .filter_map(|subject| self.by_subject.get(&subject))
+            .flatten()
+            .filter_map(|key| Some((key.as_str(), self.bindings.get(key)?)))
+            .filter(move |(_, b)| b.namespace.as_deref().is_none_or(|n| n == namespace))
+    }
+
+    fn bind(&mut self, key: &str, binding: Binding) {
+        self.unbind(key);
+        for subject in &binding.subjects {
+            self.by_subject
+                .entry(subject.clone())
+                .or_default()
+                .push(key.to_owned());
+        }
+        self.bindings.insert(key.to_owned(), binding);
+    }
+
+    fn unbind(&mut self, key: &str) {
+        let Some(old) = self.bindings.remove(key) else {
+            return;
+        };
+        for subject in &old.subjects {
+            if let Some(keys) = self.by_subject.get_mut(subject) {
+                keys.retain(|k| k != key);
+                if keys.is_empty() {
+                    self.by_subject.remove(subject);
+                }
+            }
+        }
+    }
+}
+
+fn user_key(name: &str) -> String {
+    format!("u:{name}")
+}
+
+fn group_key(name: &str) -> String {
+    format!("g:{name}")
+}
+
+#[derive(Clone, Copy)]
+enum Table {
+    ClusterRoles,
+    Roles,
+    ClusterRoleBindings,
+    RoleBindings,
+}
+
+impl Table {
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::ClusterRoles => "clusterroles",
+            Self::Roles => "roles",
+            Self::ClusterRoleBindings => "clusterrolebindings",
+            Self::RoleBindings => "rolebindings",
+        }
+    }
+
+    fn holds_bindings(self) -> bool {
+        matches!(self, Self::ClusterRoleBindings | Self::RoleBindings)
+    }
+
+    fn is_namespaced(self) -> bool {
+        matches!(self, Self::Roles | Self::RoleBindings)
+    }
+}
+
+/// One kind's changes on their way into the state.
+struct Feed {
+    rbac: Arc<Rbac>,
+    table: Table,
+}
+
+impl Feed {
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, State> {
+        self.rbac
+            .state
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Follower for Feed {
+    fn put(&self, key: &str, object: Value) {
+        if self.table.holds_bindings() {
+            let namespace = self
+                .table
+                .is_namespaced()
+                .then(|| key.split('/').next().unwrap_or(""));
+            let binding = read_binding(&object, namespace);
+            self.write().bind(key, binding);
+        } else {
+            let rules = Rule::read_all(&object).into();
+            self.write().roles.insert(key.to_owned(), rules);
+        }
+    }
+
+    fn delete(&self, key: &str) {
+        if self.table.holds_bindings() {
+            self.write().unbind(key);
+        } else {
+            self.write().roles.remove(key);
+        }
+    }
+
+    fn clear(&self) {
+        let namespaced = self.table.is_namespaced();
+        let mut state = self.write();
+        if self.table.holds_bindings() {
+            let keys: Vec<String> = state
+                .bindings
+                .keys()
+                .filter(|k| k.contains('/') == namespaced)
+                .cloned()
+                .collect();
+            keys.iter().for_each(|key| state.unbind(key));
+        } else {
+            state.roles.retain(|key, _| key.contains('/') != namespaced);
+        }
+    }
+}
+
+fn read_binding(object: &Value, namespace: Option<&str>) -> Binding {
+    let role = &object["roleRef"];
+    let name = role["name"].as_str().unwrap_or("");
+    let subjects = object["subjects"].as_array();
+    Binding {
+        namespace: namespace.map(str::to_owned),
+        role: match (role["kind"].as_str(), namespace) {
+            (Some("Role"), Some(namespace)) => format!("{namespace}/{name}"),
+            _ => name.to_owned(),
+        },
+        subjects: subjects
+            .into_iter()
+            .flatten()
+            .map(|s| subject_key(s, namespace))
+            .collect(),
+    }
+}
+
+fn subject_key(subject: &Value, binding_namespace: Option<&str>) -> String {
+    let name = subject["name"].as_str().unwrap_or("");
+    match subject["kind"].as_str() {
+        Some("Group") => group_key(name),
+        Some("ServiceAccount") => {
+            let namespace = subject["namespace"].as_str().filter(|n| !n.is_empty());
+            let namespace = namespace.or(binding_namespace).unwrap_or("");
+            user_key(&format!("{SERVICE_ACCOUNT_PREFIX}{namespace}:{name}"))
+        }
+        _ => user_key(name),
+    }
+}

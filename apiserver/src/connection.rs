@@ -1,0 +1,134 @@
+//! The listener and its connections: TLS, then HTTP/1.1 or HTTP/2.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::Error;
+use crate::api::Api;
+use crate::body::{Body, BoxError};
+use crate::peer::{CertificateName, Peer};
+
+/// A client that does not finish its handshake or headers by then is dropped.
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
+/// How long open requests may go on once the server stops.
+const DRAIN_LIMIT: Duration = Duration::from_secs(5);
+/// Pause after `accept` failed for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+pub async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
+    TcpListener::bind(address).await.map_err(|source| {
+        if source.kind() == io::ErrorKind::AddrInUse {
+            Error::PortInUse { address }
+        } else {
+            Error::Listen { address, source }
+        }
+    })
+}
+
+/// Serves until `stop`, then lets open requests end.
+pub async fn serve(
+    listener: TcpListener,
+    tls: Arc<rustls::ServerConfig>,
+    api: Arc<Api>,
+    stop: CancellationToken,
+) {
+    let acceptor = TlsAcceptor::from(tls);
+    let open = TaskTracker::new();
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, address)) => {
+                let work = connection(stream, address, acceptor.clone(), api.clone(), stop.clone());
+                open.spawn(work);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    open.close();
+    if tokio::time::timeout(DRAIN_LIMIT, open.wait())
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            left = open.len(),
+            "connections still open at the end of the drain"
+        );
+    }
+}
+
+async fn connection(
+    stream: TcpStream,
+    address: SocketAddr,
+    acceptor: TlsAcceptor,
+    api: Arc<Api>,
+    stop: CancellationToken,
+) {
+    let _ = stream.set_nodelay(true);
+    let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_LIMIT, acceptor.accept(stream)).await
+    else {
+        return tracing::debug!(%address, "TLS handshake failed");
+    };
+    let certificate = stream
+        .get_ref()
+        .1
+        .peer_certificates()
+        .and_then(|chain| chain.first())
+        .and_then(CertificateName::read);
+    let peer = Arc::new(Peer { certificate });
+    let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
+        let (api, peer) = (api.clone(), peer.clone());
+        answer(api, peer, request)
+    });
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HANDSHAKE_LIMIT);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(1000);
+    let serving = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+    let mut serving = std::pin::pin!(serving);
+    let ended = tokio::select! {
+        ended = serving.as_mut() => ended,
+        () = stop.cancelled() => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%address, %error, "connection ended");
+    }
+}
+
+/// Boxed so that the connection's future has a name for it.
+fn answer(
+    api: Arc<Api>,
+    peer: Arc<Peer>,
+    request: http::Request<Incoming>,
+) -> BoxFuture<'static, Result<http::Response<Body>, std::convert::Infallible>> {
+    Box::pin(async move {
+        let request = request.map(|body| body.map_err(BoxError::from).boxed_unsync());
+        Ok(api.answer(request, &peer).await)
+    })
+}

@@ -1,0 +1,130 @@
+//! `/openapi/v2` and `/openapi/v3`, made from the schemas on first use.
+
+use std::collections::HashMap;
+use std::sync::{OnceLock, PoisonError, RwLock};
+
+use apimachinery::Status;
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use kinds::Kind;
+use schema::openapi;
+
+use crate::api::{Api, Call};
+use crate::body::Body;
+use crate::paths::git_version;
+use crate::respond;
+
+const PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+const PROTOBUF_OLD: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+
+#[derive(Default)]
+pub struct OpenApi {
+    v2: OnceLock<Bytes>,
+    v2_protobuf: OnceLock<Bytes>,
+    /// By `<group>/<version>`.
+    v3: RwLock<HashMap<String, Bytes>>,
+}
+
+impl OpenApi {
+    pub fn answer(&self, api: &Api, call: &Call, path: &str) -> Result<Response<Body>, Status> {
+        let kinds = api.resources.all();
+        match path {
+            "/openapi/v2" => Ok(self.v2(kinds, call)),
+            "/openapi/v3" => Ok(respond::json(StatusCode::OK, index(kinds))),
+            _ => self.v3(kinds, path),
+        }
+    }
+
+    fn v2(&self, kinds: &[&'static Kind], call: &Call) -> Response<Body> {
+        let accept = call
+            .headers
+            .get(header::ACCEPT)
+            .and_then(|v| v.to_str().ok())
+            .unwrap_or("");
+        let made = || served(kinds);
+        if accept.contains(PROTOBUF) || accept.contains(PROTOBUF_OLD) {
+            let bytes = self
+                .v2_protobuf
+                .get_or_init(|| openapi::v2_protobuf(&git_version(), &made()).into());
+            let kind = HeaderValue::from_static(PROTOBUF);
+            return respond::with(StatusCode::OK, kind, bytes.clone());
+        }
+        let bytes = self
+            .v2
+            .get_or_init(|| openapi::v2(&git_version(), &made()).into());
+        respond::json(StatusCode::OK, bytes.clone())
+    }
+
+    fn v3(&self, kinds: &[&'static Kind], path: &str) -> Result<Response<Body>, Status> {
+        let wanted = path.trim_start_matches("/openapi/v3/");
+        let (group, version) = match wanted.split('/').collect::<Vec<_>>().as_slice() {
+            ["api", version] => ("", *version),
+            ["apis", group, version] => (*group, *version),
+            _ => return Ok(respond::page_not_found()),
+        };
+        if !kinds
+            .iter()
+            .any(|k| k.group == group && k.version == version)
+        {
+            return Ok(respond::page_not_found());
+        }
+        let key = format!("{group}/{version}");
+        if let Some(known) = self
+            .v3
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&key)
+        {
+            return Ok(respond::json(StatusCode::OK, known.clone()));
+        }
+        let made = Bytes::from(openapi::v3(&git_version(), group, version, &served(kinds)));
+        self.v3
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(key, made.clone());
+        Ok(respond::json(StatusCode::OK, made))
+    }
+}
+
+/// Clients keep a document until its hash changes: that is when the server does.
+fn index(kinds: &[&'static Kind]) -> Vec<u8> {
+    let mut paths: Vec<String> = kinds
+        .iter()
+        .map(|kind| match kind.group {
+            "" => format!("api/{}", kind.version),
+            group => format!("apis/{group}/{}", kind.version),
+        })
+        .collect();
+    paths.sort();
+    paths.dedup();
+    let hashes: Vec<(String, String)> = paths
+        .into_iter()
+        .map(|path| (path, git_version()))
+        .collect();
+    openapi::v3_index(&hashes)
+}
+
+fn served<'a>(kinds: &[&'a Kind]) -> Vec<openapi::Resource<'a>> {
+    kinds
+        .iter()
+        .map(|kind| openapi::Resource {
+            group: kind.group,
+            version: kind.version,
+            kind: kind.kind,
+            plural: kind.plural,
+            namespaced: kind.is_namespaced(),
+            verbs: kind.verbs.to_vec(),
+            subresources: kind
+                .subresources
+                .iter()
+                .map(|sub| openapi::Subresource {
+                    name: sub.name,
+                    group: sub.group,
+                    version: sub.version,
+                    kind: sub.kind,
+                    verbs: sub.verbs.to_vec(),
+                })
+                .collect(),
+        })
+        .collect()
+}

@@ -1,0 +1,188 @@
+//! Requests that the API server hands on: to kubelets (logs, exec), to pods and
+//! Services. What is upgraded (WebSocket, SPDY) is tunnelled byte for byte.
+
+pub mod pod;
+mod tunnel;
+
+use std::sync::Arc;
+
+use apimachinery::{Status, meta, status};
+use http::{Request, Response};
+use serde_json::Value;
+
+use crate::api::Api;
+use crate::body::{Body, RequestBody};
+use crate::keys;
+use crate::registry::{Registry, store_failure, versions};
+pub use tunnel::{Destination, Kubelets};
+
+const KUBELET_PORT: u16 = 10250;
+
+/// `/proxy` of a pod, Service or node. The name may carry a scheme and a port:
+/// `https:name:443`.
+pub async fn forward(
+    api: &Arc<Api>,
+    registry: &Registry<'_>,
+    name: &str,
+    rest: Option<&str>,
+    request: Request<RequestBody>,
+) -> Result<Response<Body>, Status> {
+    let (scheme, name, port) = split_name(name);
+    let destination = match registry.kind.plural {
+        "pods" => to_pod(registry, name, port, scheme).await?,
+        "services" => to_service(registry, name, port, scheme).await?,
+        _ => to_node(api, name, port, scheme).await?,
+    };
+    let path = format!("/{}", rest.unwrap_or(""));
+    api.kubelets.send(&destination, &path, request).await
+}
+
+fn split_name(name: &str) -> (&str, &str, &str) {
+    match name.split(':').collect::<Vec<_>>().as_slice() {
+        [name] => ("", name, ""),
+        [name, port] => ("", name, port),
+        [scheme, name, port] => (scheme, name, port),
+        _ => ("", name, ""),
+    }
+}
+
+async fn to_pod(
+    registry: &Registry<'_>,
+    name: &str,
+    port: &str,
+    scheme: &str,
+) -> Result<Destination, Status> {
+    let pod = versions::value(registry.kind, &registry.entry(name).await?.value)?;
+    let address = meta::text(&pod, "status.podIP");
+    let port = if port.is_empty() {
+        first_container_port(&pod).unwrap_or(80)
+    } else {
+        parse_port(port)?
+    };
+    allowed(address, port, scheme)
+}
+
+fn first_container_port(pod: &Value) -> Option<u16> {
+    let mut containers = meta::items(pod, "spec.containers").iter();
+    let port = containers.find_map(|c| meta::items(c, "ports").first())?;
+    u16::try_from(port["containerPort"].as_u64()?).ok()
+}
+
+fn parse_port(port: &str) -> Result<u16, Status> {
+    port.parse()
+        .map_err(|_| Status::bad_request(format!("invalid port {port:?}")))
+}
+
+/// Loopback and link-local are this machine's own, not the cluster's.
+fn allowed(address: &str, port: u16, scheme: &str) -> Result<Destination, Status> {
+    let ip: std::net::IpAddr = address
+        .parse()
+        .map_err(|_| Status::bad_request("address not allowed"))?;
+    let link_local = match ip {
+        std::net::IpAddr::V4(v4) => v4.is_link_local(),
+        std::net::IpAddr::V6(v6) => (v6.segments()[0] & 0xffc0) == 0xfe80,
+    };
+    if ip.is_loopback() || ip.is_unspecified() || link_local || ip.is_multicast() {
+        return Err(Status::bad_request("address not allowed"));
+    }
+    Ok(Destination {
+        host: ip.to_string(),
+        port,
+        tls: scheme == "https",
+        is_kubelet: false,
+    })
+}
+
+async fn to_service(
+    registry: &Registry<'_>,
+    name: &str,
+    port: &str,
+    scheme: &str,
+) -> Result<Destination, Status> {
+    let service = versions::value(registry.kind, &registry.entry(name).await?.value)?;
+    let unavailable =
+        || Status::service_unavailable(format!("no endpoints available for service {name:?}"));
+    let key = keys::object("endpoints", registry.namespace, name);
+    let entry = registry
+        .api
+        .store
+        .get(&key)
+        .await
+        .map_err(store_failure)?
+        .ok_or_else(unavailable)?;
+    let endpoints: Value = serde_json::from_slice(&entry.value).map_err(Status::internal)?;
+    let wanted = wanted_port(&service, port).ok_or_else(unavailable)?;
+    for subset in meta::items(&endpoints, "subsets") {
+        let ports = meta::items(subset, "ports");
+        let found = ports
+            .iter()
+            .find(|p| p["name"].as_str().unwrap_or("") == wanted);
+        let address = meta::items(subset, "addresses").first();
+        if let (Some(port), Some(address)) = (found, address) {
+            let port = port["port"]
+                .as_u64()
+                .and_then(|p| u16::try_from(p).ok())
+                .ok_or_else(unavailable)?;
+            return allowed(meta::text(address, "ip"), port, scheme);
+        }
+    }
+    Err(unavailable())
+}
+
+/// The name of the Service's port that is meant: the only one, by number or by name.
+fn wanted_port<'a>(service: &'a Value, port: &str) -> Option<&'a str> {
+    let ports = meta::items(service, "spec.ports");
+    let found = match port {
+        "" if ports.len() == 1 => ports.first(),
+        "" => ports
+            .iter()
+            .find(|p| p["name"].as_str().unwrap_or("").is_empty()),
+        port => ports
+            .iter()
+            .find(|p| p["name"] == port || p["port"].as_u64() == port.parse().ok()),
+    };
+    found.map(|p| p["name"].as_str().unwrap_or(""))
+}
+
+async fn to_node(api: &Api, name: &str, port: &str, scheme: &str) -> Result<Destination, Status> {
+    let mut kubelet = kubelet_of(api, name).await?;
+    if !port.is_empty() && parse_port(port)? != kubelet.port {
+        kubelet.port = parse_port(port)?;
+        kubelet.is_kubelet = false;
+        kubelet.tls = scheme == "https";
+    }
+    Ok(kubelet)
+}
+
+/// Where a node's kubelet listens.
+pub async fn kubelet_of(api: &Api, node: &str) -> Result<Destination, Status> {
+    let key = keys::object("nodes", None, node);
+    let found = api.store.get(&key).await.map_err(store_failure)?;
+    let entry = found.ok_or_else(|| Status::not_found(status::Resource::new("", "nodes"), node))?;
+    let node: Value = serde_json::from_slice(&entry.value).map_err(Status::internal)?;
+    let addresses = meta::items(&node, "status.addresses");
+    let of_type = |wanted: &str| {
+        let mut of_type = addresses.iter().filter(|a| a["type"] == wanted);
+        of_type.find_map(|a| a["address"].as_str())
+    };
+    let preferred = ["InternalIP", "ExternalIP", "InternalDNS", "Hostname"];
+    let host = preferred
+        .iter()
+        .find_map(|kind| of_type(kind))
+        .ok_or_else(|| {
+            Status::service_unavailable(format!("node {:?} has no address yet", meta::name(&node)))
+        })?;
+    let port = node
+        .pointer("/status/daemonEndpoints/kubeletEndpoint/Port")
+        .and_then(Value::as_u64);
+    let port = port
+        .and_then(|p| u16::try_from(p).ok())
+        .filter(|p| *p != 0)
+        .unwrap_or(KUBELET_PORT);
+    Ok(Destination {
+        host: host.to_owned(),
+        port,
+        tls: true,
+        is_kubelet: true,
+    })
+}

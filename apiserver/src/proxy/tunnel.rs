@@ -1,0 +1,228 @@
+//! One request to another HTTP server, and the bytes both ways if it upgrades.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use apimachinery::Status;
+use futures::future::BoxFuture;
+use http::header::{self, HeaderMap, HeaderName};
+use http::{Request, Response, StatusCode, Uri};
+use http_body_util::BodyExt;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use crate::body::{Body, BoxError, RequestBody};
+
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+
+/// Headers that are about one connection, not about the request (RFC 9110, 7.6.1).
+const HOP_BY_HOP: &[HeaderName] = &[
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+];
+
+/// Where a request goes.
+#[derive(Debug, Clone)]
+pub struct Destination {
+    pub host: String,
+    pub port: u16,
+    pub tls: bool,
+    /// A kubelet is shown the API server's certificate, and must show one of the cluster.
+    pub is_kubelet: bool,
+}
+
+/// How kubelets are reached: with the API server's client certificate.
+#[derive(Clone, Default)]
+pub struct Kubelets {
+    tls: Option<Arc<rustls::ClientConfig>>,
+}
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+impl Kubelets {
+    pub fn new(tls: Option<Arc<rustls::ClientConfig>>) -> Self {
+        Self { tls }
+    }
+
+    /// Sends the request on with another path, and answers what comes back.
+    pub async fn send(
+        &self,
+        to: &Destination,
+        path: &str,
+        request: Request<RequestBody>,
+    ) -> Result<Response<Body>, Status> {
+        let dial = tokio::time::timeout(CONNECT_LIMIT, self.dial(to)).await;
+        let stream = dial
+            .unwrap_or_else(|_| Err("the connection timed out".into()))
+            .map_err(|error| unreachable_status(to, &*error))?;
+        let (onward, client) = rewrite(to, path, request)?;
+        let sent = exchange(stream, onward).await;
+        let (sender, response) = sent.map_err(|error| unreachable_status(to, &error))?;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return Ok(switch(client, response));
+        }
+        let (mut parts, body) = response.into_parts();
+        strip(&mut parts.headers, false);
+        let pieces = body.map_err(BoxError::from).into_data_stream();
+        // The sender lives as long as the body: dropping it would end the connection.
+        let pieces = futures::StreamExt::map(pieces, move |piece| {
+            let _ = &sender;
+            piece
+        });
+        Ok(Response::from_parts(parts, Body::stream(pieces)))
+    }
+
+    async fn dial(&self, to: &Destination) -> Result<Box<dyn Stream>, BoxError> {
+        let stream = TcpStream::connect((to.host.as_str(), to.port)).await?;
+        stream.set_nodelay(true)?;
+        if !to.tls {
+            return Ok(Box::new(stream));
+        }
+        let config = match (&self.tls, to.is_kubelet) {
+            (Some(config), true) => config.clone(),
+            (None, true) => {
+                return Err("the API server was given no certificate for kubelets".into());
+            }
+            (_, false) => return Err("proxying to https in a pod is not supported".into()),
+        };
+        let name = ServerName::try_from(to.host.clone())?;
+        Ok(Box::new(
+            TlsConnector::from(config).connect(name, stream).await?,
+        ))
+    }
+}
+
+type Exchanged = (
+    http1::SendRequest<RequestBody>,
+    Response<hyper::body::Incoming>,
+);
+
+/// Boxed, since the compiler cannot see through hyper's error bounds otherwise.
+fn exchange(
+    stream: Box<dyn Stream>,
+    request: Request<RequestBody>,
+) -> BoxFuture<'static, Result<Exchanged, hyper::Error>> {
+    Box::pin(async move {
+        let (mut sender, connection) = http1::Builder::new()
+            .handshake::<_, RequestBody>(TokioIo::new(stream))
+            .await?;
+        tokio::spawn(async move {
+            if let Err(error) = connection.with_upgrades().await {
+                tracing::debug!(%error, "a proxied connection ended");
+            }
+        });
+        let response = sender.send_request(request).await?;
+        Ok((sender, response))
+    })
+}
+
+fn unreachable_status(to: &Destination, error: &dyn std::error::Error) -> Status {
+    let mut text = error.to_string();
+    if let Some(source) = error.source() {
+        text = format!("{text}: {source}");
+    }
+    let scheme = if to.tls { "https" } else { "http" };
+    Status::service_unavailable(format!(
+        "error trying to reach {scheme}://{}:{}: {text}",
+        to.host, to.port
+    ))
+}
+
+/// The request for the other server, and the promise of the client's upgrade.
+fn rewrite(
+    to: &Destination,
+    path: &str,
+    mut request: Request<RequestBody>,
+) -> Result<(Request<RequestBody>, hyper::upgrade::OnUpgrade), Status> {
+    let client = hyper::upgrade::on(&mut request);
+    let (mut parts, body) = request.into_parts();
+    let query = parts
+        .uri
+        .query()
+        .map_or_else(String::new, |q| format!("?{q}"));
+    let uri: Result<Uri, _> = format!("{}{query}", encode_path(path)).parse();
+    parts.uri =
+        uri.map_err(|error| Status::bad_request(format!("the proxied path is no path: {error}")))?;
+    parts.version = http::Version::HTTP_11;
+    let upgrades = parts.headers.contains_key(header::UPGRADE);
+    strip(&mut parts.headers, upgrades);
+    // The client's credentials are for this server, not for the next.
+    parts.headers.remove(header::AUTHORIZATION);
+    let host = if to.host.contains(':') {
+        format!("[{}]:{}", to.host, to.port)
+    } else {
+        format!("{}:{}", to.host, to.port)
+    };
+    let host = host
+        .parse()
+        .map_err(|_| Status::internal("the address is no header value"))?;
+    parts.headers.insert(header::HOST, host);
+    let mut onward = Request::from_parts(parts, body);
+    onward.extensions_mut().clear();
+    Ok((onward, client))
+}
+
+fn encode_path(path: &str) -> String {
+    let mut out = String::with_capacity(path.len());
+    for byte in path.bytes() {
+        match byte {
+            b' '
+            | b'?'
+            | b'#'
+            | b'"'
+            | b'<'
+            | b'>'
+            | b'\\'
+            | b'^'
+            | b'`'
+            | b'{'
+            | b'|'
+            | b'}'
+            | 0..=31
+            | 127..=255 => {
+                out.push_str(&format!("%{byte:02X}"));
+            }
+            other => out.push(char::from(other)),
+        }
+    }
+    out
+}
+
+fn strip(headers: &mut HeaderMap, keep_upgrade: bool) {
+    for name in HOP_BY_HOP {
+        headers.remove(name);
+    }
+    headers.remove("keep-alive");
+    if !keep_upgrade {
+        headers.remove(header::CONNECTION);
+        headers.remove(header::UPGRADE);
+    }
+}
+
+/// Answers 101 to the client, then copies bytes until either side is done.
+fn switch(
+    client: hyper::upgrade::OnUpgrade,
+    mut response: Response<hyper::body::Incoming>,
+) -> Response<Body> {
+    let server = hyper::upgrade::on(&mut response);
+    tokio::spawn(async move {
+        let (client, server) = match tokio::try_join!(client, server) {
+            Ok(both) => both,
+            Err(error) => return tracing::debug!(%error, "an upgrade did not happen"),
+        };
+        let (mut client, mut server) = (TokioIo::new(client), TokioIo::new(server));
+        if let Err(error) = tokio::io::copy_bidirectional(&mut client, &mut server).await {
+            tracing::debug!(%error, "a tunnel ended");
+        }
+    });
+    let (parts, _) = response.into_parts();
+    Response::from_parts(parts, Body::empty())
+}

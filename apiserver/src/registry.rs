@@ -1,0 +1,125 @@
+//! Objects in the store: the verbs of every stored kind.
+//!
+//! One way through for all kinds; what differs between them is in the table of
+//! `kinds` and in admission. A handler reads bytes from the store and hands the
+//! same bytes out; only writes and unusual forms parse them.
+
+pub mod continue_token;
+pub mod create;
+pub mod decode;
+pub mod delete;
+pub mod delete_collection;
+pub mod get;
+pub mod list;
+pub mod options;
+pub mod patch;
+pub mod select;
+pub mod update;
+pub mod versions;
+
+use apimachinery::{Status, status};
+use kinds::Kind;
+use store::Entry;
+
+use crate::api::{Api, Call};
+use crate::keys;
+
+/// The objects of one kind in one namespace, asked for by one call.
+#[derive(Clone, Copy)]
+pub struct Registry<'a> {
+    pub api: &'a Api,
+    pub call: &'a Call,
+    pub kind: &'static Kind,
+    pub prefix: &'static str,
+    /// None: the kind is of the whole cluster, or all namespaces are meant.
+    pub namespace: Option<&'a str>,
+}
+
+impl<'a> Registry<'a> {
+    pub fn new(
+        api: &'a Api,
+        call: &'a Call,
+        kind: &'static Kind,
+        namespace: Option<&'a str>,
+    ) -> Result<Self, Status> {
+        let prefix = kind.prefix().ok_or_else(Status::method_not_allowed)?;
+        // A namespace is no object of itself.
+        let namespace = namespace.filter(|_| kind.is_namespaced());
+        Ok(Self {
+            api,
+            call,
+            kind,
+            prefix,
+            namespace,
+        })
+    }
+
+    pub fn resource(&self) -> status::Resource<'static> {
+        status::Resource::new(self.kind.group, self.kind.plural)
+    }
+
+    pub fn key(&self, name: &str) -> Vec<u8> {
+        keys::object(self.prefix, self.namespace, name)
+    }
+
+    pub async fn find(&self, name: &str) -> Result<Option<Entry>, Status> {
+        self.api
+            .store
+            .get(&self.key(name))
+            .await
+            .map_err(store_failure)
+    }
+
+    /// # Errors
+    /// 404 when there is none of that name.
+    pub async fn entry(&self, name: &str) -> Result<Entry, Status> {
+        let found = self.find(name).await?;
+        found.ok_or_else(|| Status::not_found(self.resource(), name))
+    }
+}
+
+/// A store that fails is the server's fault, unless the object is too big or the
+/// revision asked for is gone.
+pub fn store_failure(error: store::Error) -> Status {
+    match error {
+        store::Error::TooLarge { what, size, limit } => Status::too_large(format!(
+            "{what} of {size} bytes is over the limit of {limit} bytes"
+        )),
+        store::Error::Compacted { .. } => {
+            Status::expired("The resourceVersion for the provided list is too old.")
+        }
+        store::Error::Slow { .. } => {
+            Status::expired("too old resource version: the watch fell behind")
+        }
+        store::Error::Future { wanted, newest } => too_new(wanted.0, newest.0),
+        error => {
+            tracing::error!(error = %full(&error), "the store failed");
+            Status::internal(full(&error))
+        }
+    }
+}
+
+fn full(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+/// Somebody asks for a revision that the store has not reached.
+pub fn too_new(wanted: u64, current: u64) -> Status {
+    let message = format!("Too large resource version: {wanted}, current: {current}");
+    let mut status = Status::timeout(message);
+    let mut details = status.details.take().unwrap_or_default();
+    details.retry_after_seconds = 1;
+    details.causes = vec![status::Cause {
+        reason: "ResourceVersionTooLarge".into(),
+        message: "Too large resource version".into(),
+        field: String::new(),
+    }];
+    status.details = Some(details);
+    status
+}

@@ -1,0 +1,190 @@
+//! POST: a new object.
+
+use apimachinery::{Status, meta, random, time};
+use bytes::Bytes;
+use jiff::Timestamp;
+use patch::Writer;
+use serde_json::Value;
+use store::Expect;
+
+use super::options::WriteOptions;
+use super::{Registry, store_failure, versions};
+
+/// How often a taken generated name is drawn anew.
+const NAME_ATTEMPTS: usize = 8;
+const NOT_IN_MAIN: &[&[&str]] = &[&["status"]];
+
+impl Registry<'_> {
+    /// Creates what a client sent.
+    pub async fn create(&self, mut object: Value, options: &WriteOptions) -> Result<Bytes, Status> {
+        self.check_sent(&mut object)?;
+        (self.kind.default)(&mut object);
+        self.own_fields(None, &mut object, options);
+        self.insert(object, options).await
+    }
+
+    /// What only the server sets must not come from the client, and the
+    /// namespace must be the path's.
+    fn check_sent(&self, object: &mut Value) -> Result<(), Status> {
+        if !meta::resource_version(object).is_empty() {
+            return Err(Status::unclassified(
+                "resourceVersion should not be set on objects to be created",
+            ));
+        }
+        self.check_namespace(object)
+    }
+
+    pub(super) fn check_namespace(&self, object: &mut Value) -> Result<(), Status> {
+        let given = meta::namespace(object);
+        match self.namespace {
+            Some(wanted) if !given.is_empty() && given != wanted => Err(Status::bad_request(
+                "the namespace of the provided object does not match the namespace sent on the request",
+            )),
+            Some(wanted) => {
+                meta::set_meta(object, "namespace", wanted);
+                Ok(())
+            }
+            None if self.kind.is_namespaced() => Err(Status::bad_request(
+                "an empty namespace may not be set during creation",
+            )),
+            None => {
+                meta::remove_meta(object, "namespace");
+                Ok(())
+            }
+        }
+    }
+
+    fn own_fields(&self, live: Option<&Value>, object: &mut Value, options: &WriteOptions) {
+        let now = time::rfc3339(Timestamp::now());
+        self.own(live, object, options, "", NOT_IN_MAIN, &now);
+    }
+
+    /// Notes in `managedFields` who set what.
+    pub(super) fn own(
+        &self,
+        live: Option<&Value>,
+        object: &mut Value,
+        options: &WriteOptions,
+        subresource: &str,
+        reset: &[&[&str]],
+        now: &str,
+    ) {
+        let kind = self.kind;
+        let Some(node) = schema::of(kind.group, kind.version, kind.kind) else {
+            return;
+        };
+        let manager =
+            patch::managed::manager_or_agent(&options.field_manager, self.call.user_agent());
+        let writer = Writer {
+            manager,
+            api_version: &kind.api_version(),
+            subresource,
+            time: now,
+            reset,
+        };
+        patch::managed::update(live, object, &writer, node);
+    }
+
+    /// Stores a new object that has its defaults and owners.
+    pub(super) async fn insert(
+        &self,
+        mut object: Value,
+        options: &WriteOptions,
+    ) -> Result<Bytes, Status> {
+        let generated = meta::name(&object).is_empty();
+        self.stamp(&mut object);
+        self.api.admission.create(self, &mut object).await?;
+        (self.kind.prepare_create)(&mut object);
+        let errors = self.kind.check_create(&object);
+        if !errors.is_empty() {
+            let name = meta::name(&object);
+            return Err(Status::invalid(
+                self.kind.group,
+                self.kind.kind,
+                name,
+                &errors,
+            ));
+        }
+        let reserved = self
+            .api
+            .admission
+            .reserve(self, &mut object, options.dry_run)
+            .await?;
+        let stored = self.put_new(object, generated, options).await?;
+        if !options.dry_run {
+            reserved.commit();
+        }
+        Ok(stored)
+    }
+
+    /// Gives the object its identity.
+    fn stamp(&self, object: &mut Value) {
+        let prefix = meta::generate_name(object);
+        if meta::name(object).is_empty() && !prefix.is_empty() {
+            let name = random::name(prefix);
+            meta::set_meta(object, "name", name);
+        }
+        meta::set_meta(object, "uid", random::uid());
+        meta::set_meta(object, "creationTimestamp", time::rfc3339(Timestamp::now()));
+        for server_owned in [
+            "deletionTimestamp",
+            "deletionGracePeriodSeconds",
+            "selfLink",
+        ] {
+            meta::remove_meta(object, server_owned);
+        }
+    }
+
+    async fn put_new(
+        &self,
+        mut object: Value,
+        generated: bool,
+        options: &WriteOptions,
+    ) -> Result<Bytes, Status> {
+        for _ in 0..NAME_ATTEMPTS {
+            match self.put_once(&object, options).await {
+                Ok(stored) => return Ok(stored),
+                Err(None) if generated => {
+                    let name = random::name(meta::generate_name(&object));
+                    meta::set_meta(&mut object, "name", name);
+                }
+                Err(None) => {
+                    return Err(Status::already_exists(self.resource(), meta::name(&object)));
+                }
+                Err(Some(status)) => return Err(status),
+            }
+        }
+        Err(Status::generate_name_conflict(
+            self.resource(),
+            meta::name(&object),
+        ))
+    }
+
+    /// `Err(None)` when the name is taken.
+    async fn put_once(
+        &self,
+        object: &Value,
+        options: &WriteOptions,
+    ) -> Result<Bytes, Option<Status>> {
+        let name = meta::name(object);
+        if options.dry_run {
+            let taken = self.find(name).await.map_err(Some)?.is_some();
+            return if taken {
+                Err(None)
+            } else {
+                versions::encode(object).map_err(Some)
+            };
+        }
+        let value = versions::to_stored(self.kind, object.clone()).map_err(Some)?;
+        match self
+            .api
+            .store
+            .put(&self.key(name), value, Expect::Absent)
+            .await
+        {
+            Ok(entry) => versions::bytes(self.kind, &entry).map_err(Some),
+            Err(store::Error::Conflict { .. }) => Err(None),
+            Err(error) => Err(Some(store_failure(error))),
+        }
+    }
+}

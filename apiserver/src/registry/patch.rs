@@ -1,0 +1,287 @@
+//! PATCH: JSON patch, merge patch, strategic merge patch, server-side apply.
+
+use apimachinery::field::{Error as FieldError, Path};
+use apimachinery::{Status, meta, status, time};
+use bytes::Bytes;
+use http::{HeaderMap, header};
+use jiff::Timestamp;
+use patch::Writer;
+use serde_json::Value;
+
+use super::options::WriteOptions;
+use super::update::{Made, Part};
+use super::{Registry, decode};
+
+/// Operations in one JSON patch, as Kubernetes bounds them.
+const JSON_OPERATIONS_MAX: usize = 10_000;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PatchType {
+    Json,
+    Merge,
+    Strategic,
+    Apply,
+}
+
+impl PatchType {
+    pub fn of(headers: &HeaderMap) -> Result<Self, Status> {
+        let value = headers
+            .get(header::CONTENT_TYPE)
+            .and_then(|v| v.to_str().ok());
+        match value.unwrap_or("").split(';').next().unwrap_or("").trim() {
+            "application/json-patch+json" => Ok(Self::Json),
+            "application/merge-patch+json" => Ok(Self::Merge),
+            "application/strategic-merge-patch+json" => Ok(Self::Strategic),
+            "application/apply-patch+yaml" => Ok(Self::Apply),
+            _ => Err(Status::unsupported_media_type(&[
+                "application/json-patch+json",
+                "application/merge-patch+json",
+                "application/strategic-merge-patch+json",
+                "application/apply-patch+yaml",
+            ])),
+        }
+    }
+}
+
+/// A patched object, and whether the patch created it.
+pub struct Patched {
+    pub bytes: Bytes,
+    pub created: bool,
+    pub warnings: Vec<String>,
+}
+
+impl Registry<'_> {
+    pub async fn patch(
+        &self,
+        name: &str,
+        part: Part,
+        of: PatchType,
+        body: &[u8],
+        options: &WriteOptions,
+    ) -> Result<Patched, Status> {
+        check_options(of, options)?;
+        if of == PatchType::Apply {
+            return self.apply(name, part, body, options).await;
+        }
+        let warnings = std::sync::Mutex::new(Vec::new());
+        let bytes = self
+            .change(name, part, options, |old| {
+                let mut object = self.patched(old, of, body)?;
+                check_name(&object, name)?;
+                let found = self.fit(&mut object, options)?;
+                *warnings
+                    .lock()
+                    .unwrap_or_else(std::sync::PoisonError::into_inner) = found;
+                Ok(Made {
+                    object,
+                    is_owned: false,
+                })
+            })
+            .await?;
+        let warnings = warnings
+            .into_inner()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        Ok(Patched {
+            bytes,
+            created: false,
+            warnings,
+        })
+    }
+
+    fn patched(&self, old: &Value, of: PatchType, body: &[u8]) -> Result<Value, Status> {
+        let kind = self.kind;
+        let done = match of {
+            PatchType::Json => {
+                check_operations(body)?;
+                patch::json(old, body)
+            }
+            PatchType::Strategic => match schema::of(kind.group, kind.version, kind.kind) {
+                Some(node) => patch::strategic(old, body, node),
+                None => patch::merge(old, body),
+            },
+            PatchType::Merge | PatchType::Apply => patch::merge(old, body),
+        };
+        done.map_err(|error| self.patch_failure(error, meta::name(old)))
+    }
+
+    fn fit(&self, object: &mut Value, options: &WriteOptions) -> Result<Vec<String>, Status> {
+        let problems = decode::fit(self.kind.into(), object)?;
+        decode::judge(self.kind.into(), problems, options.field_validation)
+    }
+
+    async fn apply(
+        &self,
+        name: &str,
+        part: Part,
+        body: &[u8],
+        options: &WriteOptions,
+    ) -> Result<Patched, Status> {
+        let mut applied = self.read_applied(name, body)?;
+        let mut new = None;
+        if self.find(name).await?.is_none() {
+            if part != Part::Main {
+                return Err(Status::not_found(self.resource(), name));
+            }
+            let object = self.applied(&Value::Null, &applied, part, options)?;
+            new = Some(object);
+        }
+        if let Some(mut object) = new {
+            self.check_namespace(&mut object)?;
+            (self.kind.default)(&mut object);
+            let bytes = self.insert(object, options).await?;
+            return Ok(Patched {
+                bytes,
+                created: true,
+                warnings: Vec::new(),
+            });
+        }
+        self.check_namespace(&mut applied)?;
+        let bytes = self
+            .change(name, part, options, |old| {
+                let object = self.applied(old, &applied, part, options)?;
+                Ok(Made {
+                    object,
+                    is_owned: true,
+                })
+            })
+            .await?;
+        Ok(Patched {
+            bytes,
+            created: false,
+            warnings: Vec::new(),
+        })
+    }
+
+    fn read_applied(&self, name: &str, body: &[u8]) -> Result<Value, Status> {
+        let mut applied = decode::yaml(body)?;
+        if !applied.is_object() {
+            return Err(Status::bad_request(
+                "the applied configuration is no object",
+            ));
+        }
+        if meta::get(&applied, "metadata.managedFields").is_some() {
+            return Err(Status::bad_request("metadata.managedFields must be nil"));
+        }
+        let (given, expected) = (meta::api_version(&applied), self.kind.api_version());
+        if given != expected {
+            return Err(Status::bad_request(format!(
+                "Incorrect version specified in apply patch. Specified patch version: {given}, expected: {expected}"
+            )));
+        }
+        if meta::kind(&applied) != self.kind.kind {
+            let given = meta::kind(&applied);
+            return Err(Status::bad_request(format!(
+                "the kind in the data ({given}) does not match the expected kind ({})",
+                self.kind.kind
+            )));
+        }
+        if meta::name(&applied).is_empty() {
+            meta::set_meta(&mut applied, "name", name);
+        }
+        check_name(&applied, name)?;
+        Ok(applied)
+    }
+
+    fn applied(
+        &self,
+        live: &Value,
+        applied: &Value,
+        part: Part,
+        options: &WriteOptions,
+    ) -> Result<Value, Status> {
+        let kind = self.kind;
+        let Some(node) = schema::of(kind.group, kind.version, kind.kind) else {
+            return Err(Status::unsupported_media_type(&[
+                "application/merge-patch+json",
+            ]));
+        };
+        let writer = Writer {
+            manager: &options.field_manager,
+            api_version: &kind.api_version(),
+            subresource: part.subresource(),
+            time: &time::rfc3339(Timestamp::now()),
+            reset: if part == Part::Status {
+                &[&["spec"]]
+            } else {
+                &[&["status"]]
+            },
+        };
+        patch::apply(live, applied, &writer, options.force, node)
+            .map_err(|error| self.patch_failure(error, meta::name(applied)))
+    }
+
+    fn patch_failure(&self, error: patch::Error, name: &str) -> Status {
+        let kind = self.kind;
+        match error {
+            patch::Error::Internal(why) => Status::unclassified(why),
+            patch::Error::Malformed(why) => Status::bad_request(why),
+            patch::Error::Unprocessable(why) => unprocessable(&why),
+            patch::Error::Schema(why) => Status::unclassified(format!(
+                "failed to create typed patch object ({}/{name}; {}, Kind={}): {why}",
+                self.namespace.unwrap_or(""),
+                kind.api_version(),
+                kind.kind
+            )),
+            patch::Error::Conflicts(ref conflicts) => {
+                let cause = |c: &patch::Conflict| status::Cause {
+                    reason: "FieldManagerConflict".into(),
+                    message: c.message(),
+                    field: c.field.clone(),
+                };
+                Status::apply_conflict(error.to_string(), conflicts.iter().map(cause).collect())
+            }
+        }
+    }
+}
+
+fn check_options(of: PatchType, options: &WriteOptions) -> Result<(), Status> {
+    let refuse = |error| Err(Status::invalid("meta.k8s.io", "PatchOptions", "", &[error]));
+    if of == PatchType::Apply {
+        if options.field_manager.is_empty() {
+            let path = Path::new("fieldManager");
+            return refuse(FieldError::required(&path, "is required for apply patch"));
+        }
+    } else if options.force {
+        let path = Path::new("force");
+        return refuse(FieldError::forbidden(
+            &path,
+            "may not be specified for non-apply patch",
+        ));
+    }
+    Ok(())
+}
+
+/// A patch that cannot be used on the object: 422 with the reason as its cause.
+fn unprocessable(why: &str) -> Status {
+    let mut status = Status::invalid("", "", "", &[]);
+    status.message = "the server rejected our request due to an error in our request".into();
+    status.details = Some(Box::new(status::Details {
+        causes: vec![status::Cause {
+            message: why.to_owned(),
+            ..status::Cause::default()
+        }],
+        ..status::Details::default()
+    }));
+    status
+}
+
+fn check_operations(body: &[u8]) -> Result<(), Status> {
+    let operations: Vec<serde::de::IgnoredAny> = serde_json::from_slice(body).unwrap_or_default();
+    if operations.len() > JSON_OPERATIONS_MAX {
+        return Err(Status::too_large(format!(
+            "The allowed maximum operations in a JSON patch is {JSON_OPERATIONS_MAX}, got {}",
+            operations.len()
+        )));
+    }
+    Ok(())
+}
+
+fn check_name(object: &Value, name: &str) -> Result<(), Status> {
+    let given = meta::name(object);
+    if given == name {
+        return Ok(());
+    }
+    Err(Status::bad_request(format!(
+        "the name of the object ({given}) does not match the name on the URL ({name})"
+    )))
+}

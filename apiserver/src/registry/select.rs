@@ -1,0 +1,119 @@
+//! Label and field selectors over stored bytes.
+
+use std::borrow::Cow;
+
+use apimachinery::Status;
+use apimachinery::selector::{FieldSelector, LabelSelector};
+use kinds::Kind;
+use serde_json::Value;
+
+use super::versions;
+use crate::bytes_json;
+use crate::query::Query;
+
+/// Kinds whose field labels are paths of the stored object, so that a selector
+/// need not parse the whole.
+const PATH_LABELS: &[&str] = &[
+    "pods",
+    "nodes",
+    "secrets",
+    "namespaces",
+    "replicasets",
+    "jobs",
+];
+
+/// Which objects of a kind are wanted.
+#[derive(Clone)]
+pub struct Selector {
+    kind: &'static Kind,
+    labels: LabelSelector,
+    fields: FieldSelector,
+}
+
+impl Selector {
+    /// # Errors
+    /// 400 when a selector does not parse or names a field that is not selectable.
+    pub fn read(kind: &'static Kind, query: &Query) -> Result<Self, Status> {
+        let labels = match query.text("labelSelector") {
+            None => LabelSelector::everything(),
+            Some(text) => text.parse().map_err(bad)?,
+        };
+        let fields: FieldSelector = match query.text("fieldSelector") {
+            None => FieldSelector::default(),
+            Some(text) => text.parse().map_err(bad)?,
+        };
+        for term in &fields.terms {
+            if kind.field(&Value::Null, &term.field).is_none() {
+                return Err(unknown_field(kind, &term.field));
+            }
+        }
+        Ok(Self {
+            kind,
+            labels,
+            fields,
+        })
+    }
+
+    pub fn is_everything(&self) -> bool {
+        self.labels.is_everything() && self.fields.is_everything()
+    }
+
+    /// The one name that can match, if the selector pins it.
+    pub fn name(&self) -> Option<&str> {
+        self.fields.exact("metadata.name")
+    }
+
+    pub fn namespace(&self) -> Option<&str> {
+        self.fields.exact("metadata.namespace")
+    }
+
+    /// Whether the stored object is wanted.
+    pub fn matches(&self, stored: &[u8]) -> bool {
+        self.fields_match(stored)
+            && (self.labels.is_everything()
+                || self.labels.matches(bytes_json::labels(stored).as_ref()))
+    }
+
+    fn fields_match(&self, stored: &[u8]) -> bool {
+        if self.fields.is_everything() {
+            return true;
+        }
+        let simple =
+            |label: &str| label.starts_with("metadata.") || PATH_LABELS.contains(&self.kind.plural);
+        if self.fields.terms.iter().all(|term| simple(&term.field)) {
+            return self.fields.matches(|label| {
+                let path: Vec<&str> = label.split('.').collect();
+                Cow::Owned::<str>(bytes_json::scalar_at(stored, &path))
+            });
+        }
+        let Ok(object) = versions::value(self.kind, stored) else {
+            return false;
+        };
+        self.fields.matches(|label| {
+            Cow::Owned::<str>(
+                self.kind
+                    .field(&object, label)
+                    .unwrap_or_default()
+                    .into_owned(),
+            )
+        })
+    }
+}
+
+fn bad(error: apimachinery::selector::Error) -> Status {
+    Status::bad_request(error.0)
+}
+
+fn unknown_field(kind: &Kind, field: &str) -> Status {
+    if !kind.field_labels.is_empty() {
+        return Status::bad_request(format!("field label not supported: {field}"));
+    }
+    let known = if kind.is_namespaced() {
+        "\"metadata.name\", \"metadata.namespace\""
+    } else {
+        "\"metadata.name\""
+    };
+    Status::bad_request(format!(
+        "{field:?} is not a known field selector: only {known}"
+    ))
+}

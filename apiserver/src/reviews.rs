@@ -1,0 +1,221 @@
+//! Kinds that are asked and not stored: access and token reviews, bindings,
+//! component statuses.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use apimachinery::{Status, meta};
+use http::{Request, Response, StatusCode};
+use kinds::Kind;
+use serde_json::{Value, json};
+
+use crate::api::{Api, Call};
+use crate::authn::review;
+use crate::authz::rules::Rule;
+use crate::authz::{Action, Attributes};
+use crate::body::{Body, RequestBody};
+use crate::negotiate::Form;
+use crate::registry::decode::{self, MediaType};
+use crate::registry::options::WriteOptions;
+use crate::route::{Resource, Verb};
+use crate::user::User;
+use crate::{form, subresources};
+
+pub async fn answer(
+    api: &Arc<Api>,
+    call: &Call,
+    kind: &'static Kind,
+    resource: &Resource,
+    request: Request<RequestBody>,
+) -> Result<Response<Body>, Status> {
+    let form = Form::of(&call.headers, &call.query)?;
+    if kind.plural == "componentstatuses" {
+        return components(api, call, kind, resource, form).await;
+    }
+    if call.route.verb != Verb::Create {
+        return Err(Status::method_not_allowed());
+    }
+    let options = WriteOptions::read(&call.query, "CreateOptions")?;
+    let media = MediaType::of(&call.headers)?;
+    let body = decode::body(request.into_body()).await?;
+    let decoded = decode::object(kind.into(), &body, media, options.field_validation)?;
+    let mut object = decoded.object;
+    (kind.default)(&mut object);
+    if kind.plural == "bindings" {
+        let name = meta::name(&object).to_owned();
+        return subresources::binding::bind(
+            api,
+            call,
+            resource.namespace.as_deref(),
+            &name,
+            &object,
+            options.dry_run,
+        )
+        .await;
+    }
+    let errors = kind.check_create(&object);
+    if !errors.is_empty() {
+        return Err(Status::invalid(
+            kind.group,
+            kind.kind,
+            meta::name(&object),
+            &errors,
+        ));
+    }
+    let status = match kind.plural {
+        "tokenreviews" => review::token(&api.authn, &object).await,
+        "subjectaccessreviews" => review_subject(api, &object, None)?,
+        "localsubjectaccessreviews" => review_subject(api, &object, resource.namespace.as_deref())?,
+        "selfsubjectaccessreviews" => access(api, &call.user, &object["spec"]),
+        "selfsubjectrulesreviews" => rules(api, &call.user, &object),
+        "selfsubjectreviews" => json!({ "userInfo": user_info(&call.user) }),
+        _ => return Err(Status::method_not_allowed()),
+    };
+    object["status"] = status;
+    form::value(StatusCode::CREATED, &object, form)
+}
+
+fn review_subject(api: &Api, review: &Value, namespace: Option<&str>) -> Result<Value, Status> {
+    let spec = &review["spec"];
+    let asked = meta::text(spec, "resourceAttributes.namespace");
+    if let Some(namespace) = namespace.filter(|n| *n != asked) {
+        return Err(Status::bad_request(format!(
+            "spec.resourceAttributes.namespace: {asked:?} must be the namespace of the request, {namespace:?}"
+        )));
+    }
+    let strings = |value: &Value| -> Vec<String> {
+        let items = value.as_array().into_iter().flatten();
+        items
+            .filter_map(|item| item.as_str().map(str::to_owned))
+            .collect()
+    };
+    let extra: BTreeMap<String, Vec<String>> = spec["extra"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(key, values)| (key.clone(), strings(values)))
+        .collect();
+    let user = User {
+        name: meta::text(spec, "user").to_owned(),
+        uid: meta::text(spec, "uid").to_owned(),
+        groups: strings(&spec["groups"]),
+        extra,
+    };
+    Ok(access(api, &user, spec))
+}
+
+/// The `status` of an access review.
+fn access(api: &Api, user: &User, spec: &Value) -> Value {
+    let text = |value: &'static str| move |of: &Value| of[value].as_str().unwrap_or("").to_owned();
+    let asked_path = &spec["nonResourceAttributes"];
+    let asked = &spec["resourceAttributes"];
+    let from = if asked_path.is_object() {
+        asked_path
+    } else {
+        asked
+    };
+    let (verb, path) = (text("verb")(from), text("path")(asked_path));
+    let (group, resource) = (text("group")(asked), text("resource")(asked));
+    let (subresource, name) = (text("subresource")(asked), text("name")(asked));
+    let namespace = text("namespace")(asked);
+    let target = if asked_path.is_object() {
+        Action::Path(&path)
+    } else {
+        Action::Resource {
+            group: &group,
+            resource: &resource,
+            subresource: &subresource,
+            namespace: &namespace,
+            name: &name,
+        }
+    };
+    match api.authz.decide(
+        user,
+        &Attributes {
+            verb: &verb,
+            target,
+        },
+    ) {
+        Ok(why) if why.is_empty() => json!({ "allowed": true }),
+        Ok(why) => json!({ "allowed": true, "reason": why }),
+        Err(why) if why.is_empty() => json!({ "allowed": false }),
+        Err(why) => json!({ "allowed": false, "reason": why }),
+    }
+}
+
+fn rules(api: &Api, user: &User, review: &Value) -> Value {
+    let namespace = meta::text(review, "spec.namespace");
+    let held = api.authz.rbac().rules_of(user, namespace);
+    let (paths, resources): (Vec<&Rule>, Vec<&Rule>) =
+        held.iter().partition(|rule| !rule.paths.is_empty());
+    let resource = |rule: &&Rule| {
+        let mut out =
+            json!({ "verbs": rule.verbs, "apiGroups": rule.groups, "resources": rule.resources });
+        if !rule.names.is_empty() {
+            out["resourceNames"] = json!(rule.names);
+        }
+        out
+    };
+    json!({
+        "resourceRules": resources.iter().map(resource).collect::<Vec<_>>(),
+        "nonResourceRules": paths.iter().map(|r| json!({ "verbs": r.verbs, "nonResourceURLs": r.paths })).collect::<Vec<_>>(),
+        "incomplete": false,
+    })
+}
+
+/// A user, as reviews show them.
+pub fn user_info(user: &User) -> Value {
+    let mut info = json!({ "username": user.name, "groups": user.groups });
+    if !user.uid.is_empty() {
+        info["uid"] = user.uid.as_str().into();
+    }
+    if !user.extra.is_empty() {
+        info["extra"] = json!(user.extra);
+    }
+    info
+}
+
+/// The parts of the control plane: here they are one process, healthy if it answers.
+async fn components(
+    api: &Api,
+    call: &Call,
+    kind: &Kind,
+    resource: &Resource,
+    form: Form,
+) -> Result<Response<Body>, Status> {
+    let store_is_well = api.store.get(b"/registry/health").await.is_ok();
+    let item = |name: &str, healthy: bool| {
+        json!({
+            "kind": "ComponentStatus", "apiVersion": "v1", "metadata": { "name": name, "creationTimestamp": null },
+            "conditions": [{ "type": "Healthy", "status": if healthy { "True" } else { "False" }, "message": "ok" }],
+        })
+    };
+    let all = [
+        item("controller-manager", true),
+        item("scheduler", true),
+        item("etcd-0", store_is_well),
+    ];
+    let to_bytes = |value: &Value| bytes::Bytes::from(value.to_string());
+    if let Some(name) = &resource.name {
+        let found = all.iter().find(|c| c["metadata"]["name"] == name.as_str());
+        let found = found.ok_or_else(|| {
+            Status::not_found(apimachinery::status::Resource::new("", kind.plural), name)
+        })?;
+        return form::object(kind, StatusCode::OK, to_bytes(found), form, &call.query);
+    }
+    if form.shape == crate::negotiate::Shape::Table {
+        let objects: Vec<_> = all.iter().map(to_bytes).collect();
+        let include = crate::table::Include::read(&call.query);
+        let table = crate::table::of_many(
+            kind,
+            objects.iter(),
+            &json!({}),
+            include,
+            jiff::Timestamp::now(),
+        )?;
+        return form::encoded(StatusCode::OK, table, form);
+    }
+    let list =
+        json!({ "kind": "ComponentStatusList", "apiVersion": "v1", "metadata": {}, "items": all });
+    form::value(StatusCode::OK, &list, form)
+}

@@ -1,0 +1,212 @@
+//! From a request line to what is asked for: verb, resource, namespace, name.
+//!
+//! Nothing is looked up here, so that a request can be authorized before the
+//! server says whether the resource exists. All names borrow from the path.
+
+use http::Method;
+
+/// What a request asks for, in the words that RBAC rules use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    pub verb: Verb,
+    /// The path as it came, without its query.
+    pub path: String,
+    pub target: Target,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// `/healthz`, `/api`, `/openapi/v2`: only the path matters.
+    Path,
+    Resource(Resource),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Resource {
+    pub group: String,
+    pub version: String,
+    pub namespace: Option<String>,
+    pub resource: String,
+    pub name: Option<String>,
+    pub subresource: Option<String>,
+    /// What follows the subresource (`proxy` takes any path).
+    pub rest: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verb {
+    Get,
+    List,
+    Watch,
+    Create,
+    Update,
+    Patch,
+    Delete,
+    DeleteCollection,
+    /// A method that no API resource has (OPTIONS, TRACE, ...).
+    Other,
+}
+
+impl Verb {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "get",
+            Self::List => "list",
+            Self::Watch => "watch",
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Patch => "patch",
+            Self::Delete => "delete",
+            Self::DeleteCollection => "deletecollection",
+            Self::Other => "",
+        }
+    }
+
+    fn of(method: &Method, has_name: bool, is_watch: bool) -> Self {
+        match (method.as_str(), has_name) {
+            ("GET" | "HEAD", _) if is_watch => Self::Watch,
+            ("GET" | "HEAD", true) => Self::Get,
+            ("GET" | "HEAD", false) => Self::List,
+            ("POST", _) => Self::Create,
+            ("PUT", _) => Self::Update,
+            ("PATCH", _) => Self::Patch,
+            ("DELETE", true) => Self::Delete,
+            ("DELETE", false) => Self::DeleteCollection,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl Route {
+    /// Reads method, path and query. Percent-encoded names are decoded.
+    pub fn parse(method: &Method, path: &str, query: &str) -> Self {
+        let segments: Vec<&str> = path.split('/').filter(|s| !s.is_empty()).collect();
+        let parsed = match segments.as_slice() {
+            ["api", version, rest @ ..] if !rest.is_empty() => resource("", version, rest),
+            ["apis", group, version, rest @ ..] if !rest.is_empty() => {
+                resource(group, version, rest)
+            }
+            _ => None,
+        };
+        let Some((target, old_watch)) = parsed else {
+            return Self {
+                verb: path_verb(method),
+                path: path.to_owned(),
+                target: Target::Path,
+            };
+        };
+        let is_watch = old_watch || target.subresource.is_none() && has_flag(query, "watch");
+        Self {
+            verb: Verb::of(method, target.name.is_some(), is_watch),
+            path: path.to_owned(),
+            target: Target::Resource(target),
+        }
+    }
+}
+
+/// A request for a bare path is authorized by its method's verb.
+fn path_verb(method: &Method) -> Verb {
+    match *method {
+        Method::GET | Method::HEAD => Verb::Get,
+        Method::POST => Verb::Create,
+        Method::PUT => Verb::Update,
+        Method::PATCH => Verb::Patch,
+        Method::DELETE => Verb::Delete,
+        _ => Verb::Other,
+    }
+}
+
+/// Kubernetes takes every value for yes but `0` and `false`.
+pub fn is_yes(value: &str) -> bool {
+    value != "0" && !value.eq_ignore_ascii_case("false")
+}
+
+fn has_flag(query: &str, name: &str) -> bool {
+    query.split('&').any(|pair| {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        key == name && is_yes(value)
+    })
+}
+
+/// The flag says whether the path had the old `/watch/` prefix.
+fn resource(group: &str, version: &str, rest: &[&str]) -> Option<(Resource, bool)> {
+    let (rest, is_watch) = match rest {
+        ["watch", tail @ ..] if !tail.is_empty() => (tail, true),
+        _ => (rest, false),
+    };
+    let mut found = Resource {
+        group: group.to_owned(),
+        version: version.to_owned(),
+        ..Resource::default()
+    };
+    let tail = match rest {
+        // A namespace itself, or one of its own subresources.
+        ["namespaces"] => {
+            found.resource = "namespaces".into();
+            return Some((found, is_watch));
+        }
+        ["namespaces", name] | ["namespaces", name, "status" | "finalize"] => {
+            found.resource = "namespaces".into();
+            found.namespace = Some(decode(name));
+            found.name = found.namespace.clone();
+            found.subresource = rest.get(2).map(|s| (*s).to_owned());
+            return Some((found, is_watch));
+        }
+        ["namespaces", namespace, tail @ ..] => {
+            found.namespace = Some(decode(namespace));
+            tail
+        }
+        _ => rest,
+    };
+    found.resource = tail.first().map(|s| decode(s))?;
+    found.name = tail.get(1).map(|s| decode(s));
+    found.subresource = tail.get(2).map(|s| decode(s));
+    if tail.len() > 3 {
+        found.rest = Some(tail[3..].join("/"));
+    }
+    Some((found, is_watch))
+}
+
+/// Undoes percent-encoding; bytes that are no UTF-8 become U+FFFD.
+pub fn decode(text: &str) -> String {
+    percent_decode(text, false)
+}
+
+/// As `decode`, and `+` is a space (query strings).
+pub fn decode_query(text: &str) -> String {
+    percent_decode(text, true)
+}
+
+fn percent_decode(text: &str, plus_is_space: bool) -> String {
+    let is_plain = |byte: u8| byte != b'%' && !(plus_is_space && byte == b'+');
+    if text.bytes().all(is_plain) {
+        return text.to_owned();
+    }
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut i = 0;
+    while i < bytes.len() {
+        match bytes[i] {
+            b'%' => match hex_pair(bytes, i + 1) {
+                Some(byte) => {
+                    out.push(byte);
+                    i += 2;
+                }
+                None => out.push(b'%'),
+            },
+            b'+' if plus_is_space => out.push(b' '),
+            other => out.push(other),
+        }
+        i += 1;
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+fn hex_pair(bytes: &[u8], at: usize) -> Option<u8> {
+    let high = char::from(*bytes.get(at)?).to_digit(16)?;
+    let low = char::from(*bytes.get(at + 1)?).to_digit(16)?;
+    u8::try_from(high * 16 + low).ok()
+}
+
+#[cfg(test)]
+mod tests;

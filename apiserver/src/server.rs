@@ -1,0 +1,170 @@
+//! The running server: what it is made of, and how it ends.
+
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use store::{Range, Store};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::admission::Admission;
+use crate::api::Api;
+use crate::authn::{Authenticator, StaticToken, service_account};
+use crate::authz::Authorizer;
+use crate::discovery::Discovery;
+use crate::inprocess::InProcess;
+use crate::metrics::Metrics;
+use crate::mirror::Source;
+use crate::openapi::OpenApi;
+use crate::proxy::Kubelets;
+use crate::resources::Resources;
+use crate::service_range::Services;
+use crate::user::User;
+use crate::{Error, bootstrap, connection, events, keys, tls};
+
+/// A certificate and its key, in PEM.
+#[derive(Clone)]
+pub struct KeyPair {
+    pub cert_pem: String,
+    pub key_pem: String,
+}
+
+/// How kubelets are reached.
+#[derive(Clone)]
+pub struct KubeletAccess {
+    /// What the API server shows to kubelets.
+    pub client: KeyPair,
+    /// Who signed the kubelets' certificates.
+    pub ca_pem: String,
+}
+
+pub struct Config {
+    /// Port 0 takes a free one.
+    pub listen: SocketAddr,
+    pub serving: KeyPair,
+    /// Client certificates of this authority are taken for what they say.
+    pub client_ca_pem: String,
+    pub kubelet: Option<KubeletAccess>,
+    pub token_key: Arc<pki::TokenKey>,
+    /// The `iss` of service-account tokens, and their audience.
+    pub issuer: String,
+    pub store: Arc<dyn Store>,
+    pub service_range: IpNet,
+    pub node_ports: RangeInclusive<u16>,
+    /// Tokens known beforehand, as the administrator's.
+    pub tokens: Vec<StaticToken>,
+    /// Where the cluster reaches this server: the endpoints of Service
+    /// `kubernetes`. None takes the listening address.
+    pub advertise: Option<SocketAddr>,
+}
+
+impl Config {
+    pub const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
+    pub const NODE_PORTS: RangeInclusive<u16> = 30000..=32767;
+}
+
+/// A server that answers requests. Dropping it without `stop` leaves its
+/// connections to end by themselves.
+pub struct Server {
+    api: Arc<Api>,
+    address: SocketAddr,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Server {
+    /// Binds, loads what it keeps in memory, creates what every cluster has,
+    /// then answers.
+    pub async fn start(config: Config) -> Result<Self, Error> {
+        let listener = connection::bind(config.listen).await?;
+        let listen = config.listen;
+        let address = listener.local_addr().map_err(|source| Error::Listen {
+            address: listen,
+            source,
+        })?;
+        let tls = tls::server(&config.serving, &config.client_ca_pem)?;
+        let advertise = config.advertise.unwrap_or(address);
+        let advertise = SocketAddr::new(
+            advertise.ip(),
+            if advertise.port() == 0 {
+                address.port()
+            } else {
+                advertise.port()
+            },
+        );
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let source = Source {
+            store: config.store.clone(),
+            tasks: tasks.clone(),
+            stop: stop.clone(),
+        };
+        let api = Arc::new(build(config, &source, advertise).await?);
+        bootstrap::run(&api, advertise).await?;
+        tasks.spawn(events::expire(api.store.clone(), stop.clone()));
+        tasks.spawn(connection::serve(listener, tls, api.clone(), stop.clone()));
+        Ok(Self {
+            api,
+            address,
+            stop,
+            tasks,
+        })
+    }
+
+    pub fn addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// A client in this process that may do everything.
+    pub fn client(&self) -> kube::Client {
+        self.client_as(User::admin("system:admin"))
+    }
+
+    /// A client in this process that is `user`.
+    pub fn client_as(&self, user: User) -> kube::Client {
+        InProcess::new(self.api.clone(), user).client()
+    }
+
+    /// Takes no more connections, ends watches, lets other requests finish.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+async fn build(config: Config, source: &Source, advertise: SocketAddr) -> Result<Api, Error> {
+    let load = |source| Error::Load { source };
+    let store = config.store;
+    let services = Services::new(config.service_range, config.node_ports)?;
+    adopt_services(&*store, &services).await.map_err(load)?;
+    let verifier = service_account::Verifier::new(config.token_key, store.clone(), &config.issuer);
+    let kubelet_tls = config
+        .kubelet
+        .map(|access| tls::client(&access.client, &access.ca_pem))
+        .transpose()?;
+    Ok(Api {
+        authn: Authenticator::new(&config.tokens, verifier, store.clone()),
+        authz: Authorizer::load(source).await.map_err(load)?,
+        admission: Admission::load(source).await.map_err(load)?,
+        services,
+        resources: Resources::new(kinds::all()),
+        discovery: Discovery::new(kinds::all(), advertise.to_string()),
+        openapi: OpenApi::default(),
+        kubelets: Kubelets::new(kubelet_tls),
+        metrics: Metrics::default(),
+        stop: source.stop.clone(),
+        store,
+    })
+}
+
+async fn adopt_services(store: &dyn Store, services: &Services) -> Result<(), store::Error> {
+    let page = store.range(Range::prefix(keys::kind("services"))).await?;
+    for entry in &page.entries {
+        if let Ok(service) = serde_json::from_slice(&entry.value) {
+            services.adopt(&service);
+        }
+    }
+    Ok(())
+}

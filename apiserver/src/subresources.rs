@@ -1,0 +1,94 @@
+//! What lies below an object: `/status`, `/scale`, `/binding`, `/log`, ...
+
+pub mod binding;
+mod eviction;
+mod scale;
+mod token;
+
+use std::sync::Arc;
+
+use apimachinery::Status;
+use http::{Request, Response, StatusCode};
+use kinds::Kind;
+
+use crate::api::{Api, Call};
+use crate::body::{Body, RequestBody};
+use crate::dispatch::{patch, update, verb_of};
+use crate::negotiate::Form;
+use crate::registry::Registry;
+use crate::registry::update::Part;
+use crate::route::Resource;
+use crate::{form, proxy};
+
+pub async fn answer(
+    api: &Arc<Api>,
+    call: &Call,
+    kind: &'static Kind,
+    resource: &Resource,
+    name: &str,
+    request: Request<RequestBody>,
+) -> Result<Response<Body>, Status> {
+    let known = kind
+        .subresource(name)
+        .ok_or_else(Status::no_such_resource)?;
+    let verb = verb_of(request.method());
+    if !known.verbs.contains(&verb) {
+        return Err(Status::method_not_allowed());
+    }
+    let object = resource
+        .name
+        .as_deref()
+        .ok_or_else(Status::no_such_resource)?;
+    let registry = Registry::new(api, call, kind, resource.namespace.as_deref())?;
+    match (kind.plural, name) {
+        ("pods", "log" | "exec" | "attach" | "portforward") => {
+            proxy::pod::connect(api, &registry, object, name, request).await
+        }
+        (_, "proxy") => {
+            proxy::forward(api, &registry, object, resource.rest.as_deref(), request).await
+        }
+        ("pods", "binding") => binding::post(&registry, object, request).await,
+        ("pods", "eviction") => eviction::post(&registry, object, request).await,
+        ("serviceaccounts", "token") => token::post(&registry, object, request).await,
+        (_, "scale") => scale::answer(&registry, object, verb, request).await,
+        (_, part) => on_part(&registry, object, part_of(part)?, verb, request).await,
+    }
+}
+
+fn part_of(name: &str) -> Result<Part, Status> {
+    match name {
+        "status" => Ok(Part::Status),
+        "finalize" => Ok(Part::Finalize),
+        "ephemeralcontainers" => Ok(Part::EphemeralContainers),
+        "approval" => Ok(Part::Approval),
+        // A pod's resources are part of its spec.
+        "resize" => Ok(Part::Main),
+        _ => Err(Status::no_such_resource()),
+    }
+}
+
+/// Subresources that are the object itself, of which only a part is written.
+async fn on_part(
+    registry: &Registry<'_>,
+    name: &str,
+    part: Part,
+    verb: &str,
+    request: Request<RequestBody>,
+) -> Result<Response<Body>, Status> {
+    match verb {
+        "get" => {
+            let form = Form::of(&registry.call.headers, &registry.call.query)?;
+            let bytes = registry.get(name).await?;
+            form::object(
+                registry.kind,
+                StatusCode::OK,
+                bytes,
+                form,
+                &registry.call.query,
+            )
+        }
+        "update" => update(registry, name, part, request).await,
+        "patch" => patch(registry, name, part, request).await,
+        _ => Err(Status::method_not_allowed()),
+    }
+}

@@ -1,0 +1,177 @@
+//! Eviction: a delete that PodDisruptionBudgets may refuse for now.
+
+use apimachinery::selector::LabelSelector;
+use apimachinery::{Status, meta, status};
+use http::{Request, Response, StatusCode};
+use serde_json::Value;
+use store::{Entry, Expect, Range};
+
+use crate::body::{Body, RequestBody};
+use crate::bytes_json;
+use crate::keys;
+use crate::registry::decode::{self, MediaType, Wanted};
+use crate::registry::options::{DeleteOptions, WriteOptions};
+use crate::registry::{Registry, store_failure, versions};
+use crate::respond;
+
+const EVICTION: Wanted<'static> = Wanted {
+    group: "policy",
+    version: "v1",
+    kind: "Eviction",
+};
+const RETRY_SECONDS: u16 = 10;
+
+pub async fn post(
+    registry: &Registry<'_>,
+    name: &str,
+    request: Request<RequestBody>,
+) -> Result<Response<Body>, Status> {
+    let call = registry.call;
+    let options = WriteOptions::read(&call.query, "CreateOptions")?;
+    let media = MediaType::of(&call.headers)?;
+    let body = decode::body(request.into_body()).await?;
+    let eviction = decode::object(EVICTION, &body, media, options.field_validation)?.object;
+    let given = meta::name(&eviction);
+    if !given.is_empty() && given != name {
+        return Err(Status::bad_request(
+            "name in URL does not match name in Eviction object",
+        ));
+    }
+    let wanted = match meta::get(&eviction, "deleteOptions") {
+        Some(options) => options.to_string().into_bytes(),
+        None => Vec::new(),
+    };
+    let mut delete = DeleteOptions::read(&call.query, &wanted)?;
+    delete.dry_run |= options.dry_run;
+    let pod = versions::value(registry.kind, &registry.entry(name).await?.value)?;
+    if !is_over(&pod) {
+        take_from_budget(registry, &pod, delete.dry_run).await?;
+    }
+    registry.delete(name, &delete).await?;
+    let mut done = Status::success(None);
+    done.code = StatusCode::CREATED.as_u16();
+    Ok(respond::status(&done))
+}
+
+/// Pods that do not run, or end anyway, disrupt nothing.
+fn is_over(pod: &Value) -> bool {
+    matches!(
+        meta::text(pod, "status.phase"),
+        "Succeeded" | "Failed" | "Pending"
+    ) || meta::deletion_timestamp(pod).is_some()
+}
+
+async fn take_from_budget(
+    registry: &Registry<'_>,
+    pod: &Value,
+    dry_run: bool,
+) -> Result<(), Status> {
+    let prefix = keys::collection("poddisruptionbudgets", registry.namespace);
+    let page = registry
+        .api
+        .store
+        .range(Range::prefix(prefix))
+        .await
+        .map_err(store_failure)?;
+    let mut covering: Vec<(Entry, Value)> = Vec::new();
+    for entry in page.entries {
+        let budget: Value = serde_json::from_slice(&entry.value).map_err(Status::internal)?;
+        let selector = LabelSelector::from_object(&budget["spec"]["selector"]);
+        if selector.is_ok_and(|s| s.matches_object(pod)) {
+            covering.push((entry, budget));
+        }
+    }
+    match covering.as_slice() {
+        [] => Ok(()),
+        [(entry, budget)] => take(registry, entry, budget, pod, dry_run).await,
+        _ => Err(Status::internal(
+            "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
+        )),
+    }
+}
+
+async fn take(
+    registry: &Registry<'_>,
+    entry: &Entry,
+    budget: &Value,
+    pod: &Value,
+    dry_run: bool,
+) -> Result<(), Status> {
+    let name = meta::name(budget);
+    let count = |field: &str| budget["status"][field].as_i64().unwrap_or(0);
+    let allowed = count("disruptionsAllowed");
+    if !is_ready(pod) && meta::text(budget, "spec.unhealthyPodEvictionPolicy") == "AlwaysAllow" {
+        return Ok(());
+    }
+    let is_stale = count("observedGeneration") < meta::generation(budget);
+    if is_stale || allowed <= 0 {
+        let needs = format!(
+            "The disruption budget {name} needs {} healthy pods and has {} currently",
+            count("desiredHealthy"),
+            count("currentHealthy")
+        );
+        return Err(refusal(
+            name,
+            if is_stale {
+                "The disruption budget has not yet been processed"
+            } else {
+                &needs
+            },
+        ));
+    }
+    if dry_run {
+        return Ok(());
+    }
+    let mut new = budget.clone();
+    meta::set(&mut new, "status.disruptionsAllowed", allowed - 1);
+    let now = apimachinery::time::rfc3339(jiff::Timestamp::now());
+    meta::entry(meta::entry(&mut new, "status"), "disruptedPods")[meta::name(pod)] = now.into();
+    let Value::Object(fields) = &new else {
+        return Err(Status::internal(
+            "a stored PodDisruptionBudget is no object",
+        ));
+    };
+    match registry
+        .api
+        .store
+        .put(
+            &entry.key,
+            bytes_json::encode(fields),
+            Expect::At(entry.modified),
+        )
+        .await
+    {
+        Ok(_) => Ok(()),
+        Err(store::Error::Conflict { .. }) => {
+            Err(refusal(name, "The disruption budget changed meanwhile"))
+        }
+        Err(error) => Err(store_failure(error)),
+    }
+}
+
+fn is_ready(pod: &Value) -> bool {
+    meta::items(pod, "status.conditions")
+        .iter()
+        .any(|c| c["type"] == "Ready" && c["status"] == "True")
+}
+
+fn refusal(budget: &str, why: &str) -> Status {
+    let mut refused = Status::too_many_requests(
+        "Cannot evict pod as it would violate the pod's disruption budget.",
+        RETRY_SECONDS,
+    );
+    if let Some(details) = &mut refused.details {
+        details.causes.push(status::Cause {
+            reason: "DisruptionBudget".into(),
+            message: why.to_owned(),
+            field: String::new(),
+        });
+        details.retry_after_seconds = if why.contains("processed") || why.contains("changed") {
+            RETRY_SECONDS
+        } else {
+            0
+        };
+        details.name = budget.to_owned();
+    }
+    refused
+}

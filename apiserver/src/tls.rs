@@ -1,0 +1,71 @@
+//! The server's side of TLS, and its own as a client of kubelets.
+
+use std::sync::Arc;
+
+use rustls::RootCertStore;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use rustls::server::WebPkiClientVerifier;
+
+use crate::{Error, KeyPair};
+
+/// TLS for the listener. A client may bring a certificate of `client_ca`; one
+/// of another authority is refused in the handshake.
+pub fn server(pair: &KeyPair, client_ca: &str) -> Result<Arc<rustls::ServerConfig>, Error> {
+    let (chain, key) = read_pair(pair, "serving certificate")?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let roots = Arc::new(read_roots(client_ca, "client authority")?);
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider.clone())
+        .allow_unauthenticated()
+        .build()
+        .map_err(|source| Error::ClientAuthority { source })?;
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|source| Error::Tls { source })?
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(chain, key)
+        .map_err(|source| Error::Tls { source })?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+/// TLS towards kubelets: trust `ca`, show `pair`.
+pub fn client(pair: &KeyPair, ca: &str) -> Result<Arc<rustls::ClientConfig>, Error> {
+    let (chain, key) = read_pair(pair, "kubelet client certificate")?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|source| Error::Tls { source })?
+        .with_root_certificates(read_roots(ca, "kubelet authority")?)
+        .with_client_auth_cert(chain, key)
+        .map_err(|source| Error::Tls { source })?;
+    Ok(Arc::new(config))
+}
+
+type Pair = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+fn read_pair(pair: &KeyPair, what: &'static str) -> Result<Pair, Error> {
+    let chain = read_certificates(&pair.cert_pem, what)?;
+    let key = PrivateKeyDer::from_pem_slice(pair.key_pem.as_bytes())
+        .map_err(|source| Error::Pem { what, source })?;
+    Ok((chain, key))
+}
+
+fn read_roots(pem: &str, what: &'static str) -> Result<RootCertStore, Error> {
+    let mut roots = RootCertStore::empty();
+    for certificate in read_certificates(pem, what)? {
+        roots
+            .add(certificate)
+            .map_err(|source| Error::Tls { source })?;
+    }
+    Ok(roots)
+}
+
+fn read_certificates(pem: &str, what: &'static str) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let found = CertificateDer::pem_slice_iter(pem.as_bytes())
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|source| Error::Pem { what, source })?;
+    if found.is_empty() {
+        return Err(Error::NoCertificate { what });
+    }
+    Ok(found)
+}

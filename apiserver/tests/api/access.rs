@@ -1,0 +1,155 @@
+use apiserver::User;
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::cluster::{Cluster, ask_as};
+
+const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1/namespaces/g";
+
+async fn with_reader() -> Cluster {
+    let cluster = Cluster::start().await;
+    cluster.namespace("g").await;
+    let role = json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": { "name": "reader" },
+        "rules": [{ "apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list"] }] });
+    cluster
+        .ask(Method::POST, &format!("{RBAC}/roles"), &role)
+        .await;
+    let binding = json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": { "name": "readers" },
+        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "reader" },
+        "subjects": [{ "kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "ann" }] });
+    cluster
+        .ask(Method::POST, &format!("{RBAC}/rolebindings"), &binding)
+        .await;
+    cluster
+}
+
+async fn as_user(cluster: &Cluster, name: &str, method: Method, path: &str, body: &Value) -> Value {
+    let user = User::new(name, ["system:authenticated".to_owned()]);
+    ask_as(&cluster.server.client_as(user), method, path, body).await
+}
+
+/// Roles travel to the authorizer by watch: a moment after the write.
+async fn eventually(cluster: &Cluster, name: &str, path: &str) -> Value {
+    for _ in 0..100 {
+        let got = as_user(cluster, name, Method::GET, path, &Value::Null).await;
+        if got["code"].is_null() {
+            return got;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    as_user(cluster, name, Method::GET, path, &Value::Null).await
+}
+
+#[tokio::test]
+async fn a_role_allows_what_it_says_where_it_is_bound() {
+    let cluster = with_reader().await;
+    let list = eventually(&cluster, "ann", "/api/v1/namespaces/g/configmaps").await;
+    assert_eq!(list["kind"], "ConfigMapList");
+    let refused = as_user(
+        &cluster,
+        "ann",
+        Method::GET,
+        "/api/v1/namespaces/default/configmaps",
+        &Value::Null,
+    )
+    .await;
+    assert_eq!(
+        refused["message"],
+        "configmaps is forbidden: User \"ann\" cannot list resource \"configmaps\" in API group \"\" in the namespace \"default\""
+    );
+}
+
+#[tokio::test]
+async fn nobody_hands_out_what_they_do_not_hold() {
+    let cluster = with_reader().await;
+    let role = json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": { "name": "roles" },
+        "rules": [{ "apiGroups": ["rbac.authorization.k8s.io"], "resources": ["roles"], "verbs": ["*"] }] });
+    cluster
+        .ask(Method::POST, &format!("{RBAC}/roles"), &role)
+        .await;
+    let binding = json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": { "name": "roles" },
+        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "roles" },
+        "subjects": [{ "kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "ann" }] });
+    cluster
+        .ask(Method::POST, &format!("{RBAC}/rolebindings"), &binding)
+        .await;
+    eventually(&cluster, "ann", &format!("{RBAC}/roles")).await;
+    let more = json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": { "name": "more" },
+        "rules": [{ "apiGroups": [""], "resources": ["secrets"], "verbs": ["get"] }] });
+    let refused = as_user(
+        &cluster,
+        "ann",
+        Method::POST,
+        &format!("{RBAC}/roles"),
+        &more,
+    )
+    .await;
+    assert_eq!(refused["code"], 403);
+    let same = json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": { "name": "same" },
+        "rules": [{ "apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"] }] });
+    let made = as_user(
+        &cluster,
+        "ann",
+        Method::POST,
+        &format!("{RBAC}/roles"),
+        &same,
+    )
+    .await;
+    assert_eq!(made["kind"], "Role");
+}
+
+#[tokio::test]
+async fn a_node_reads_no_secret_that_its_pods_do_not_use() {
+    let cluster = Cluster::start().await;
+    let node = User::new(
+        "system:node:n1",
+        ["system:nodes".to_owned(), "system:authenticated".to_owned()],
+    );
+    let client = cluster.server.client_as(node);
+    let secret = ask_as(
+        &client,
+        Method::GET,
+        "/api/v1/namespaces/default/secrets/s",
+        &Value::Null,
+    )
+    .await;
+    assert_eq!(secret["code"], 403);
+    let own = json!({ "apiVersion": "v1", "kind": "Node", "metadata": { "name": "n1" } });
+    assert_eq!(
+        ask_as(&client, Method::POST, "/api/v1/nodes", &own).await["kind"],
+        "Node"
+    );
+    let other = json!({ "apiVersion": "v1", "kind": "Node", "metadata": { "name": "n2" } });
+    assert_eq!(
+        ask_as(&client, Method::POST, "/api/v1/nodes", &other).await["code"],
+        403
+    );
+}
+
+#[tokio::test]
+async fn a_service_accounts_token_ends_with_the_account() {
+    let cluster = Cluster::start().await;
+    cluster.namespace("g").await;
+    let path = "/api/v1/namespaces/g/serviceaccounts";
+    let account =
+        json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": "sa" } });
+    cluster.ask(Method::POST, path, &account).await;
+    let request =
+        json!({ "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {} });
+    let made = cluster
+        .ask(Method::POST, &format!("{path}/sa/token"), &request)
+        .await;
+    let token = made["status"]["token"].as_str().unwrap();
+    let review = json!({ "apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": { "token": token } });
+    let reviews = "/apis/authentication.k8s.io/v1/tokenreviews";
+    let good = cluster.ask(Method::POST, reviews, &review).await;
+    assert_eq!(
+        good["status"]["user"]["username"],
+        "system:serviceaccount:g:sa"
+    );
+    cluster
+        .ask(Method::DELETE, &format!("{path}/sa"), &Value::Null)
+        .await;
+    let ended = cluster.ask(Method::POST, reviews, &review).await;
+    assert!(ended["status"]["authenticated"].is_null());
+}

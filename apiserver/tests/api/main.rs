@@ -1,0 +1,10 @@
+//! The API as clients see it: a real server and store in a temporary directory.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+mod access;
+mod cluster;
+mod deletes;
+mod discovery;
+mod listen;
+mod objects;
+mod watches;

@@ -1,0 +1,173 @@
+use http::Method;
+use kube::api::{Patch, PatchParams, PostParams};
+use serde_json::json;
+
+use crate::cluster::Cluster;
+
+const MAPS: &str = "/api/v1/namespaces/g/configmaps";
+
+fn map(name: &str, data: &serde_json::Value) -> serde_json::Value {
+    json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name }, "data": data })
+}
+
+#[tokio::test]
+async fn what_is_created_is_got_with_the_revision_of_its_write() {
+    let cluster = Cluster::start().await;
+    cluster.namespace("g").await;
+    let made = cluster
+        .ask(Method::POST, MAPS, &map("c1", &json!({ "a": "b" })))
+        .await;
+    assert_eq!(made["data"], json!({ "a": "b" }));
+    assert!(!made["metadata"]["uid"].as_str().unwrap().is_empty());
+    assert!(
+        made["metadata"]["resourceVersion"]
+            .as_str()
+            .unwrap()
+            .parse::<u64>()
+            .unwrap()
+            > 0
+    );
+    assert_eq!(cluster.get(&format!("{MAPS}/c1")).await, made);
+}
+
+#[tokio::test]
+async fn a_second_object_of_the_same_name_is_refused() {
+    let cluster = Cluster::start().await;
+    cluster.namespace("g").await;
+    cluster
+        .ask(Method::POST, MAPS, &map("c1", &json!({})))
+        .await;
+    let again = cluster
+        .ask(Method::POST, MAPS, &map("c1", &json!({})))
+        .await;
+    assert_eq!(
+        (again["code"].as_u64(), again["reason"].as_str()),
+        (Some(409), Some("AlreadyExists"))
+    );
+}
+
+#[tokio::test]
+async fn nothing_is_created_in_a_namespace_that_is_not_there() {
+    let cluster = Cluster::start().await;
+    let refused = cluster
+        .ask(Method::POST, MAPS, &map("c1", &json!({})))
+        .await;
+    assert_eq!(refused["message"], "namespaces \"g\" not found");
+}
+
+#[tokio::test]
+async fn a_dry_run_stores_nothing() {
+    let cluster = Cluster::start().await;
+    cluster.namespace("g").await;
+    let path = format!("{MAPS}?dryRun=All");
+    let shown = cluster
+        .ask(Method::POST, &path, &map("c1", &json!({ "a": "b" })))
+        .await;
+    assert_eq!(shown["data"]["a"], "b");
+    assert_eq!(cluster.get(&format!("{MAPS}/c1")).await["code"], 404);
+}
+
+#[tokio::test]
+async fn a_stale_update_is_refused_and_one_without_version_wins() {
+    let cluster = Cluster::start().await;
+    cluster.namespace("g").await;
+    let made = cluster
+        .ask(Method::POST, MAPS, &map("c1", &json!({ "n": "1" })))
+        .await;
+    let path = format!("{MAPS}/c1");
+    cluster
+        .ask(Method::PUT, &path, &map("c1", &json!({ "n": "2" })))
+        .await;
+    let stale = cluster.ask(Method::PUT, &path, &made).await;
+    assert_eq!(stale["reason"], "Conflict");
+    assert_eq!(cluster.get(&path).await["data"]["n"], "2");
+}
+
+#[tokio::test]
+async fn an_update_that_changes_nothing_writes_nothing() {
+    let cluster = Cluster::start().await;
+    cluster.namespace("g").await;
+    let made = cluster
+        .ask(Method::POST, MAPS, &map("c1", &json!({ "n": "1" })))
+        .await;
+    let again = cluster.ask(Method::PUT, &format!("{MAPS}/c1"), &made).await;
+    assert_eq!(
+        again["metadata"]["resourceVersion"],
+        made["metadata"]["resourceVersion"]
+    );
+}
+
+#[tokio::test]
+async fn racing_patches_of_one_object_all_count() {
+    let cluster = Cluster::start().await;
+    cluster.namespace("g").await;
+    cluster
+        .ask(Method::POST, MAPS, &map("c1", &json!({})))
+        .await;
+    let maps = cluster.config_maps("g");
+    let patches = (0..16).map(|n| {
+        let maps = maps.clone();
+        tokio::spawn(async move {
+            let patch = json!({ "data": { format!("k{n}"): "v" } });
+            maps.patch("c1", &PatchParams::default(), &Patch::Merge(patch))
+                .await
+                .unwrap();
+        })
+    });
+    for patch in patches.collect::<Vec<_>>() {
+        patch.await.unwrap();
+    }
+    assert_eq!(maps.get("c1").await.unwrap().data.unwrap().len(), 16);
+}
+
+#[tokio::test]
+async fn server_side_apply_creates_and_then_owns() {
+    let cluster = Cluster::start().await;
+    cluster.namespace("g").await;
+    let maps = cluster.config_maps("g");
+    let apply = |manager: &str, value: &str| {
+        let object = map("c1", &json!({ "a": value }));
+        (PatchParams::apply(manager), Patch::Apply(object))
+    };
+    let (params, patch) = apply("one", "1");
+    maps.patch("c1", &params, &patch).await.unwrap();
+    let (params, patch) = apply("two", "2");
+    let refused = maps.patch("c1", &params, &patch).await.unwrap_err();
+    assert!(matches!(refused, kube::Error::Api(s) if s.code == 409));
+    maps.patch("c1", &params.force(), &patch).await.unwrap();
+    assert_eq!(maps.get("c1").await.unwrap().data.unwrap()["a"], "2");
+}
+
+#[tokio::test]
+async fn generated_names_do_not_meet() {
+    let cluster = Cluster::start().await;
+    cluster.namespace("g").await;
+    let maps = cluster.config_maps("g");
+    let mut object = k8s_openapi::api::core::v1::ConfigMap::default();
+    object.metadata.generate_name = Some("gen-".into());
+    let mut names = Vec::new();
+    for _ in 0..20 {
+        let made = maps.create(&PostParams::default(), &object).await.unwrap();
+        names.push(made.metadata.name.unwrap());
+    }
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), 20);
+}
+
+#[tokio::test]
+async fn everything_acknowledged_is_there_after_a_restart() {
+    let cluster = Cluster::start().await;
+    cluster.namespace("g").await;
+    let made = cluster
+        .ask(Method::POST, MAPS, &map("c1", &json!({ "a": "b" })))
+        .await;
+    let Cluster {
+        server, store, dir, ..
+    } = cluster;
+    server.stop().await;
+    store.close().await;
+    drop(store);
+    let cluster = Cluster::start_in(dir, 0).await.unwrap();
+    assert_eq!(cluster.get(&format!("{MAPS}/c1")).await, made);
+}
