@@ -11,6 +11,7 @@ use std::path::Path;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
+use nix::sys::stat::{Mode, umask};
 use oci_spec::runtime::{Process, Spec};
 
 use crate::cgroup::Group;
@@ -107,6 +108,21 @@ fn enter(container: &Container<'_>) -> Result<Never, Fault> {
     become_child(container.group, process)?;
     let sources = mounts::open_sources(container.spec, container.group, container.shm)?;
     sys::mount::isolate().or_fault(|| "cut the mount namespace off the host's".into())?;
+    let tty = build(container, process, sources)?;
+    container.stdio.install(tty, process.user().uid())?;
+    // A working directory by way of a descriptor must find none (CVE-2024-21626).
+    sys::process::close_all_but(&[container.sync.as_fd()])
+        .or_fault(|| "close descriptors".into())?;
+    identity::confine(process, container.filter)?;
+    program::execute(process, &container.sync)
+}
+
+/// Mounts the container's file systems and changes into them; gives its terminal back.
+fn build(
+    container: &Container<'_>,
+    process: &Process,
+    sources: Vec<mounts::Prepared>,
+) -> Result<Option<OwnedFd>, Fault> {
     let root = rootfs::mount(container.rootfs, container.staging)?;
     mounts::mount_all(root.as_fd(), sources)?;
     let null = devices::make_all(root.as_fd(), container.spec)?;
@@ -114,9 +130,7 @@ fn enter(container: &Container<'_>) -> Result<Never, Fault> {
     masks::apply(root.as_fd(), container.spec, null.as_fd())?;
     rootfs::make_cwd(root.as_fd(), process.cwd())?;
     rootfs::finish(&root, container.spec)?;
-    container.stdio.install(tty, process.user().uid())?;
-    identity::confine(process, container.filter)?;
-    program::execute(process, &container.sync)
+    Ok(tty)
 }
 
 fn enter_running(joining: &Joining<'_>) -> Result<Never, Fault> {
@@ -128,6 +142,7 @@ fn enter_running(joining: &Joining<'_>) -> Result<Never, Fault> {
         .or_fault(|| "join the container's mounts".into())?;
     let tty = joining.stdio.open_tty_inside(&joining.sync)?;
     joining.stdio.install(tty, joining.process.user().uid())?;
+    sys::process::close_all_but(&[joining.sync.as_fd()]).or_fault(|| "close descriptors".into())?;
     identity::confine(joining.process, joining.filter)?;
     program::execute(joining.process, &joining.sync)
 }
@@ -142,6 +157,7 @@ impl Joining<'_> {
 
 /// Leaves the monitor: its group, its session, its signals, its keys.
 fn become_child(group: &Group, process: &Process) -> Result<(), Fault> {
+    umask(Mode::from_bits_truncate(0o022));
     if !group.is_v2() {
         group
             .join()

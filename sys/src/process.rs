@@ -107,11 +107,6 @@ pub fn pidfd_send(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
     check(done).map(drop)
 }
 
-/// Closes every descriptor from `first` on when the program is executed.
-pub fn close_on_exec_from(first: u32) -> io::Result<()> {
-    close_range(first, libc::CLOSE_RANGE_CLOEXEC)
-}
-
 /// Closes every descriptor of the process from 3 on but those given.
 ///
 /// # Safety contract kept by the caller's types
@@ -136,11 +131,6 @@ pub fn close_all_but(keep: &[BorrowedFd<'_>]) -> io::Result<()> {
 fn close_between(first: u32, last: u32) -> io::Result<()> {
     // SAFETY: three plain numbers; the caller owns nothing it will use again in that range.
     check(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0 as libc::c_uint) }).map(drop)
-}
-
-fn close_range(first: u32, flags: libc::c_uint) -> io::Result<()> {
-    // SAFETY: three plain numbers; with CLOSE_RANGE_CLOEXEC nothing is closed now.
-    check(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, flags) }).map(drop)
 }
 
 /// Installs a compiled seccomp filter on the calling thread (8 bytes an instruction).

@@ -7,7 +7,6 @@ use std::str::FromStr;
 use caps::{CapSet, Capability as Cap};
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
-use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 use oci_spec::runtime::{Capability, LinuxCapabilities, PosixRlimit, PosixRlimitType, Process};
 
@@ -15,7 +14,6 @@ use super::{Fault, OrFault, die_with_monitor, program};
 
 /// Takes everything away that the process is not to have.
 pub fn confine(process: &Process, filter: Option<&[u8]>) -> Result<(), Fault> {
-    umask(Mode::from_bits_truncate(0o022));
     for limit in process.rlimits().iter().flatten() {
         set_limit(limit)?;
     }

@@ -99,8 +99,7 @@ impl Stdio {
         }
         nix::unistd::dup2_stdin(stdin)?;
         nix::unistd::dup2_stdout(stdout)?;
-        nix::unistd::dup2_stderr(stderr)?;
-        sys::process::close_on_exec_from(3)
+        Ok(nix::unistd::dup2_stderr(stderr)?)
     }
 }
 

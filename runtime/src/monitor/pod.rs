@@ -23,7 +23,7 @@ pub struct Pod {
     born_into: File,
     /// The pod's `/dev/shm`, attached nowhere; made when first asked for.
     shm: Option<OwnedFd>,
-    _reaper: Option<OwnedFd>,
+    reaper: Option<OwnedFd>,
 }
 
 impl Pod {
@@ -56,7 +56,7 @@ impl Pod {
         Ok(Self {
             born_into,
             shm: None,
-            _reaper: reaper,
+            reaper,
         })
     }
 
@@ -70,6 +70,14 @@ impl Pod {
         let forked = fork();
         setns(&self.born_into, CloneFlags::CLONE_NEWPID)?;
         Ok(forked)
+    }
+
+    /// Ends the shared pid namespace and all that is left in it.
+    pub fn kill(&self) {
+        if let Some(reaper) = &self.reaper {
+            // It may have been killed by someone else.
+            let _ = sys::process::pidfd_send(reaper.as_fd(), libc::SIGKILL);
+        }
     }
 
     pub fn shm(&mut self) -> Result<BorrowedFd<'_>> {

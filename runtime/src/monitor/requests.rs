@@ -165,6 +165,7 @@ impl Monitor {
         for starting in &self.starting {
             starting.kill();
         }
+        self.pod.kill();
         wait_for_children(Duration::from_secs(10));
         self.reply(token, &Reply::Done, None);
         self.is_done = true;

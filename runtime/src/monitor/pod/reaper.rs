@@ -51,6 +51,11 @@ fn run(tell: &OwnedFd) {
 
 fn confine(tell: &OwnedFd) -> io::Result<()> {
     sys::process::close_all_but(&[tell.as_fd()])?;
+    let null = std::fs::File::open("/dev/null")?;
+    nix::unistd::dup2_stdin(&null)?;
+    nix::unistd::dup2_stdout(&null)?;
+    nix::unistd::dup2_stderr(&null)?;
+    drop(null);
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
     nix::sys::prctl::set_name(c"skiff-reaper")?;
     nix::unistd::setsid()?;
