@@ -75,7 +75,7 @@ fn apply_checked(
     let merged = merge(node, live_value, Some(applied)).unwrap_or_default();
     let mut after = match &last {
         None => merged,
-        Some(last) => prune(node, merged, applied, &last.fields, &fields, &owners),
+        Some(last) => prune(node, &merged, &last.fields, &fields, &owners),
     };
     drop_nulls(&mut after);
 
@@ -138,8 +138,7 @@ fn applier(writer: &Writer<'_>, fields: FieldSet, last: Option<Owner>, changed: 
 /// nobody else owns.
 fn prune(
     node: &Node,
-    merged: Value,
-    applied: &Value,
+    merged: &Value,
     last: &FieldSet,
     fields: &FieldSet,
     others: &Owners,
@@ -148,23 +147,22 @@ fn prune(
     for owner in others.iter() {
         owned.extend(owner.fields.clone());
     }
-    let owned = with_named_fields(node, &owned);
+    let without = |set: &FieldSet| remove(node, merged, set, Some(&owned)).unwrap_or_default();
+    let all_of = |value: &Value| with_named_fields(node, &field_set(node, value));
     let last = with_named_fields(node, last);
-    let pruned = remove(node, &merged, &last).unwrap_or_default();
+    let pruned = without(&last);
 
     // What is below a pruned item comes back where somebody owns it.
-    let all = with_named_fields(node, &field_set(node, &merged));
+    let all = all_of(merged);
     let mut unowned = all.clone();
-    unowned.subtract(&with_named_fields(node, &field_set(node, &pruned)));
-    unowned.subtract(&owned);
-    let pruned = remove(node, &merged, &unowned).unwrap_or_default();
+    unowned.subtract(&all_of(&pruned));
+    unowned.subtract(&with_named_fields(node, &owned));
+    let pruned = without(&unowned);
 
     // So does what nobody owns and the applier never set: a default, for instance.
     let mut gone = all;
-    gone.subtract(&with_named_fields(node, &field_set(node, &pruned)));
-    let pruned = remove(node, &merged, &gone.intersection(&last)).unwrap_or_default();
-    // An object that lost all its fields is still there if it is applied empty.
-    merge(node, Some(&pruned), Some(applied)).unwrap_or_default()
+    gone.subtract(&all_of(&pruned));
+    without(&gone.intersection(&last))
 }
 
 /// Kubernetes' types have no nulls.

@@ -56,11 +56,16 @@ fn removing_every_field_of_a_value_removes_the_value() {
     let value = json!({"metadata": {"labels": {"a": "1"}}, "spec": {"nodeName": "n"}});
     let set = field_set(pod(), &json!({"metadata": {"labels": {"a": "1"}}}));
     assert_eq!(
-        remove(pod(), &value, &set),
+        remove(pod(), &value, &set, None),
         Some(json!({"spec": {"nodeName": "n"}}))
     );
     let all = field_set(pod(), &value);
-    assert_eq!(remove(pod(), &value, &all), None);
+    assert_eq!(remove(pod(), &value, &all, None), None);
+    let labels = crate::FieldSet::of(&[&["metadata", "labels"]]);
+    assert_eq!(
+        remove(pod(), &value, &all, Some(&labels)),
+        Some(json!({"metadata": {"labels": {}}}))
+    );
 }
 
 #[test]
