@@ -1,1 +1,48 @@
-//! Being laid out.
+//! The node agent: runs the pods that the API gives to this node.
+//!
+//! One task a pod, driven by events: the API's watch, the runtime's events,
+//! probes' verdicts, times. Nothing polls. The agent can be killed at any
+//! moment: containers go on, and the next agent finds them, their logs and the
+//! exit codes of those that ended meanwhile.
+//!
+//! * [`run`] is the whole agent; [`Config`] is what it must be told.
+//! * [`remove_everything`] undoes what the agent itself mounted and wrote; pods
+//!   and network are undone by `runtime` and `netproxy`.
+//!
+//! This crate decides; it mounts no root file systems, creates no namespaces
+//! and forwards no packets.
+
+mod action;
+mod admission;
+mod agent;
+mod back_off;
+mod config;
+mod dirs;
+mod env;
+mod error;
+mod events;
+mod expand;
+mod fields;
+mod hosts_file;
+mod logs;
+mod node;
+mod objects;
+mod plan;
+mod pod;
+mod pods;
+mod probe;
+mod pull_secrets;
+mod record;
+mod resolv_conf;
+mod resources;
+mod run;
+mod server;
+mod service_env;
+mod services;
+mod spec;
+mod status;
+mod volumes;
+
+pub use config::{Config, Tls};
+pub use error::{Error, Result};
+pub use run::{remove_everything, run};

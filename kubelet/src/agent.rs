@@ -1,0 +1,149 @@
+//! What all pods of the node share.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use images::Images;
+use k8s_openapi::api::core::v1::{Node, Pod, PodStatus};
+use kube::Client;
+use netproxy::PodNetwork;
+use runtime::{Runtime, Sandbox};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::admission::Ledger;
+use crate::config::Config;
+use crate::dirs::PodDirs;
+use crate::events::Recorder;
+use crate::objects::Changes;
+use crate::resources::Allocatable;
+use crate::services::Services;
+use crate::spec::NodeLimits;
+
+/// The node's services, as the pods' tasks use them.
+pub struct Agent {
+    pub config: Config,
+    pub client: Client,
+    pub runtime: Runtime,
+    pub images: Images,
+    /// There once the node's range of addresses is known.
+    pub network: watch::Receiver<Option<Arc<PodNetwork>>>,
+    pub changes: Changes,
+    pub services: Services,
+    pub events: Recorder,
+    pub ledger: Ledger,
+    pub limits: NodeLimits,
+    pub allocatable: Allocatable,
+    /// This node's object, as last seen.
+    pub node: watch::Receiver<Arc<Node>>,
+    pub pods: Registry,
+    pub shutdown: CancellationToken,
+}
+
+impl Agent {
+    pub fn dirs(&self, pod: &Pod) -> PodDirs {
+        let text = |value: &Option<String>| value.clone().unwrap_or_default();
+        let (namespace, name, uid) = (
+            text(&pod.metadata.namespace),
+            text(&pod.metadata.name),
+            text(&pod.metadata.uid),
+        );
+        PodDirs::new(
+            &self.config.data_dir,
+            &self.config.log_dir,
+            &namespace,
+            &name,
+            &uid,
+        )
+    }
+
+    /// Waits for the pod network.
+    pub async fn network(&self) -> Option<Arc<PodNetwork>> {
+        let mut network = self.network.clone();
+        let ready = network.wait_for(Option::is_some).await.ok()?;
+        ready.clone()
+    }
+}
+
+/// A container of a live pod, as the kubelet API sees it.
+#[derive(Clone, Debug)]
+pub struct ContainerView {
+    pub name: String,
+    /// The container that runs now.
+    pub running: Option<String>,
+    /// Runs before the latest one.
+    pub restarts: u32,
+    /// Whether any run was begun.
+    pub ran: bool,
+}
+
+/// A pod of this node, as the kubelet API sees it.
+#[derive(Clone)]
+pub struct PodView {
+    pub pod: Arc<Pod>,
+    pub status: PodStatus,
+    pub sandbox: Option<Sandbox>,
+    pub containers: Vec<ContainerView>,
+}
+
+/// The live pods by uid.
+pub struct Registry {
+    views: Mutex<HashMap<String, Arc<PodView>>>,
+    /// Counts up at every change.
+    changes: watch::Sender<u64>,
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self {
+            views: Mutex::default(),
+            changes: watch::Sender::new(0),
+        }
+    }
+}
+
+impl Registry {
+    fn views(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<PodView>>> {
+        self.views.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn put(&self, uid: &str, view: PodView) {
+        self.views().insert(uid.to_owned(), Arc::new(view));
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    pub fn remove(&self, uid: &str) {
+        self.views().remove(uid);
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    /// Tells when any pod changed.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    pub fn get(&self, uid: &str) -> Option<Arc<PodView>> {
+        self.views().get(uid).cloned()
+    }
+
+    pub fn has(&self, uid: &str) -> bool {
+        self.views().contains_key(uid)
+    }
+
+    pub fn all(&self) -> Vec<Arc<PodView>> {
+        self.views().values().cloned().collect()
+    }
+
+    /// The pod of this name; of several, the one that is not going away.
+    pub fn find(&self, namespace: &str, name: &str, uid: Option<&str>) -> Option<Arc<PodView>> {
+        let matches = |view: &Arc<PodView>| {
+            let metadata = &view.pod.metadata;
+            metadata.namespace.as_deref() == Some(namespace)
+                && metadata.name.as_deref() == Some(name)
+                && uid.is_none_or(|uid| metadata.uid.as_deref() == Some(uid))
+        };
+        let mut found: Vec<_> = self.all().into_iter().filter(matches).collect();
+        found.sort_by_key(|view| view.pod.metadata.deletion_timestamp.is_some());
+        found.into_iter().next()
+    }
+}

@@ -1,0 +1,55 @@
+//! What a node agent is started with.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+
+/// Everything about one node that the agent cannot find out by itself.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub node_name: String,
+    /// Address under which other machines reach this node.
+    pub node_ip: IpAddr,
+    /// Volumes, writable layers and records of pods; survives a reboot.
+    pub data_dir: PathBuf,
+    /// Kubernetes' `/var/log`: container logs are below `pods/`.
+    pub log_dir: PathBuf,
+    /// Where the kubelet API listens, normally `0.0.0.0:10250`.
+    pub listen: SocketAddr,
+    pub tls: Tls,
+    /// Nameservers of pods with `dnsPolicy: ClusterFirst`.
+    pub cluster_dns: Vec<IpAddr>,
+    pub cluster_domain: String,
+    /// The node's own resolver configuration, for `dnsPolicy: Default`.
+    pub resolv_conf: PathBuf,
+    /// A range of pod addresses that the node registers with; `None` leaves it to
+    /// the cluster to give it one.
+    pub pod_cidr: Option<IpNet>,
+    /// The cgroup, below each hierarchy's root, that holds all pods' groups.
+    pub cgroup_root: String,
+    pub max_pods: u32,
+    /// Labels and taints the node registers with, besides its own.
+    pub labels: BTreeMap<String, String>,
+    pub taints: Vec<k8s_openapi::api::core::v1::Taint>,
+    /// `kubeletVersion` of the node, such as `v1.37.0+skiff-0.1.0`.
+    pub version: String,
+    /// Unsafe sysctls that pods may set; a trailing `*` matches a prefix.
+    pub allowed_unsafe_sysctls: Vec<String>,
+}
+
+/// PEM texts of the kubelet API's own identity and of whom it trusts.
+#[derive(Clone)]
+pub struct Tls {
+    pub certificate_pem: String,
+    pub key_pem: String,
+    /// Signs the API server's client certificate.
+    pub client_ca_pem: String,
+}
+
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tls").finish_non_exhaustive()
+    }
+}

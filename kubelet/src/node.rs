@@ -1,0 +1,210 @@
+//! This node's object and lease: registered at start, kept alive, kept true.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Node, NodeSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Api, Client};
+use serde_json::json;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::resources::Allocatable;
+
+mod lease;
+pub mod machine;
+mod status;
+
+use machine::Machine;
+
+/// A status that did not change is written this often all the same.
+const REPORT: Duration = Duration::from_secs(300);
+/// The node's pressures are looked at this often.
+const LOOK: Duration = Duration::from_secs(10);
+const RETRY: Duration = Duration::from_millis(500);
+
+/// The node's own object, and the tasks that keep it.
+pub struct Keeper {
+    pub client: Client,
+    pub config: Config,
+    pub machine: Machine,
+    pub allocatable: Allocatable,
+}
+
+impl Keeper {
+    /// Creates the object or brings it up to date, Ready from the start. An API
+    /// server that is not there yet is waited for.
+    ///
+    /// # Errors
+    /// The API server refuses this node.
+    pub async fn register(&self, shutdown: &CancellationToken) -> Result<Node> {
+        loop {
+            match self.try_register().await {
+                Ok(node) => return Ok(node),
+                Err(kube::Error::Api(status))
+                    if status.code == 403 || status.code == 401 || status.code == 422 =>
+                {
+                    let source = Box::new(kube::Error::Api(status));
+                    return Err(Error::Register {
+                        node: self.config.node_name.clone(),
+                        source,
+                    });
+                }
+                Err(e) => tracing::info!("register the node, trying again: {e}"),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(RETRY) => {}
+                () = shutdown.cancelled() => return Ok(Node::default()),
+            }
+        }
+    }
+
+    async fn try_register(&self) -> kube::Result<Node> {
+        let api = self.api();
+        let name = &self.config.node_name;
+        let node = match api.get_opt(name).await? {
+            Some(node) => self.relabel(node).await?,
+            None => match api.create(&PostParams::default(), &self.object()).await {
+                Err(kube::Error::Api(status)) if status.code == 409 => api.get(name).await?,
+                created => created?,
+            },
+        };
+        self.report(&node).await
+    }
+
+    fn api(&self) -> Api<Node> {
+        Api::all(self.client.clone())
+    }
+
+    fn object(&self) -> Node {
+        let taints = (!self.config.taints.is_empty()).then(|| self.config.taints.clone());
+        Node {
+            metadata: ObjectMeta {
+                name: Some(self.config.node_name.clone()),
+                labels: Some(self.labels()),
+                ..ObjectMeta::default()
+            },
+            spec: Some(NodeSpec {
+                taints,
+                pod_cidr: self.config.pod_cidr.map(|range| range.to_string()),
+                pod_cidrs: self.config.pod_cidr.map(|range| vec![range.to_string()]),
+                ..NodeSpec::default()
+            }),
+            status: Some(status::of_node(self, None, Timestamp::now())),
+        }
+    }
+
+    fn labels(&self) -> std::collections::BTreeMap<String, String> {
+        let arch = machine::architecture().to_owned();
+        let own = [
+            ("kubernetes.io/hostname", self.config.node_name.clone()),
+            ("kubernetes.io/os", "linux".to_owned()),
+            ("kubernetes.io/arch", arch.clone()),
+            ("beta.kubernetes.io/os", "linux".to_owned()),
+            ("beta.kubernetes.io/arch", arch),
+        ];
+        let mut labels = self.config.labels.clone();
+        labels.extend(own.into_iter().map(|(key, value)| (key.to_owned(), value)));
+        labels
+    }
+
+    /// Puts our labels on an object that is there already.
+    async fn relabel(&self, node: Node) -> kube::Result<Node> {
+        let wanted = self.labels();
+        let has = node.metadata.labels.as_ref();
+        if wanted
+            .iter()
+            .all(|(key, value)| has.and_then(|labels| labels.get(key)) == Some(value))
+        {
+            return Ok(node);
+        }
+        let patch = json!({"metadata": {"labels": wanted}});
+        self.api()
+            .patch(
+                &self.config.node_name,
+                &PatchParams::default(),
+                &Patch::Merge(patch),
+            )
+            .await
+    }
+
+    /// Writes the status as it is now.
+    async fn report(&self, before: &Node) -> kube::Result<Node> {
+        let status = status::of_node(self, before.status.as_ref(), Timestamp::now());
+        let patch = json!({"status": status});
+        self.api()
+            .patch_status(
+                &self.config.node_name,
+                &PatchParams::default(),
+                &Patch::Strategic(patch),
+            )
+            .await
+    }
+
+    /// Renews the lease and keeps the status true, until `shutdown`.
+    pub async fn keep(self, node: watch::Receiver<Arc<Node>>, shutdown: CancellationToken) {
+        let heart = lease::Heart::new(self.client.clone(), &self.config.node_name, node.clone());
+        let beating = heart.beat();
+        let reporting = self.keep_reporting(node);
+        tokio::select! {
+            () = beating => {}
+            () = reporting => {}
+            () = shutdown.cancelled() => {}
+        }
+    }
+
+    async fn keep_reporting(&self, node: watch::Receiver<Arc<Node>>) {
+        let mut reported = Timestamp::now();
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let seen = node.borrow().clone();
+            let wanted = status::of_node(self, seen.status.as_ref(), Timestamp::now());
+            let due = Timestamp::now().duration_since(reported).unsigned_abs() >= REPORT;
+            if !due && !status::differs(seen.status.as_ref(), &wanted) {
+                continue;
+            }
+            match self.report(&seen).await {
+                Ok(_) => reported = Timestamp::now(),
+                Err(e) => tracing::warn!("write the node's status: {e}"),
+            }
+        }
+    }
+}
+
+/// Watches the node's object, until `shutdown`.
+pub fn follow(
+    client: Client,
+    name: &str,
+    first: Node,
+    shutdown: CancellationToken,
+) -> watch::Receiver<Arc<Node>> {
+    let (sender, receiver) = watch::channel(Arc::new(first));
+    let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
+    let mut events = watcher(Api::<Node>::all(client), config)
+        .default_backoff()
+        .boxed();
+    tokio::spawn(async move {
+        loop {
+            let event = tokio::select! {
+                event = events.next() => event,
+                () = shutdown.cancelled() => return,
+            };
+            match event {
+                Some(Ok(watcher::Event::Apply(node) | watcher::Event::InitApply(node))) => {
+                    sender.send_replace(Arc::new(node));
+                }
+                Some(Ok(_)) => {}
+                Some(Err(e)) => tracing::debug!("watch the node: {e}"),
+                None => return,
+            }
+        }
+    });
+    receiver
+}

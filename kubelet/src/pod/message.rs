@@ -1,0 +1,76 @@
+//! What a pod's task is told.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+use runtime::Sandbox;
+
+use super::set_up;
+use crate::probe::Kind;
+use crate::record::Exit;
+use crate::volumes::Volumes;
+
+/// Volumes, namespaces and address of a pod, all there.
+pub struct Up {
+    pub volumes: Volumes,
+    pub sandbox: Sandbox,
+    pub ip: IpAddr,
+}
+
+/// What came of an attempt to start a container.
+pub enum Launched {
+    Running {
+        id: String,
+        started_at: Timestamp,
+        image_id: String,
+        has_hook: bool,
+    },
+    /// The program could not be run: a run that ended at once.
+    Ended { exit: Exit, image_id: String },
+    /// Something it needs is missing; tried again at `retry_at`.
+    Not {
+        reason: &'static str,
+        message: String,
+        retry_at: Timestamp,
+        pull_failed: bool,
+    },
+}
+
+pub enum Message {
+    /// A newer version of the pod's object.
+    Changed(Arc<Pod>),
+    /// The object is gone from the API.
+    Removed,
+    SetUp(Result<Box<Up>, set_up::Problem>),
+    Launched {
+        name: String,
+        what: Launched,
+    },
+    /// A container's process ended.
+    Exited {
+        id: String,
+        exit: runtime::Exit,
+    },
+    /// The pod's monitor is gone, and all containers with it.
+    SandboxLost,
+    Probed {
+        id: String,
+        kind: Kind,
+        verdict: bool,
+    },
+    /// A postStart hook ended; the text is why it failed.
+    Started {
+        id: String,
+        failed: Option<String>,
+    },
+    /// An object that a volume shows has changed, or a token is due.
+    ContentChanged,
+    /// The status of this number is written.
+    Published(u64),
+    /// Namespaces, address and mounts are gone.
+    TornDown,
+    /// The API refused to delete the object; try again.
+    DeleteFailed,
+}

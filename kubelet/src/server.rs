@@ -1,0 +1,140 @@
+//! The kubelet API: logs, exec, attach, port-forward, state and metrics of the
+//! node's pods, for the API server alone.
+//!
+//! Everything but health needs a client certificate of the cluster's CA, and
+//! that of the API server's kubelet client or of `system:masters`.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::agent::Agent;
+use crate::config::Config;
+use crate::error::{Error, Result};
+
+mod identity;
+mod logs;
+mod query;
+mod stats;
+mod stream;
+
+use identity::Identity;
+
+pub type Body = BoxBody<Bytes, std::io::Error>;
+type Answer = Response<Body>;
+
+/// Takes the port, so that a port in use stops the start.
+pub async fn bind(config: &Config) -> Result<TcpListener> {
+    let address = config.listen;
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| Error::Listen { address, source })
+}
+
+/// Serves until the agent shuts down.
+pub async fn run(agent: Arc<Agent>, listener: TcpListener) -> Result<()> {
+    let acceptor = identity::acceptor(&agent.config.tls)?;
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = agent.shutdown.cancelled() => return Ok(()),
+        };
+        let (stream, _) = match accepted {
+            Ok(accepted) => accepted,
+            Err(e) => {
+                // Out of descriptors, most likely: give others time to close theirs.
+                tracing::warn!("accept a connection to the kubelet API: {e}");
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let (agent, acceptor) = (agent.clone(), acceptor.clone());
+        tokio::spawn(async move {
+            let shutdown = agent.shutdown.clone();
+            tokio::select! {
+                () = serve(agent, acceptor, stream) => {}
+                () = shutdown.cancelled() => {}
+            }
+        });
+    }
+}
+
+async fn serve(agent: Arc<Agent>, acceptor: tokio_rustls::TlsAcceptor, stream: TcpStream) {
+    // Exec and port-forward are made of small writes; an error only costs time.
+    let _ = stream.set_nodelay(true);
+    let stream = match acceptor.accept(stream).await {
+        Ok(stream) => stream,
+        Err(e) => return tracing::debug!("a client of the kubelet API failed its handshake: {e}"),
+    };
+    let identity = Arc::new(Identity::of(stream.get_ref().1));
+    let service = service_fn(move |request| {
+        let (agent, identity) = (agent.clone(), identity.clone());
+        async move { Ok::<_, std::convert::Infallible>(answer(&agent, &identity, request).await) }
+    });
+    let served = auto::Builder::new(TokioExecutor::new())
+        .serve_connection_with_upgrades(TokioIo::new(stream), service)
+        .await;
+    if let Err(e) = served {
+        tracing::debug!("a connection to the kubelet API ended: {e}");
+    }
+}
+
+async fn answer(agent: &Arc<Agent>, identity: &Identity, request: Request<Incoming>) -> Answer {
+    let path = request.uri().path().to_owned();
+    let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+    if parts == ["healthz"] {
+        return text(StatusCode::OK, "ok");
+    }
+    if let Err((status, message)) = identity.authorize(request.method(), &path) {
+        return text(status, message);
+    }
+    match (request.method(), parts.as_slice()) {
+        (&Method::GET, ["pods" | "runningpods"]) => stats::pods(agent),
+        (&Method::GET, ["stats", "summary"]) => stats::summary(agent).await,
+        (&Method::GET, ["metrics"]) => stats::metrics(agent),
+        (&Method::GET, ["metrics", "resource"]) => stats::resource_metrics(agent).await,
+        (&Method::GET, ["containerLogs", namespace, pod, container]) => {
+            logs::serve(agent, namespace, pod, container, &request).await
+        }
+        (&Method::POST | &Method::GET, ["exec", rest @ ..]) => {
+            stream::exec(agent, rest, request).await
+        }
+        (&Method::POST | &Method::GET, ["attach", rest @ ..]) => {
+            stream::attach(agent, rest, request).await
+        }
+        (&Method::POST | &Method::GET, ["portForward", rest @ ..]) => {
+            stream::port_forward(agent, rest, request).await
+        }
+        (&Method::POST, ["run", rest @ ..]) => stream::run(agent, rest, &request).await,
+        _ => text(StatusCode::NOT_FOUND, "404 page not found"),
+    }
+}
+
+pub fn text(status: StatusCode, message: impl Into<String>) -> Answer {
+    respond(
+        status,
+        "text/plain; charset=utf-8",
+        message.into().into_bytes(),
+    )
+}
+
+pub fn respond(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
+    let body = Full::new(body.into())
+        .map_err(|never| match never {})
+        .boxed();
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        header::HeaderValue::from_static(content_type),
+    );
+    response
+}
