@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Proof of who pulls.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub enum Credentials {
     Basic {
         username: String,

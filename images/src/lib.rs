@@ -12,16 +12,22 @@
 
 mod blobs;
 pub mod build;
+mod content;
 mod credentials;
+mod depot;
 mod digest;
+mod disk;
 mod error;
 mod image;
 mod import;
 mod index;
 mod layers;
+mod limits;
+mod manifest;
 mod reference;
 mod registry;
 mod store;
+mod tarball;
 mod unpack;
 
 pub use credentials::Credentials;
