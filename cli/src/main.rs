@@ -1,2 +1,50 @@
 //! The `skiff` binary: parses flags and starts parts.
-fn main() {}
+//!
+//! One file here holds one command ([`command`]); what commands share is
+//! beside them. Nothing of Kubernetes itself is decided in this crate.
+
+mod addons;
+mod client;
+mod cluster_flags;
+mod command;
+mod control_plane;
+mod data_dir;
+mod identities;
+mod instance;
+mod node;
+mod preflight;
+mod shutdown;
+mod token_file;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// The Kubernetes that this skiff serves.
+const KUBERNETES_VERSION: &str = concat!("v1.37.0+skiff-", env!("CARGO_PKG_VERSION"));
+
+/// Kubernetes in one binary: a cluster, its nodes and the commands to use it.
+#[derive(Parser)]
+#[command(name = "skiff", version, propagate_version = true)]
+struct Skiff {
+    #[command(subcommand)]
+    command: command::Command,
+}
+
+fn main() -> ExitCode {
+    // A pod's monitor is this binary too; it must start small and fast, before
+    // anything else here allocates or spawns a thread.
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|arg| arg == "monitor")
+    {
+        return runtime::monitor::main(std::env::args_os().skip(2));
+    }
+    match command::run(Skiff::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

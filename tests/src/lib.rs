@@ -1,1 +1,22 @@
-//! Being laid out.
+//! What the end-to-end tests stand on: machines of their own (network
+//! namespaces), skiff running on them, the real kubectl, real images and a real
+//! registry.
+//!
+//! Everything a test makes bears the id of its process, so that tests may run
+//! beside other copies of themselves, and what a killed test left behind is
+//! swept away by the next one ([`sweep`]).
+
+pub mod image;
+pub mod kubectl;
+pub mod machine;
+pub mod need;
+pub mod registry;
+pub mod run;
+pub mod skiff;
+pub mod sweep;
+pub mod wait;
+
+pub use kubectl::Kubectl;
+pub use machine::{Machine, Network};
+pub use skiff::Skiff;
+pub use wait::until;

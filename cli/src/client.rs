@@ -1,0 +1,76 @@
+//! The cluster that a command is about.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+use kube::Client;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+
+use crate::instance::{Instance, InstanceFlags};
+
+/// How commands find the cluster, under kubectl's names.
+#[derive(Args, Clone, Debug)]
+pub struct ClientFlags {
+    /// Kubeconfig to use [default: $KUBECONFIG, else <data-dir>/admin.kubeconfig]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+
+    /// Context of the kubeconfig to use
+    #[arg(long, global = true, value_name = "NAME")]
+    pub context: Option<String>,
+
+    /// Namespace to act in
+    #[arg(short, long, global = true, value_name = "NAME")]
+    pub namespace: Option<String>,
+
+    #[command(flatten)]
+    pub instance: InstanceFlags,
+}
+
+impl ClientFlags {
+    /// A client, and the namespace to act in.
+    pub async fn connect(&self) -> anyhow::Result<(Client, String)> {
+        let path = self.path()?;
+        let mut config = load(&path, self.context.clone()).await?;
+        if let Some(namespace) = &self.namespace {
+            config.default_namespace.clone_from(namespace);
+        }
+        let namespace = config.default_namespace.clone();
+        Ok((Client::try_from(config)?, namespace))
+    }
+
+    fn path(&self) -> anyhow::Result<PathBuf> {
+        if let Some(path) = &self.kubeconfig {
+            return Ok(path.clone());
+        }
+        // Several files in $KUBECONFIG: the first that is there.
+        let listed = std::env::var_os("KUBECONFIG").unwrap_or_default();
+        let first = std::env::split_paths(&listed).find(|path| path.exists());
+        match first {
+            Some(path) => Ok(path),
+            None => Ok(self.instance.instance()?.admin_kubeconfig()),
+        }
+    }
+}
+
+/// The administrator's client of the cluster whose server keeps its data here.
+pub async fn of_instance(instance: &Instance) -> anyhow::Result<Client> {
+    let config = load(&instance.admin_kubeconfig(), None).await?;
+    Ok(Client::try_from(config)?)
+}
+
+async fn load(path: &Path, context: Option<String>) -> anyhow::Result<kube::Config> {
+    let kubeconfig = Kubeconfig::read_from(path).with_context(|| {
+        format!(
+            "read kubeconfig {}; start a cluster with `skiff up`, or name another with --kubeconfig or $KUBECONFIG",
+            path.display()
+        )
+    })?;
+    let options = KubeConfigOptions {
+        context,
+        ..KubeConfigOptions::default()
+    };
+    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await;
+    config.with_context(|| format!("use kubeconfig {}", path.display()))
+}

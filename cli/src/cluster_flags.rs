@@ -1,0 +1,123 @@
+//! Flags that describe the cluster and the node, under Kubernetes' names.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+use ipnet::Ipv4Net;
+
+/// What the API server is told; the same on every server of a cluster.
+#[derive(Args, Clone, Debug)]
+pub struct ServerFlags {
+    /// Address to serve the Kubernetes API on
+    #[arg(long, default_value = "0.0.0.0", value_name = "IP")]
+    pub bind_address: IpAddr,
+
+    /// Port to serve the Kubernetes API on
+    #[arg(long, default_value_t = 6443, value_name = "PORT")]
+    pub secure_port: u16,
+
+    /// Address that nodes and pods reach this server at [default: the node's address]
+    #[arg(long, value_name = "IP")]
+    pub advertise_address: Option<Ipv4Addr>,
+
+    /// Addresses of Services
+    #[arg(long, default_value = "10.96.0.0/12", value_name = "CIDR")]
+    pub service_cluster_ip_range: Ipv4Net,
+
+    /// Ports of Services of type NodePort
+    #[arg(long, default_value = "30000-32767", value_name = "FROM-TO", value_parser = parse_port_range)]
+    pub service_node_port_range: (u16, u16),
+
+    /// Addresses of pods; each node gets a /24 of them
+    #[arg(long, default_value = "10.244.0.0/16", value_name = "CIDR")]
+    pub cluster_cidr: Ipv4Net,
+
+    /// How long a node may be silent before it counts as lost
+    #[arg(long, default_value = "50s", value_name = "DURATION", value_parser = parse_duration)]
+    pub node_monitor_grace_period: Duration,
+
+    /// File of static bearer tokens: token,user,uid[,"group1,group2"] a line
+    #[arg(long, value_name = "FILE")]
+    pub token_auth_file: Option<PathBuf>,
+}
+
+/// What a node is told.
+#[derive(Args, Clone, Debug)]
+pub struct NodeFlags {
+    /// Name of this node [default: the host's name]
+    #[arg(long, value_name = "NAME")]
+    pub node_name: Option<String>,
+
+    /// Address that other machines reach this node at [default: that of the default route]
+    #[arg(long, value_name = "IP")]
+    pub node_ip: Option<Ipv4Addr>,
+
+    /// Port of the kubelet's own API
+    #[arg(long, default_value_t = 10250, value_name = "PORT")]
+    pub kubelet_port: u16,
+
+    /// Address of the cluster's DNS
+    #[arg(long, default_value = "10.96.0.10", value_name = "IP")]
+    pub cluster_dns: Ipv4Addr,
+
+    /// Domain of the cluster's names
+    #[arg(long, default_value = "cluster.local", value_name = "DOMAIN")]
+    pub cluster_domain: String,
+
+    /// Most pods on this node
+    #[arg(long, default_value_t = 110, value_name = "N")]
+    pub max_pods: u32,
+
+    /// Resolver configuration of the node, for names outside the cluster
+    #[arg(long, default_value = "/etc/resolv.conf", value_name = "FILE")]
+    pub resolv_conf: PathBuf,
+}
+
+impl ServerFlags {
+    pub fn listen(&self) -> SocketAddr {
+        SocketAddr::new(self.bind_address, self.secure_port)
+    }
+
+    /// The address of the Service `kubernetes`: the first of the range.
+    pub fn kubernetes_service_ip(&self) -> Ipv4Addr {
+        self.service_cluster_ip_range
+            .hosts()
+            .next()
+            .unwrap_or(Ipv4Addr::UNSPECIFIED)
+    }
+}
+
+impl NodeFlags {
+    pub fn name(&self) -> anyhow::Result<String> {
+        if let Some(name) = &self.node_name {
+            return Ok(name.clone());
+        }
+        let host = nix::unistd::gethostname().context("read the host's name")?;
+        Ok(host.to_string_lossy().to_lowercase())
+    }
+
+    pub fn ip(&self) -> anyhow::Result<Ipv4Addr> {
+        match self.node_ip {
+            Some(ip) => Ok(ip),
+            None => crate::node::address::find(),
+        }
+    }
+}
+
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let parsed = text.parse::<jiff::SignedDuration>().ok();
+    parsed
+        .and_then(|duration| Duration::try_from(duration).ok())
+        .ok_or_else(|| format!("{text:?} is not a duration such as 50s or 1m30s"))
+}
+
+fn parse_port_range(text: &str) -> Result<(u16, u16), String> {
+    let range = text.split_once('-').and_then(|(from, to)| {
+        let (from, to) = (from.parse().ok()?, to.parse().ok()?);
+        (from > 0 && from <= to).then_some((from, to))
+    });
+    range.ok_or_else(|| format!("{text:?} is not a range of ports such as 30000-32767"))
+}

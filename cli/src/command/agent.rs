@@ -1,0 +1,90 @@
+use std::net::Ipv4Addr;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Args;
+use ipnet::Ipv4Net;
+use pki::join::JoinToken;
+use tokio::task::JoinSet;
+
+use crate::cluster_flags::NodeFlags;
+use crate::data_dir::DataDir;
+use crate::identities::NodeIdentities;
+use crate::instance::{Instance, InstanceFlags};
+use crate::node::{Node, join};
+use crate::{preflight, shutdown};
+
+/// `skiff agent`: this machine as a node.
+#[derive(Args)]
+pub struct Agent {
+    #[command(flatten)]
+    instance: InstanceFlags,
+    #[command(flatten)]
+    node: NodeFlags,
+
+    /// The cluster's API server, as https://HOST:6443
+    #[arg(long, value_name = "URL", env = "SKIFF_SERVER")]
+    server: String,
+
+    /// Token to join with, from `skiff token create`; needed on the first start only
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        env = "SKIFF_TOKEN",
+        hide_env_values = true
+    )]
+    token: Option<String>,
+
+    /// Addresses of Services; as on the server
+    #[arg(long, default_value = "10.96.0.0/12", value_name = "CIDR")]
+    service_cluster_ip_range: Ipv4Net,
+
+    /// Addresses of pods; as on the server
+    #[arg(long, default_value = "10.244.0.0/16", value_name = "CIDR")]
+    cluster_cidr: Ipv4Net,
+}
+
+impl Agent {
+    pub async fn run(self) -> anyhow::Result<ExitCode> {
+        let instance = self.instance.instance()?;
+        preflight::check_node()?;
+        let kubelet = (Ipv4Addr::UNSPECIFIED, self.node.kubelet_port).into();
+        preflight::check_port(kubelet, "the kubelet API", "--kubelet-port")?;
+        let _data_dir = DataDir::open(&instance.data_dir)?;
+        let shutdown = shutdown::on_signal()?;
+        let (name, ip) = (self.node.name()?, self.node.ip()?);
+        let identities = self.identities(&instance, &name, ip).await?;
+        let client = join::node_api(&self.server, &identities)?;
+        let mut tasks = JoinSet::new();
+        let node = Node {
+            instance,
+            flags: self.node,
+            name: name.clone(),
+            ip,
+            identities,
+            service_cidr: self.service_cluster_ip_range,
+            cluster_cidr: self.cluster_cidr,
+        };
+        node.start(client, &mut tasks, &shutdown)?;
+        println!("node {name} of the cluster at {}", self.server);
+        super::server::until_end(&mut tasks, &shutdown).await
+    }
+
+    async fn identities(
+        &self,
+        instance: &Instance,
+        name: &str,
+        ip: Ipv4Addr,
+    ) -> anyhow::Result<NodeIdentities> {
+        if let Some(saved) = join::saved(instance)? {
+            return Ok(saved);
+        }
+        let token = self.token.as_deref().context(
+            "this machine has not joined a cluster yet: give --token, made on the server by `skiff token create`",
+        )?;
+        let token = JoinToken::parse(token)?;
+        join::join(instance, &self.server, &token, name, ip)
+            .await
+            .with_context(|| format!("join the cluster at {}", self.server))
+    }
+}

@@ -1,0 +1,112 @@
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use images::{Image, Images, Reference};
+
+use crate::instance::InstanceFlags;
+use crate::preflight;
+
+/// `skiff image`: the images on this machine.
+#[derive(Subcommand)]
+pub enum ImageCommand {
+    /// List images
+    Ls(Ls),
+    /// Fetch images from their registries
+    Pull(Named),
+    /// Import images from an archive (docker save, OCI) or an OCI layout
+    Import(Import),
+    /// Remove images
+    Rm(Named),
+}
+
+#[derive(Args)]
+pub struct Ls {
+    #[command(flatten)]
+    instance: InstanceFlags,
+}
+
+#[derive(Args)]
+pub struct Named {
+    #[command(flatten)]
+    instance: InstanceFlags,
+
+    /// Images, such as docker.io/library/nginx:1
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<String>,
+}
+
+#[derive(Args)]
+pub struct Import {
+    #[command(flatten)]
+    instance: InstanceFlags,
+
+    /// Archives or layout directories
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+}
+
+impl ImageCommand {
+    pub async fn run(self) -> anyhow::Result<ExitCode> {
+        preflight::check_root()?;
+        match self {
+            Self::Ls(ls) => print(&open(&ls.instance)?.list().await?),
+            Self::Pull(named) => pull(&named).await?,
+            Self::Import(import) => self::import(&import).await?,
+            Self::Rm(named) => remove(&named).await?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn open(flags: &InstanceFlags) -> anyhow::Result<Images> {
+    let instance = flags.instance()?;
+    Ok(Images::open(instance.images_dir())?)
+}
+
+async fn pull(named: &Named) -> anyhow::Result<()> {
+    let images = open(&named.instance)?;
+    for name in &named.images {
+        let image = images.pull(&name.parse::<Reference>()?, None).await?;
+        println!("{}", image.id);
+    }
+    Ok(())
+}
+
+async fn import(import: &Import) -> anyhow::Result<()> {
+    let images = open(&import.instance)?;
+    for path in &import.paths {
+        let imported = images.import(path).await;
+        for image in imported.with_context(|| format!("import {}", path.display()))? {
+            println!("{}", image.names.join(" "));
+        }
+    }
+    Ok(())
+}
+
+async fn remove(named: &Named) -> anyhow::Result<()> {
+    let images = open(&named.instance)?;
+    for name in &named.images {
+        images.remove(name).await?;
+        println!("{name} removed");
+    }
+    Ok(())
+}
+
+fn print(images: &[impl AsRef<Image>]) {
+    let mut rows = vec![["IMAGE".to_owned(), "ID".to_owned(), "SIZE".to_owned()]];
+    for image in images.iter().map(AsRef::as_ref) {
+        for name in &image.names {
+            let id = image.id.to_string();
+            let short = id.trim_start_matches("sha256:").chars().take(12).collect();
+            let size = format!("{:.1} MB", image.size as f64 / 1e6);
+            rows.push([name.clone(), short, size]);
+        }
+    }
+    let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
+    let (first, second) = (width(0), width(1));
+    for [name, id, size] in &rows {
+        println!("{name:first$}   {id:second$}   {size}");
+    }
+}

@@ -1,0 +1,138 @@
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use k8s_openapi::api::core::v1::Node as ApiNode;
+use kube::Api;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::cluster_flags::{NodeFlags, ServerFlags};
+use crate::control_plane::{ControlPlane, Settings};
+use crate::data_dir::DataDir;
+use crate::instance::{Instance, InstanceFlags};
+use crate::node::Node;
+use crate::{identities, preflight, shutdown};
+
+/// `skiff up`: server and node in one process.
+#[derive(Args)]
+pub struct Up {
+    #[command(flatten)]
+    instance: InstanceFlags,
+    #[command(flatten)]
+    server: ServerFlags,
+    #[command(flatten)]
+    node: NodeFlags,
+}
+
+impl Up {
+    pub async fn run(self) -> anyhow::Result<ExitCode> {
+        let started = Instant::now();
+        let instance = self.instance.instance()?;
+        preflight::check_node()?;
+        self.check_ports()?;
+        let _data_dir = DataDir::open(&instance.data_dir)?;
+        let shutdown = shutdown::on_signal()?;
+        let mut tasks = JoinSet::new();
+        let (name, ip) = (self.node.name()?, self.node.ip()?);
+        let plane = self
+            .start_server(&instance, ip, &mut tasks, &shutdown)
+            .await?;
+        self.start_node(&instance, &plane, &name, ip, &mut tasks, &shutdown)?;
+        say_ready(&self, &instance, &plane, &name, started, &shutdown).await;
+        let ended = super::server::until_end(&mut tasks, &shutdown).await;
+        plane.stop().await;
+        println!("stopped; containers go on running (skiff reset removes them)");
+        ended
+    }
+
+    fn check_ports(&self) -> anyhow::Result<()> {
+        preflight::check_port(self.server.listen(), "the Kubernetes API", "--secure-port")?;
+        let kubelet = (std::net::Ipv4Addr::UNSPECIFIED, self.node.kubelet_port).into();
+        preflight::check_port(kubelet, "the kubelet API", "--kubelet-port")
+    }
+
+    async fn start_server(
+        &self,
+        instance: &Instance,
+        ip: std::net::Ipv4Addr,
+        tasks: &mut JoinSet<anyhow::Result<()>>,
+        shutdown: &CancellationToken,
+    ) -> anyhow::Result<ControlPlane> {
+        let advertise = self.server.advertise_address.unwrap_or(ip);
+        let names = super::server::names(&self.server, advertise, &self.node.cluster_domain)?;
+        let identities = identities::of_server(instance, &names)?;
+        super::server::write_admin_kubeconfig(instance, &self.server, advertise, &identities)?;
+        let settings = Settings {
+            flags: &self.server,
+            advertise,
+            cluster_dns: self.node.cluster_dns,
+        };
+        ControlPlane::start(instance, &settings, identities, tasks, shutdown).await
+    }
+
+    fn start_node(
+        &self,
+        instance: &Instance,
+        plane: &ControlPlane,
+        name: &str,
+        ip: std::net::Ipv4Addr,
+        tasks: &mut JoinSet<anyhow::Result<()>>,
+        shutdown: &CancellationToken,
+    ) -> anyhow::Result<()> {
+        let authority = pki::Authority::load_or_create(&instance.pki_dir(), "ca", "skiff-ca")?;
+        let node = Node {
+            instance: instance.clone(),
+            flags: self.node.clone(),
+            name: name.to_owned(),
+            ip,
+            identities: identities::of_node(instance, &authority, name, ip)?,
+            service_cidr: self.server.service_cluster_ip_range,
+            cluster_cidr: self.server.cluster_cidr,
+        };
+        node.start(plane.node_client(name), tasks, shutdown)
+    }
+}
+
+/// Says that the cluster is up once its node is, and what to type next.
+async fn say_ready(
+    up: &Up,
+    instance: &Instance,
+    plane: &ControlPlane,
+    node: &str,
+    started: Instant,
+    shutdown: &CancellationToken,
+) {
+    println!(
+        "skiff {}: the Kubernetes API answers on https://{}",
+        env!("CARGO_PKG_VERSION"),
+        up.server.listen()
+    );
+    let nodes: Api<ApiNode> = Api::all(plane.admin());
+    let ready = kube::runtime::wait::await_condition(nodes, node, is_ready);
+    let ready = tokio::time::timeout(Duration::from_secs(60), ready);
+    match shutdown.run_until_cancelled(ready).await {
+        None => return,
+        Some(Ok(Ok(_))) => println!(
+            "node {node} is Ready after {:.1} s",
+            started.elapsed().as_secs_f64()
+        ),
+        Some(_) => println!("node {node} is not Ready yet; see: skiff describe node {node}"),
+    }
+    println!("next:");
+    println!(
+        "  export KUBECONFIG={}",
+        instance.admin_kubeconfig().display()
+    );
+    println!("  kubectl get nodes          (or, without kubectl: skiff get nodes)");
+}
+
+fn is_ready(node: Option<&ApiNode>) -> bool {
+    let status = node.and_then(|node| node.status.as_ref());
+    let conditions = status
+        .and_then(|s| s.conditions.as_deref())
+        .unwrap_or_default();
+    conditions
+        .iter()
+        .any(|c| c.type_ == "Ready" && c.status == "True")
+}

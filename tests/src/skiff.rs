@@ -1,0 +1,257 @@
+//! skiff, running on a machine of a test.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::machine::Machine;
+use crate::{Kubectl, run, until};
+
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
+/// The administrator's bearer token on every server of a test.
+pub const TOKEN: &str = "end-to-end";
+
+/// A skiff with its data directory; dropped, it is stopped and reset.
+pub struct Skiff<'m> {
+    machine: &'m Machine,
+    pub dir: PathBuf,
+    args: Vec<String>,
+    child: Option<Child>,
+}
+
+/// `skiff` as built for these tests: `$SKIFF_BIN`, or beside the test's own file.
+pub fn binary() -> PathBuf {
+    if let Some(path) = std::env::var_os("SKIFF_BIN") {
+        return path.into();
+    }
+    let test = std::env::current_exe().expect("a process knows its own file");
+    let dir = test
+        .parent()
+        .and_then(Path::parent)
+        .expect("tests are in target/<profile>/deps");
+    dir.join("skiff")
+}
+
+/// Where the data directories of this test process are.
+pub(crate) fn base_dir(pid: u32) -> PathBuf {
+    PathBuf::from(format!("/var/tmp/{}-{pid}", crate::machine::PREFIX))
+}
+
+impl<'m> Skiff<'m> {
+    /// `skiff up` on `machine`, with its node Ready.
+    #[track_caller]
+    pub fn up(machine: &'m Machine, flags: &[&str]) -> Self {
+        let skiff = Self::started(machine, "up", flags);
+        skiff.wait_ready(&skiff.node_name());
+        skiff
+    }
+
+    /// `skiff server` on `machine`, answering.
+    #[track_caller]
+    pub fn server(machine: &'m Machine, flags: &[&str]) -> Self {
+        Self::started(machine, "server", flags)
+    }
+
+    /// `skiff agent` on `machine`, started.
+    #[track_caller]
+    pub fn agent(machine: &'m Machine, name: &str, server: &Machine, token: &str) -> Self {
+        let url = format!("https://{}:6443", server.ip);
+        let node_ip = machine.ip.to_string();
+        let args = [
+            "agent",
+            "--server",
+            &url,
+            "--token",
+            token,
+            "--node-name",
+            name,
+            "--node-ip",
+            &node_ip,
+        ];
+        let mut skiff = Self::new(machine, args.map(str::to_owned).to_vec());
+        skiff.start();
+        skiff
+    }
+
+    fn started(machine: &'m Machine, command: &str, flags: &[&str]) -> Self {
+        let dir = new_dir();
+        let tokens = dir.with_extension("tokens");
+        std::fs::create_dir_all(base_dir(std::process::id())).expect("create the test's directory");
+        std::fs::write(&tokens, format!("{TOKEN},admin,admin,\"system:masters\"\n"))
+            .expect("write the token file");
+        let mut args = vec![
+            command.to_owned(),
+            "--token-auth-file".into(),
+            tokens.display().to_string(),
+        ];
+        if command == "up" {
+            args.extend([
+                "--node-ip".into(),
+                machine.ip.to_string(),
+                "--node-name".into(),
+                "node".into(),
+            ]);
+        } else {
+            args.extend(["--advertise-address".into(), machine.ip.to_string()]);
+        }
+        args.extend(flags.iter().map(|flag| (*flag).to_owned()));
+        let mut skiff = Self {
+            machine,
+            dir,
+            args,
+            child: None,
+        };
+        skiff.start();
+        skiff.wait_api();
+        skiff
+    }
+
+    fn new(machine: &'m Machine, args: Vec<String>) -> Self {
+        Self {
+            machine,
+            dir: new_dir(),
+            args,
+            child: None,
+        }
+    }
+
+    /// Starts it (again) on the same data directory.
+    #[track_caller]
+    pub fn start(&mut self) {
+        std::fs::create_dir_all(base_dir(std::process::id())).expect("create the test's directory");
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.log_path())
+            .expect("open skiff's log");
+        let out = log.try_clone().expect("clone a descriptor");
+        let mut command = self.machine.command(binary());
+        command.args(&self.args).arg("--data-dir").arg(&self.dir);
+        command.stdin(Stdio::null()).stdout(out).stderr(log);
+        self.child = Some(command.spawn().expect("nsenter is installed"));
+    }
+
+    /// A `skiff` command about this data directory, to be run on the machine.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = self.machine.command(binary());
+        command.args(args).arg("--data-dir").arg(&self.dir);
+        command
+    }
+
+    /// The real kubectl, as the administrator, on this machine.
+    pub fn kubectl(&self) -> Kubectl<'_> {
+        Kubectl::new(self.machine, self.dir.join("admin.kubeconfig"))
+    }
+
+    pub fn pid(&self) -> Pid {
+        let child = self.child.as_ref().expect("skiff runs");
+        // nsenter execs the program, so its pid is skiff's.
+        Pid::from_raw(i32::try_from(child.id()).expect("a pid fits"))
+    }
+
+    /// Ends it as a crash would.
+    pub fn kill(&mut self) {
+        self.signal_and_wait(Signal::SIGKILL);
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub fn stop(&mut self) {
+        self.signal_and_wait(Signal::SIGTERM);
+    }
+
+    fn signal_and_wait(&mut self, signal: Signal) {
+        let Some(mut child) = self.child.take() else {
+            return;
+        };
+        let pid = Pid::from_raw(i32::try_from(child.id()).expect("a pid fits"));
+        let _ = kill(pid, signal);
+        for _ in 0..200 {
+            if matches!(child.try_wait(), Ok(Some(_))) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let _ = child.kill();
+        let _ = child.wait();
+        println!(
+            "skiff did not end within ten seconds of {signal}:\n{}",
+            self.log()
+        );
+    }
+
+    /// What skiff printed so far.
+    pub fn log(&self) -> String {
+        let mut text = String::new();
+        if let Ok(mut file) = File::open(self.log_path()) {
+            let _ = file.read_to_string(&mut text);
+        }
+        text
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.dir.with_extension("log")
+    }
+
+    fn node_name(&self) -> String {
+        "node".into()
+    }
+
+    #[track_caller]
+    pub fn wait_api(&self) {
+        until("the API answers", Duration::from_secs(30), || {
+            self.assert_running();
+            let kubectl = self.kubectl();
+            let answer = run::output(&mut kubectl.command(&["get", "--raw", "/readyz"]));
+            answer.status.success().then_some(())
+        });
+    }
+
+    #[track_caller]
+    pub fn wait_ready(&self, node: &str) {
+        until("the node is Ready", Duration::from_secs(30), || {
+            self.assert_running();
+            let ready = "jsonpath={.status.conditions[?(@.type==\"Ready\")].status}";
+            let answer =
+                run::output(&mut self.kubectl().command(&["get", "node", node, "-o", ready]));
+            (answer.stdout == b"True").then_some(())
+        });
+    }
+
+    #[track_caller]
+    fn assert_running(&self) {
+        let child = self.child.as_ref().expect("skiff was started");
+        let state =
+            std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap_or_default();
+        let is_running = !state.is_empty() && !state.contains(") Z ");
+        assert!(is_running, "skiff has ended:\n{}", self.log());
+    }
+}
+
+impl Drop for Skiff<'_> {
+    fn drop(&mut self) {
+        self.stop();
+        if std::thread::panicking() {
+            println!("--- skiff's log\n{}", self.log());
+        }
+        let reset = run::output(&mut self.command(&["reset", "--yes"]));
+        if !reset.status.success() {
+            println!("reset: {}", String::from_utf8_lossy(&reset.stderr));
+        }
+        for extension in ["log", "tokens"] {
+            let _ = std::fs::remove_file(self.dir.with_extension(extension));
+        }
+        let _ = std::fs::remove_dir(base_dir(std::process::id()));
+    }
+}
+
+fn new_dir() -> PathBuf {
+    let n = NEXT.fetch_add(1, Ordering::Relaxed);
+    base_dir(std::process::id()).join(format!("d{n}"))
+}
