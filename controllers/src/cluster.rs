@@ -2,21 +2,36 @@
 
 use std::sync::Arc;
 
+use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
+use k8s_openapi::api::core::v1::{ConfigMap, Endpoints, Secret, ServiceAccount};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::Client;
-use kube::runtime::watcher;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::informer::{Informer, Object};
-use crate::object::{Deployment, Pod, ReplicaSet};
+use crate::object::{Deployment, Lease, Namespace, Node, Pod, ReplicaSet, Service};
 
 /// Everything a controller may look at, and the client to change it with.
 #[derive(Clone)]
 pub struct Cluster {
     pub client: Client,
+    pub namespaces: Arc<Informer<Namespace>>,
+    pub nodes: Arc<Informer<Node>>,
+    /// The leases by which nodes say that they live.
+    pub node_leases: Arc<Informer<Lease>>,
     pub pods: Arc<Informer<Pod>>,
     pub replica_sets: Arc<Informer<ReplicaSet>>,
     pub deployments: Arc<Informer<Deployment>>,
+    pub services: Arc<Informer<Service>>,
+    pub endpoints: Arc<Informer<Endpoints>>,
+    pub endpoint_slices: Arc<Informer<EndpointSlice>>,
+    /// Those named `default`.
+    pub service_accounts: Arc<Informer<ServiceAccount>>,
+    /// Those named `kube-root-ca.crt`.
+    pub root_cas: Arc<Informer<ConfigMap>>,
+    pub signing_requests: Arc<Informer<CertificateSigningRequest>>,
+    pub bootstrap_tokens: Arc<Informer<Secret>>,
 }
 
 impl Cluster {
@@ -24,25 +39,42 @@ impl Cluster {
     pub fn new(client: Client) -> Self {
         Self {
             client,
+            namespaces: Informer::new(),
+            nodes: Informer::new(),
+            node_leases: Informer::selecting("metadata.namespace=kube-node-lease"),
             pods: Informer::new(),
             replica_sets: Informer::new(),
             deployments: Informer::new(),
+            services: Informer::new(),
+            endpoints: Informer::new(),
+            endpoint_slices: Informer::new(),
+            service_accounts: Informer::selecting("metadata.name=default"),
+            root_cas: Informer::selecting("metadata.name=kube-root-ca.crt"),
+            signing_requests: Informer::new(),
+            bootstrap_tokens: Informer::selecting("type=bootstrap.kubernetes.io/token"),
         }
     }
 
-    /// Starts all informers and waits until each has listed its kind.
-    pub async fn start(&self, tasks: &mut JoinSet<()>, shutdown: &CancellationToken) {
+    /// Starts all informers; each controller waits for those it reads.
+    pub fn start(&self, tasks: &mut JoinSet<()>, shutdown: &CancellationToken) {
         let mut start = Starter {
             client: &self.client,
             tasks,
             shutdown,
         };
+        start.informer(&self.namespaces);
+        start.informer(&self.nodes);
+        start.informer(&self.node_leases);
         start.informer(&self.pods);
         start.informer(&self.replica_sets);
         start.informer(&self.deployments);
-        self.pods.synced().await;
-        self.replica_sets.synced().await;
-        self.deployments.synced().await;
+        start.informer(&self.services);
+        start.informer(&self.endpoints);
+        start.informer(&self.endpoint_slices);
+        start.informer(&self.service_accounts);
+        start.informer(&self.root_cas);
+        start.informer(&self.signing_requests);
+        start.informer(&self.bootstrap_tokens);
     }
 }
 
@@ -53,14 +85,9 @@ struct Starter<'a> {
 }
 
 impl Starter<'_> {
-    fn informer<K>(&mut self, informer: &Arc<Informer<K>>)
-    where
-        K: Object,
-    {
-        let config = watcher::Config::default();
-        let running = informer
-            .clone()
-            .run(self.client.clone(), config, self.shutdown.clone());
+    fn informer<K: Object>(&mut self, informer: &Arc<Informer<K>>) {
+        let informer = informer.clone();
+        let running = informer.run(self.client.clone(), self.shutdown.clone());
         self.tasks.spawn(running);
     }
 }

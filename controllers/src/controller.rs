@@ -4,10 +4,12 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kube::Resource;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::Error;
+use crate::informer::{Informer, Object};
 use crate::key::Key;
 use crate::queue::Queue;
 
@@ -20,6 +22,10 @@ pub enum Next {
 
 pub trait Controller: Send + Sync + 'static {
     const NAME: &'static str;
+
+    /// Waits until the informers that `reconcile` reads have listed their kinds.
+    /// Acting on half a list would make again what is there already.
+    fn informed(&self) -> impl Future<Output = ()> + Send;
 
     /// Makes what is under `key` what it should be.
     fn reconcile(&self, key: &Key) -> impl Future<Output = Result<Next, Error>> + Send;
@@ -45,7 +51,32 @@ pub fn start<C: Controller>(
     }
 }
 
+/// Puts the key of every object that changes into `queue`.
+pub fn notice<K: Object>(informer: &Informer<K>, queue: &Arc<Queue>) {
+    let queue = queue.clone();
+    informer.on_change(move |old, new| {
+        if let Some(object) = new.or(old) {
+            queue.add(Key::of(object));
+        }
+    });
+}
+
+/// The key of the namespace that an object is in.
+pub fn namespace_of<K: Resource>(object: &K) -> Key {
+    Key::new("", object.meta().namespace.as_deref().unwrap_or_default())
+}
+
+/// The answer to a create; none where somebody else was faster.
+pub fn unless_there<K>(made: Result<K, kube::Error>) -> Result<Option<K>, kube::Error> {
+    match made {
+        Ok(object) => Ok(Some(object)),
+        Err(kube::Error::Api(status)) if status.reason == "AlreadyExists" => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 async fn work<C: Controller>(controller: &C, queue: &Queue) {
+    controller.informed().await;
     loop {
         let key = queue.take().await;
         match controller.reconcile(&key).await {

@@ -108,6 +108,12 @@ fn notice_lost_pods(cluster: &Cluster, queue: &Arc<Queue>) {
 impl Controller for Deployments {
     const NAME: &'static str = "deployment";
 
+    async fn informed(&self) {
+        self.cluster.deployments.synced().await;
+        self.cluster.replica_sets.synced().await;
+        self.cluster.pods.synced().await;
+    }
+
     async fn reconcile(&self, key: &Key) -> Result<Next, Error> {
         let Some(deployment) = self.cluster.deployments.get(key) else {
             return Ok(Next::WhenChanged);

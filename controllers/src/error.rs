@@ -1,3 +1,5 @@
+use ipnet::Ipv4Net;
+
 use crate::key::Key;
 
 /// Why one reconcile gave up; it is tried again with back-off.
@@ -17,6 +19,11 @@ pub enum Error {
         key: Key,
         reason: String,
     },
+    /// The cluster has more nodes than its pod range has room for.
+    #[error(
+        "no pod range left for node {node} in {range}; start the server with a larger --cluster-cidr"
+    )]
+    NoRangeLeft { node: Key, range: Ipv4Net },
 }
 
 impl Error {

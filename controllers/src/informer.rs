@@ -34,6 +34,8 @@ type Handler<K> = Box<dyn Fn(Option<&K>, Option<&K>) + Send + Sync>;
 pub struct Informer<K: Object> {
     state: RwLock<State<K>>,
     handlers: RwLock<Vec<Handler<K>>>,
+    /// Which of the kind's objects are kept.
+    config: watcher::Config,
     is_synced: watch::Sender<bool>,
 }
 
@@ -50,7 +52,17 @@ struct State<K> {
 }
 
 impl<K: Object> Informer<K> {
+    /// Of all objects of the kind.
     pub fn new() -> Arc<Self> {
+        Self::of(watcher::Config::default())
+    }
+
+    /// Of the objects that the field selector selects.
+    pub fn selecting(fields: &str) -> Arc<Self> {
+        Self::of(watcher::Config::default().fields(fields))
+    }
+
+    fn of(config: watcher::Config) -> Arc<Self> {
         Arc::new(Self {
             state: RwLock::new(State {
                 objects: BTreeMap::new(),
@@ -59,6 +71,7 @@ impl<K: Object> Informer<K> {
                 listing: BTreeSet::new(),
             }),
             handlers: RwLock::default(),
+            config,
             is_synced: watch::Sender::new(false),
         })
     }
@@ -74,6 +87,10 @@ impl<K: Object> Informer<K> {
 
     pub fn get(&self, key: &Key) -> Option<Arc<K>> {
         self.read().objects.get(key).cloned()
+    }
+
+    pub fn all(&self) -> Vec<Arc<K>> {
+        self.read().objects.values().cloned().collect()
     }
 
     pub fn in_namespace(&self, namespace: &str) -> Vec<Arc<K>> {
@@ -127,14 +144,14 @@ impl<K: Object> Informer<K> {
         self.tell(old.as_deref(), Some(&object));
     }
 
+    /// Takes over the end of an object that we deleted ourselves.
+    pub fn forget(&self, key: &Key) {
+        self.remove(key);
+    }
+
     /// Lists and watches until `shutdown`.
-    pub async fn run(
-        self: Arc<Self>,
-        client: Client,
-        config: watcher::Config,
-        shutdown: CancellationToken,
-    ) {
-        let mut events = watcher(Api::<K>::all(client), config)
+    pub async fn run(self: Arc<Self>, client: Client, shutdown: CancellationToken) {
+        let mut events = watcher(Api::<K>::all(client), self.config.clone())
             .default_backoff()
             .inspect_err(|error| {
                 let kind = K::kind(&());

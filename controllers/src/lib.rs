@@ -15,15 +15,22 @@
 mod cluster;
 mod controller;
 mod deployment;
+mod endpoint_mirror;
+mod endpoint_slices;
+mod endpoints;
 mod error;
 mod informer;
 mod key;
+mod node_ipam;
 mod object;
 mod owner;
 mod queue;
 mod recorder;
 mod replicaset;
+mod root_ca;
 mod run;
+mod service_account;
+mod service_pods;
 
 pub use error::Error;
 pub use run::{Config, run};

@@ -4,10 +4,12 @@
 //! also in fields that this version of skiff does not know.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1 as apps;
+use k8s_openapi::api::coordination::v1 as coordination;
 use k8s_openapi::api::core::v1 as core;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, Time};
 use kube::Resource;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -146,8 +148,94 @@ pub struct RollingUpdate {
     pub max_unavailable: Value,
 }
 
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Namespace {
+    pub metadata: ObjectMeta,
+    pub spec: core::NamespaceSpec,
+    pub status: core::NamespaceStatus,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Node {
+    pub metadata: ObjectMeta,
+    pub spec: NodeSpec,
+    pub status: NodeStatus,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct NodeSpec {
+    #[serde(rename = "podCIDR")]
+    pub pod_cidr: Option<String>,
+    pub unschedulable: bool,
+    pub taints: Vec<core::Taint>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NodeStatus {
+    pub conditions: Vec<core::NodeCondition>,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Lease {
+    pub metadata: ObjectMeta,
+    pub spec: LeaseSpec,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct LeaseSpec {
+    pub renew_time: Option<MicroTime>,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Service {
+    pub metadata: ObjectMeta,
+    pub spec: ServiceSpec,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ServiceSpec {
+    #[serde(rename = "type")]
+    pub type_: Option<String>,
+    #[serde(rename = "clusterIP")]
+    pub cluster_ip: Option<String>,
+    pub ip_families: Vec<String>,
+    pub ports: Vec<core::ServicePort>,
+    pub publish_not_ready_addresses: bool,
+    pub selector: BTreeMap<String, String>,
+}
+
 fn one() -> i32 {
     1
+}
+
+impl Namespace {
+    /// Things may be made in it.
+    pub fn is_active(&self) -> bool {
+        self.metadata.deletion_timestamp.is_none()
+            && self.status.phase.as_deref() != Some("Terminating")
+    }
+}
+
+impl Node {
+    pub fn label(&self, name: &str) -> Option<&str> {
+        let labels = self.metadata.labels.as_ref();
+        labels.and_then(|l| l.get(name)).map(String::as_str)
+    }
+}
+
+impl Service {
+    /// Has no address of its own: its name stands for its pods' addresses.
+    pub fn is_headless(&self) -> bool {
+        self.spec.cluster_ip.as_deref() == Some("None")
+    }
 }
 
 impl Pod {
@@ -191,3 +279,15 @@ served_as!(
     apps::Deployment,
     k8s_openapi::NamespaceResourceScope
 );
+served_as!(
+    Namespace,
+    core::Namespace,
+    k8s_openapi::ClusterResourceScope
+);
+served_as!(Node, core::Node, k8s_openapi::ClusterResourceScope);
+served_as!(
+    Lease,
+    coordination::Lease,
+    k8s_openapi::NamespaceResourceScope
+);
+served_as!(Service, core::Service, k8s_openapi::NamespaceResourceScope);

@@ -3,8 +3,7 @@
 //! A key is in the queue once, however often it is added, and is worked on by
 //! one worker at a time; added while worked on, it comes again afterwards.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -28,7 +27,9 @@ struct State {
     /// In `ready`, or to be put there when its worker is done.
     wanted: HashSet<Key>,
     working: HashSet<Key>,
-    delayed: BinaryHeap<Reverse<(Instant, Key)>>,
+    /// Keys to come later, soonest first; each key once.
+    delayed: BTreeSet<(Instant, Key)>,
+    due: HashMap<Key, Instant>,
     failures: HashMap<Key, u32>,
 }
 
@@ -42,11 +43,9 @@ impl Queue {
         self.changed.notify_one();
     }
 
-    /// Adds the key once `wait` has passed.
+    /// Adds the key once `wait` has passed, or sooner if that was asked before.
     pub fn add_after(&self, key: Key, wait: Duration) {
-        self.lock()
-            .delayed
-            .push(Reverse((Instant::now() + wait, key)));
+        self.lock().delay(key, Instant::now() + wait);
         self.changed.notify_one();
     }
 
@@ -62,7 +61,7 @@ impl Queue {
                     }
                     return key;
                 }
-                state.delayed.peek().map(|Reverse((at, _))| *at)
+                state.delayed.first().map(|(at, _)| *at)
             };
             match timer {
                 None => self.changed.notified().await,
@@ -121,11 +120,21 @@ impl State {
         }
     }
 
+    fn delay(&mut self, key: Key, at: Instant) {
+        if let Some(due) = self.due.get(&key) {
+            if *due <= at {
+                return;
+            }
+            self.delayed.remove(&(*due, key.clone()));
+        }
+        self.due.insert(key.clone(), at);
+        self.delayed.insert((at, key));
+    }
+
     fn promote(&mut self, now: Instant) {
-        while let Some(Reverse((at, _))) = self.delayed.peek()
-            && *at <= now
-        {
-            if let Some(Reverse((_, key))) = self.delayed.pop() {
+        while self.delayed.first().is_some_and(|(at, _)| *at <= now) {
+            if let Some((_, key)) = self.delayed.pop_first() {
+                self.due.remove(&key);
                 self.want(key);
             }
         }
@@ -165,6 +174,20 @@ mod tests {
         assert!(soon.is_err());
         queue.done(&taken);
         assert_eq!(queue.take().await, key("a"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn key_delayed_twice_comes_once_at_the_sooner_time() {
+        let queue = Queue::new();
+        let start = Instant::now();
+        queue.add_after(key("a"), Duration::from_secs(9));
+        queue.add_after(key("a"), Duration::from_secs(3));
+        queue.add_after(key("a"), Duration::from_secs(5));
+        let taken = queue.take().await;
+        assert_eq!(start.elapsed().as_secs(), 3);
+        queue.done(&taken);
+        let again = tokio::time::timeout(Duration::from_secs(60), queue.take()).await;
+        assert!(again.is_err());
     }
 
     #[tokio::test(start_paused = true)]

@@ -79,6 +79,11 @@ fn notice_pods(cluster: &Cluster, queue: &Arc<Queue>) {
 impl Controller for ReplicaSets {
     const NAME: &'static str = "replicaset";
 
+    async fn informed(&self) {
+        self.cluster.replica_sets.synced().await;
+        self.cluster.pods.synced().await;
+    }
+
     async fn reconcile(&self, key: &Key) -> Result<Next, Error> {
         let Some(set) = self.cluster.replica_sets.get(key) else {
             return Ok(Next::WhenChanged);

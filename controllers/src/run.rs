@@ -1,29 +1,66 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::Ipv4Net;
 use kube::Client;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::Cluster;
-use crate::{Error, deployment, replicaset};
+use crate::{
+    Error, deployment, endpoint_mirror, endpoint_slices, endpoints, node_ipam, replicaset, root_ca,
+    service_account,
+};
 
 /// What differs from cluster to cluster.
-#[derive(Debug, Clone, Default)]
-pub struct Config {}
+#[derive(Clone)]
+pub struct Config {
+    /// Where the pods' addresses come from; a /24 of it for each node.
+    pub cluster_cidr: Ipv4Net,
+    /// Signs certificates, and is what pods are told to trust.
+    pub authority: Arc<pki::Authority>,
+    /// A node that has not been heard of for this long is not ready.
+    pub node_monitor_grace_period: Duration,
+    /// The same for a node that has never said anything.
+    pub node_startup_grace_period: Duration,
+    /// How long the pods of a removed node are kept.
+    pub lost_node_quarantine: Duration,
+    /// Finished pods beyond this many are removed, the oldest first.
+    pub terminated_pods_kept: usize,
+    /// The longest life of a certificate that is asked for through the API.
+    pub longest_certificate: Duration,
+}
+
+impl Config {
+    pub fn new(cluster_cidr: Ipv4Net, authority: Arc<pki::Authority>) -> Self {
+        Self {
+            cluster_cidr,
+            authority,
+            node_monitor_grace_period: Duration::from_secs(50),
+            node_startup_grace_period: Duration::from_secs(60),
+            lost_node_quarantine: Duration::from_secs(40),
+            terminated_pods_kept: 12_500,
+            longest_certificate: Duration::from_secs(365 * 24 * 3600),
+        }
+    }
+}
 
 /// Runs all controllers until `shutdown`; each finishes what it is at.
 ///
 /// # Errors
 /// None ends the controllers today: what fails is logged and tried again.
-pub async fn run(
-    _config: Config,
-    client: Client,
-    shutdown: CancellationToken,
-) -> Result<(), Error> {
+pub async fn run(config: Config, client: Client, shutdown: CancellationToken) -> Result<(), Error> {
     let cluster = Cluster::new(client);
     let mut tasks = JoinSet::new();
+    service_account::start(&cluster, &mut tasks, &shutdown);
+    root_ca::start(&config, &cluster, &mut tasks, &shutdown);
+    node_ipam::start(&config, &cluster, &mut tasks, &shutdown);
     deployment::start(&cluster, &mut tasks, &shutdown);
     replicaset::start(&cluster, &mut tasks, &shutdown);
-    let informed = shutdown.run_until_cancelled(cluster.start(&mut tasks, &shutdown));
-    informed.await;
+    endpoint_slices::start(&cluster, &mut tasks, &shutdown);
+    endpoints::start(&cluster, &mut tasks, &shutdown);
+    endpoint_mirror::start(&cluster, &mut tasks, &shutdown);
+    cluster.start(&mut tasks, &shutdown);
     while tasks.join_next().await.is_some() {}
     Ok(())
 }
