@@ -17,6 +17,8 @@ use futures::StreamExt;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, ServiceAccount};
 use kube::api::{Api, ObjectMeta, PostParams, WatchEvent, WatchParams};
 
+const ABOUT: &str = "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such as the internal service IP or kubernetes.default.svc. No other usage is guaranteed across distributions of Kubernetes clusters.";
+
 #[derive(Parser)]
 struct Args {
     #[arg(long, default_value_t = 0)]
@@ -104,8 +106,13 @@ async fn furnish(client: &kube::Client, namespace: &str, ca: &str) {
         metadata: named("default"),
         ..ServiceAccount::default()
     };
+    let mut about = named("kube-root-ca.crt");
+    about.annotations = Some(BTreeMap::from([(
+        "kubernetes.io/description".to_owned(),
+        ABOUT.to_owned(),
+    )]));
     let config = ConfigMap {
-        metadata: named("kube-root-ca.crt"),
+        metadata: about,
         data: Some(BTreeMap::from([("ca.crt".to_owned(), ca.to_owned())])),
         ..ConfigMap::default()
     };

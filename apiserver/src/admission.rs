@@ -81,6 +81,7 @@ impl Admission {
                 pods::add_tolerations(object);
                 self.add_limits(registry, object)?;
             }
+            ("", "nodes") => pods::taint_new_node(object),
             ("", "persistentvolumeclaims") => self.add_storage_class(registry, object)?,
             ("networking.k8s.io", "ingresses") => self.add_ingress_class(registry, object)?,
             _ => {}

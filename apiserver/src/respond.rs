@@ -22,6 +22,10 @@ pub fn with(code: StatusCode, content_type: HeaderValue, body: impl Into<Body>) 
     response
         .headers_mut()
         .insert(header::CONTENT_TYPE, content_type);
+    let uncached = HeaderValue::from_static("no-cache, private");
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, uncached);
     response
 }
 

@@ -61,7 +61,7 @@ pub struct Config {
 }
 
 impl Config {
-    pub const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
+    pub const ISSUER: &str = "https://kubernetes.default.svc";
     pub const NODE_PORTS: RangeInclusive<u16> = 30000..=32767;
 }
 

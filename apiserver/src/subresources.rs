@@ -61,8 +61,7 @@ fn part_of(name: &str) -> Result<Part, Status> {
         "finalize" => Ok(Part::Finalize),
         "ephemeralcontainers" => Ok(Part::EphemeralContainers),
         "approval" => Ok(Part::Approval),
-        // A pod's resources are part of its spec.
-        "resize" => Ok(Part::Main),
+        "resize" => Ok(Part::Resize),
         _ => Err(Status::no_such_resource()),
     }
 }

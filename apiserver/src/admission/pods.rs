@@ -1,4 +1,5 @@
-//! Pods stay five minutes on a node that is not ready, unless they say otherwise.
+//! Pods stay five minutes on a node that is not ready, unless they say otherwise;
+//! and a node is not ready until its kubelet said that it is.
 
 use apimachinery::meta;
 use serde_json::{Value, json};
@@ -25,6 +26,22 @@ pub fn add_tolerations(pod: &mut Value) {
             Some(list) => list.push(toleration),
             None => spec["tolerations"] = json!([toleration]),
         }
+    }
+}
+
+/// Nothing is scheduled to a node before the node controller has seen it ready.
+pub fn taint_new_node(node: &mut Value) {
+    let taint = json!({ "key": KEYS[0], "effect": "NoSchedule" });
+    if meta::items(node, "spec.taints")
+        .iter()
+        .any(|t| t["key"] == KEYS[0])
+    {
+        return;
+    }
+    let spec = meta::entry(node, "spec");
+    match spec.get_mut("taints").and_then(Value::as_array_mut) {
+        Some(list) => list.push(taint),
+        None => spec["taints"] = json!([taint]),
     }
 }
 

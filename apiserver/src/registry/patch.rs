@@ -101,7 +101,7 @@ impl Registry<'_> {
             },
             PatchType::Merge | PatchType::Apply => patch::merge(old, body),
         };
-        done.map_err(|error| self.patch_failure(error, meta::name(old)))
+        done.map_err(|error| self.patch_failure(error))
     }
 
     fn fit(&self, object: &mut Value, options: &WriteOptions) -> Result<Vec<String>, Status> {
@@ -116,7 +116,8 @@ impl Registry<'_> {
         body: &[u8],
         options: &WriteOptions,
     ) -> Result<Patched, Status> {
-        let mut applied = self.read_applied(name, body)?;
+        let applied = self.read_applied(name, body)?;
+        self.check_namespace(&mut applied.clone())?;
         let mut new = None;
         if self.find(name).await?.is_none() {
             if part != Part::Main {
@@ -135,7 +136,6 @@ impl Registry<'_> {
                 warnings: Vec::new(),
             });
         }
-        self.check_namespace(&mut applied)?;
         let bytes = self
             .change(name, part, options, |old| {
                 let object = self.applied(old, &applied, part, options)?;
@@ -207,21 +207,28 @@ impl Registry<'_> {
             },
         };
         patch::apply(live, applied, &writer, options.force, node)
-            .map_err(|error| self.patch_failure(error, meta::name(applied)))
+            .map_err(|error| self.apply_failure(error, applied))
     }
 
-    fn patch_failure(&self, error: patch::Error, name: &str) -> Status {
-        let kind = self.kind;
+    /// Schema errors name the object as the client named it.
+    fn apply_failure(&self, error: patch::Error, applied: &Value) -> Status {
         match error {
-            patch::Error::Internal(why) => Status::unclassified(why),
+            patch::Error::Schema(why) => Status::unclassified(format!(
+                "failed to create typed patch object ({}/{}; {}, Kind={}): {why}",
+                meta::namespace(applied),
+                meta::name(applied),
+                meta::api_version(applied),
+                meta::kind(applied)
+            )),
+            other => self.patch_failure(other),
+        }
+    }
+
+    fn patch_failure(&self, error: patch::Error) -> Status {
+        match error {
+            patch::Error::Internal(why) | patch::Error::Schema(why) => Status::unclassified(why),
             patch::Error::Malformed(why) => Status::bad_request(why),
             patch::Error::Unprocessable(why) => unprocessable(&why),
-            patch::Error::Schema(why) => Status::unclassified(format!(
-                "failed to create typed patch object ({}/{name}; {}, Kind={}): {why}",
-                self.namespace.unwrap_or(""),
-                kind.api_version(),
-                kind.kind
-            )),
             patch::Error::Conflicts(ref conflicts) => {
                 let cause = |c: &patch::Conflict| status::Cause {
                     reason: "FieldManagerConflict".into(),

@@ -4,6 +4,7 @@ use apimachinery::field::{Error as FieldError, Path};
 use apimachinery::{Status, meta, time};
 use bytes::Bytes;
 use jiff::Timestamp;
+use kinds::core::pod;
 use serde_json::Value;
 use store::{Entry, Expect};
 
@@ -24,6 +25,10 @@ pub enum Part {
     EphemeralContainers,
     /// Like Main, by `/scale`.
     Scale,
+    /// A pod's containers' resources.
+    Resize,
+    /// A pod's node, by the scheduler's binding.
+    Binding,
     /// A certificate request's conditions.
     Approval,
 }
@@ -37,14 +42,16 @@ impl Part {
             Self::EphemeralContainers => "ephemeralcontainers",
             Self::Scale => "scale",
             Self::Approval => "approval",
+            Self::Resize => "resize",
+            Self::Binding => "binding",
         }
     }
 
     /// Fields that a write of this part cannot come to own.
     fn reset(self) -> &'static [&'static [&'static str]] {
         match self {
-            Self::Main | Self::Scale | Self::EphemeralContainers | Self::Finalize => &[&["status"]],
             Self::Status | Self::Approval => &[&["spec"]],
+            _ => &[&["status"]],
         }
     }
 }
@@ -152,7 +159,8 @@ impl Registry<'_> {
 
     fn prepare(&self, new: &mut Value, old: &Value, part: Part) {
         match part {
-            Part::Main | Part::Scale => (self.kind.prepare_update)(new, old),
+            Part::Main | Part::Scale | Part::Resize => (self.kind.prepare_update)(new, old),
+            Part::Binding => {}
             Part::Status => (self.kind.prepare_status_update)(new, old),
             Part::Finalize => keep_all_but(new, old, "spec"),
             Part::EphemeralContainers => {
@@ -174,8 +182,9 @@ impl Registry<'_> {
         let errors = match part {
             Part::Main | Part::Scale => self.kind.check_update(new, old),
             Part::Status => self.kind.check_status_update(new, old),
-            Part::Finalize | Part::Approval => Vec::new(),
-            Part::EphemeralContainers => self.kind.check_create(new),
+            Part::Finalize | Part::Approval | Part::Binding => Vec::new(),
+            Part::Resize => pod::validate_resize(new, old),
+            Part::EphemeralContainers => pod::validate_ephemeral_containers(new, old),
         };
         if errors.is_empty() {
             return Ok(());

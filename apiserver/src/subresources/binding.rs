@@ -67,7 +67,7 @@ async fn bind_pod(
     }
     let wanted_uid = meta::uid(binding).to_owned();
     registry
-        .change(name, Part::Main, options, |old| {
+        .change(name, Part::Binding, options, |old| {
             check(registry.kind, name, old, &wanted_uid)?;
             let mut object = old.clone();
             meta::set(&mut object, "spec.nodeName", node.as_str());

@@ -87,7 +87,6 @@ pub async fn post(
     asked["status"] = json!({ "token": token, "expirationTimestamp": time::rfc3339(ends) });
     meta::set_meta(&mut asked, "name", name);
     meta::set_meta(&mut asked, "namespace", meta::namespace(&account));
-    meta::set_meta(&mut asked, "creationTimestamp", time::rfc3339(now));
     form::value(StatusCode::CREATED, &asked, form)
 }
 
