@@ -24,7 +24,7 @@ use ipnet::Ipv4Net;
 use tokio_util::sync::CancellationToken;
 
 pub use error::{Error, Result};
-pub use network::{NetworkConfig, PodAddress, PodNetwork, remove_everything};
+pub use network::{NetworkConfig, PodAddress, PodNetwork, remove_everything, route_services};
 
 /// What a node's proxy and DNS are run with.
 #[derive(Clone, Debug)]
@@ -59,11 +59,39 @@ impl Config {
 }
 
 /// Serves Services and DNS on this node until `shutdown`.
-pub async fn run(
-    _config: Config,
-    _client: kube::Client,
-    shutdown: CancellationToken,
-) -> Result<()> {
-    shutdown.cancelled().await;
-    Ok(())
+///
+/// Starts to listen once Services and endpoints were listed, and waits for the
+/// API server as long as that takes.
+///
+/// # Errors
+/// Where the Services' range cannot be routed to this node, no thread can be
+/// started, or `cluster_domain` is no DNS name.
+pub async fn run(config: Config, client: kube::Client, shutdown: CancellationToken) -> Result<()> {
+    let state = cluster::State::new();
+    // Whatever ends first ends the others.
+    let shutdown = shutdown.child_token();
+    let _end = shutdown.clone().drop_guard();
+    let (listed, mut is_listed) = tokio::sync::watch::channel(false);
+    let serve = async {
+        tokio::select! {
+            _ = is_listed.wait_for(|listed| *listed) => {}
+            () = shutdown.cancelled() => return Ok(()),
+        }
+        route_services(&config).await?;
+        tokio::try_join!(
+            proxy::run(&config, state.clone(), shutdown.clone()),
+            dns::run(&config, state.clone(), shutdown.clone()),
+        )?;
+        Ok(())
+    };
+    let watch = cluster::watch::run(&state, client, &listed, &shutdown);
+    let (served, ()) = tokio::join!(
+        async {
+            let served = serve.await;
+            shutdown.cancel();
+            served
+        },
+        watch
+    );
+    served
 }

@@ -7,10 +7,10 @@
 
 mod lease;
 mod link;
-pub(crate) mod netlink;
+mod netlink;
 mod nft;
 mod remove;
-pub(crate) mod route;
+mod route;
 mod sysctl;
 
 use std::net::Ipv4Addr;
@@ -148,6 +148,13 @@ impl PodNetwork {
         // it is sound even if a holder of the lock panicked.
         self.leases.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Routes the range of Services to this node itself, which proxy and DNS need
+/// before they can listen. Once more changes nothing.
+pub async fn route_services(config: &crate::Config) -> Result<()> {
+    let host = Netlink::open()?;
+    route::ensure_service_range(&host, config.service_cidr, config.node_ip).await
 }
 
 /// The recorded leases; a damaged record is given up only where no pod can

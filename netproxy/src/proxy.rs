@@ -24,8 +24,6 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{ObjectName, State};
-use crate::network::netlink::Netlink;
-use crate::network::route;
 use crate::{Config, Result};
 use listeners::Listeners;
 use worker::Workers;
@@ -35,14 +33,12 @@ use worker::Workers;
 const RETRY: Duration = Duration::from_secs(30);
 
 /// Forwards for the Services in `state` until `shutdown`; then every forwarded
-/// connection is cut.
+/// connection is cut. [`crate::route_services`] comes first.
 ///
 /// # Errors
-/// Where the range of Services cannot be routed here, or no thread started. A
-/// single address that cannot be listened on is logged and tried again.
+/// Where no thread can be started. An address that cannot be listened on is
+/// logged and tried again.
 pub async fn run(config: &Config, state: Arc<State>, shutdown: CancellationToken) -> Result<()> {
-    let host = Netlink::open()?;
-    route::ensure_service_range(&host, config.service_cidr, config.node_ip).await?;
     worker::raise_descriptor_limit();
     let workers = Workers::start(config.workers)?;
     let mut listeners = Listeners::new(config.clone(), workers);

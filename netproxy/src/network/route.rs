@@ -53,17 +53,25 @@ async fn add_peer(host: &Netlink, range: Ipv4Net, via: Ipv4Addr) -> Result<()> {
 }
 
 fn peer_of(route: &RouteMessage) -> Option<(Ipv4Net, Ipv4Addr)> {
-    let mut to = None;
-    let mut via = None;
-    for attribute in &route.attributes {
-        match attribute {
-            RouteAttribute::Destination(RouteAddress::Inet(ip)) => to = Some(*ip),
-            RouteAttribute::Gateway(RouteAddress::Inet(ip)) => via = Some(*ip),
-            _ => {}
-        }
-    }
-    let range = Ipv4Net::new(to?, route.header.destination_prefix_length).ok()?;
-    Some((range, via?))
+    let via = route
+        .attributes
+        .iter()
+        .find_map(|attribute| match attribute {
+            RouteAttribute::Gateway(RouteAddress::Inet(ip)) => Some(*ip),
+            _ => None,
+        });
+    Some((destination_of(route)?, via?))
+}
+
+fn destination_of(route: &RouteMessage) -> Option<Ipv4Net> {
+    let to = route
+        .attributes
+        .iter()
+        .find_map(|attribute| match attribute {
+            RouteAttribute::Destination(RouteAddress::Inet(ip)) => Some(*ip),
+            _ => None,
+        });
+    Ipv4Net::new(to?, route.header.destination_prefix_length).ok()
 }
 
 /// Routes the Services' range to this node itself, and no other range.
@@ -71,7 +79,9 @@ fn peer_of(route: &RouteMessage) -> Option<(Ipv4Net, Ipv4Addr)> {
 /// `source` is what a process of the node that asks a Service is seen as.
 pub async fn ensure_service_range(host: &Netlink, range: Ipv4Net, source: Ipv4Addr) -> Result<()> {
     for route in ours(host).await? {
-        if route.header.kind == RouteType::Local {
+        let is_this = destination_of(&route) == Some(range);
+        // Replacing it below leaves no moment without it.
+        if route.header.kind == RouteType::Local && !is_this {
             delete(host, route).await?;
         }
     }

@@ -6,6 +6,7 @@
     reason = "a test that cannot go on stops where it is"
 )]
 
+mod node;
 mod pod_network;
 mod proxy_tcp;
 mod proxy_udp;

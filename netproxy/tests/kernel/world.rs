@@ -159,6 +159,7 @@ impl Node {
         let stop = CancellationToken::new();
         let mut proxy = netproxy::Config::new("here", "192.168.77.1".parse().unwrap());
         proxy.workers = Some(2);
+        netproxy::route_services(&proxy).await.unwrap();
         let (its_state, its_stop) = (state.clone(), stop.clone());
         let proxy =
             tokio::spawn(async move { netproxy::proxy::run(&proxy, its_state, its_stop).await });
