@@ -169,11 +169,11 @@ impl Group {
         // Killing is asynchronous: a group is busy until its last process is reaped.
         let waits = [0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000];
         for wait in waits {
-            std::thread::sleep(Duration::from_millis(wait));
-            self.kill_all()?;
             if self.remove()? {
                 return Ok(());
             }
+            self.kill_all()?;
+            std::thread::sleep(Duration::from_millis(wait));
         }
         let processes: Vec<_> = self.processes();
         let what = format!(
@@ -220,15 +220,11 @@ impl Group {
     pub fn remove(&self) -> Result<bool> {
         let mut is_gone = true;
         for (_, dir) in self.directories() {
-            for group in tree(&dir) {
-                match fs::remove_dir(&group) {
-                    Err(e) if e.raw_os_error() == Some(libc::EBUSY) => is_gone = false,
-                    Err(e) if e.kind() != io::ErrorKind::NotFound => {
-                        return Err(failed("remove the cgroup", &group, e));
-                    }
-                    _ => {}
-                }
-            }
+            // The common case is a leaf that nobody is in.
+            is_gone &= remove_one(&dir)?
+                || tree(&dir)
+                    .iter()
+                    .try_fold(true, |all, group| Ok::<_, Error>(remove_one(group)? && all))?;
         }
         Ok(is_gone)
     }
@@ -244,6 +240,16 @@ impl Group {
             }
             Layout::V2 { mount } => Some(mount.join(&self.path)),
         }
+    }
+}
+
+/// Says whether it is gone; one with processes or groups in it is not.
+fn remove_one(dir: &Path) -> Result<bool> {
+    match fs::remove_dir(dir) {
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(e) if e.raw_os_error() == Some(libc::EBUSY) => Ok(false),
+        Err(e) => Err(failed("remove the cgroup", dir, e)),
     }
 }
 

@@ -109,8 +109,11 @@ impl Monitor {
         };
         let listener = take_listener().map_err(node("listen for the agent"))?;
         let children = detach().map_err(node("leave the agent's session"))?;
-        record.groups.monitors().create()?;
-        record.groups.monitors().join()?;
+        // Nearly always it is there already.
+        let group = record.groups.monitors();
+        group
+            .join()
+            .or_else(|_| group.create().and_then(|()| group.join()))?;
         let pod = Pod::open(&record)?;
         let mut poller = Poller::open().map_err(node("make an epoll"))?;
         poller

@@ -16,6 +16,7 @@ use crate::cgroup::Groups;
 use crate::client::Client;
 use crate::config::is_plain_name;
 use crate::sandbox::{Files, Record};
+use crate::seccomp::Compiler;
 use crate::{Config, Error, Result, Sandbox, SandboxConfig};
 
 mod program;
@@ -34,6 +35,19 @@ struct Inner {
     config: Config,
     groups: Groups,
     program: Program,
+    compiler: Arc<Compiler>,
+}
+
+impl Inner {
+    fn sandbox(&self, record: Record, files: Files, monitor: Option<u32>) -> Sandbox {
+        Sandbox::new(
+            record.config,
+            files,
+            record.groups,
+            self.compiler.clone(),
+            monitor,
+        )
+    }
 }
 
 impl Runtime {
@@ -54,6 +68,7 @@ impl Runtime {
             config,
             groups,
             program,
+            compiler: Arc::default(),
         })))
     }
 
@@ -72,9 +87,9 @@ impl Runtime {
         };
         files.create(&record)?;
         match self.start_monitor(&files, &record).await {
-            Ok(pid) => Ok(Sandbox::new(record.config, files, record.groups, Some(pid))),
+            Ok(pid) => Ok(self.0.sandbox(record, files, Some(pid))),
             Err(e) => {
-                let half_made = Sandbox::new(record.config, files, record.groups, None);
+                let half_made = self.0.sandbox(record, files, None);
                 if let Err(left) = half_made.destroy().await {
                     tracing::warn!("clean up after a failed start: {left}");
                 }
@@ -129,7 +144,7 @@ impl Runtime {
             Ok(connection) => connection.monitor_pid(),
             Err(_) => None,
         };
-        Ok(Sandbox::new(record.config, files, record.groups, monitor))
+        Ok(self.0.sandbox(record, files, monitor))
     }
 
     fn uids(&self) -> Result<Vec<String>> {

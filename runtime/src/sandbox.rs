@@ -10,6 +10,7 @@ use oci_spec::runtime::LinuxResources;
 use crate::cgroup::Groups;
 use crate::client::{Client, Connection, failure};
 use crate::protocol::{Failure, Reply, Request, Streams};
+use crate::seccomp::Compiler;
 use crate::state::Status;
 use crate::{
     AttachedIo, ContainerConfig, ContainerId, ContainerState, Error, Event, Exec, Input, Output,
@@ -32,6 +33,7 @@ struct Inner {
     files: Files,
     client: Client,
     groups: Groups,
+    compiler: Arc<Compiler>,
     monitor: Option<u32>,
 }
 
@@ -41,6 +43,7 @@ impl Sandbox {
         config: SandboxConfig,
         files: Files,
         groups: Groups,
+        compiler: Arc<Compiler>,
         monitor: Option<u32>,
     ) -> Self {
         let client = Client::new(&config.uid, files.dir());
@@ -49,6 +52,7 @@ impl Sandbox {
             files,
             client,
             groups,
+            compiler,
             monitor,
         }))
     }
@@ -86,7 +90,8 @@ impl Sandbox {
     /// [`Error::Create`] before the program was tried, [`Error::Exec`] where it could not be run.
     pub async fn start(&self, container: ContainerConfig) -> Result<Started> {
         let id = container.id.clone();
-        self.0.files.write_container(container).await?;
+        let compiler = self.0.compiler.clone();
+        self.0.files.write_container(container, compiler).await?;
         let started = self.ask(&id, Request::Start { id: id.clone() }).await;
         match started {
             Ok(Reply::Started(started)) => Ok(started),

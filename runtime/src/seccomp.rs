@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::io::{Read, Seek};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use libseccomp::{
     ScmpAction, ScmpArch, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext, ScmpSyscall,
@@ -19,6 +20,31 @@ use crate::{Error, Result};
 mod profile;
 
 pub use profile::default_profile;
+
+/// Compiles profiles, and remembers the last few: most containers of a node have the same.
+#[derive(Debug, Default)]
+pub(crate) struct Compiler {
+    known: Mutex<Vec<(LinuxSeccomp, Arc<[u8]>)>>,
+}
+
+/// How many profiles are remembered.
+const MAX_KNOWN: usize = 16;
+
+impl Compiler {
+    pub fn compile(&self, profile: &LinuxSeccomp) -> Result<Arc<[u8]>> {
+        let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, filter)) = known().iter().find(|(known, _)| known == profile) {
+            return Ok(filter.clone());
+        }
+        let filter: Arc<[u8]> = compile(profile)?.into();
+        let mut known = known();
+        if known.len() == MAX_KNOWN {
+            known.remove(0);
+        }
+        known.push((profile.clone(), filter.clone()));
+        Ok(filter)
+    }
+}
 
 /// Compiles a profile.
 ///
@@ -154,4 +180,20 @@ fn architecture(arch: Arch) -> std::result::Result<ScmpArch, Box<dyn std::error:
         Arch::ScmpArchAarch64 => ScmpArch::Aarch64,
         other => return Err(format!("architecture {other:?} is not one skiff runs on").into()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use oci_spec::runtime::Capability;
+
+    #[test]
+    fn a_profile_is_compiled_once_and_another_one_for_itself() {
+        let compiler = Compiler::default();
+        let profile = |caps: &[Capability]| default_profile(&caps.iter().copied().collect());
+        let one = compiler.compile(&profile(&[])).unwrap();
+        assert!(Arc::ptr_eq(&one, &compiler.compile(&profile(&[])).unwrap()));
+        let other = compiler.compile(&profile(&[Capability::SysAdmin])).unwrap();
+        assert_ne!(one, other);
+    }
 }

@@ -1,7 +1,7 @@
 //! Groups of cgroup v1: one directory in each hierarchy.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{LinuxDeviceCgroup, LinuxDeviceType, LinuxResources};
@@ -69,7 +69,7 @@ pub fn apply(group: &Group, resources: &LinuxResources) -> Result<()> {
         }
     }
     if let (Some(devices), Some(dir)) = (resources.devices(), group.directory("devices")) {
-        devices.iter().try_for_each(|rule| device(&dir, rule))?;
+        apply_devices(&dir, devices)?;
     }
     Ok(())
 }
@@ -128,13 +128,23 @@ fn memory(group: &Group, resources: &LinuxResources) -> Result<()> {
     swap.map_or(Ok(()), |s| write_if_there(&swap_file, &s.to_string()))
 }
 
-fn device(dir: &Path, rule: &LinuxDeviceCgroup) -> Result<()> {
-    let file = if rule.allow() {
-        "devices.allow"
-    } else {
-        "devices.deny"
+/// In the spec's order; each write is one rule.
+fn apply_devices(dir: &Path, rules: &[LinuxDeviceCgroup]) -> Result<()> {
+    let open = |name: &str| {
+        let path = dir.join(name);
+        let file = fs::OpenOptions::new().write(true).open(&path);
+        file.map_err(|e| failed("open the cgroup file", &path, e))
     };
-    write(&dir.join(file), &device_rule(rule))
+    let (mut allow, mut deny) = (open("devices.allow")?, open("devices.deny")?);
+    for rule in rules {
+        let (file, name) = match rule.allow() {
+            true => (&mut allow, "devices.allow"),
+            false => (&mut deny, "devices.deny"),
+        };
+        let written = file.write_all(device_rule(rule).as_bytes());
+        written.map_err(|e| failed("write the cgroup file", &dir.join(name), e))?;
+    }
+    Ok(())
 }
 
 /// `c 1:3 rwm`; `a` for all.

@@ -1,13 +1,15 @@
 //! The mounts of the OCI spec.
 
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::AT_FDCWD;
-use nix::sys::stat::{SFlag, fstat};
+use nix::fcntl::{AT_FDCWD, OFlag};
+use nix::sys::stat::{Mode, SFlag, fstat, mkdirat};
+use nix::unistd::symlinkat;
 use oci_spec::runtime::{Mount, Spec};
 use sys::mount::{Attributes, Change, Filesystem, Propagation, Reach, attach, change, clone_tree};
-use sys::path::Links;
+use sys::path::{Links, open_in_root};
 
 use super::options::Options;
 use super::rootfs::{make_dir, make_file};
@@ -192,10 +194,35 @@ fn mount_hierarchies(
     let at = make_dir(root, target, Links::InRoot).or_fault(|| "make the directory".into())?;
     attach(tmpfs.as_fd(), at.as_fd()).or_fault(|| "attach".into())?;
     for (name, tree) in trees {
-        adjust(&tree, options)?;
-        let at =
-            make_dir(tmpfs.as_fd(), Path::new(&name), Links::Refused).or_fault(|| name.clone())?;
-        attach(tree.as_fd(), at.as_fd()).or_fault(|| format!("attach {name}"))?;
+        mount_hierarchy(&tmpfs, options, &name, &tree).or_fault(|| format!("attach {name}"))?;
     }
     Ok(())
+}
+
+fn mount_hierarchy(
+    tmpfs: &OwnedFd,
+    options: &Options,
+    name: &str,
+    tree: &OwnedFd,
+) -> io::Result<()> {
+    let own = Change {
+        propagation: Some(Propagation::Private),
+        ..options.change()
+    };
+    change(tree.as_fd(), own, Reach::This)?;
+    mkdirat(tmpfs, name, Mode::from_bits_truncate(0o755))?;
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY;
+    let at = open_in_root(
+        tmpfs.as_fd(),
+        Path::new(name),
+        flags,
+        Mode::empty(),
+        Links::Refused,
+    )?;
+    attach(tree.as_fd(), at.as_fd())?;
+    // `cpu,cpuacct` is known by either name.
+    let others = name.split(',').filter(|other| *other != name);
+    others
+        .into_iter()
+        .try_for_each(|other| Ok(symlinkat(name, tmpfs, other)?))
 }

@@ -12,6 +12,7 @@ use super::attach::{StdinPipe, set_nonblocking};
 use super::container::Container;
 use super::output::Output;
 use super::poller::{Stream, Token};
+use crate::config::PidNamespace;
 use crate::init;
 use crate::protocol::{Failure, Reply};
 use crate::{ContainerId, Exit, Started, Stdin};
@@ -231,14 +232,18 @@ impl Monitor {
             containers,
             poller,
             scratch,
+            record,
             ..
         } = self;
         let Some(container) = containers.get_mut(id) else {
             return;
         };
+        let namespaces = record.config.namespaces;
         container.pidfd = None;
         // In a pid namespace of its own the kernel has done that.
-        if let Err(e) = container.group.kill_all() {
+        if namespaces.pid != PidNamespace::Container
+            && let Err(e) = container.group.kill_all()
+        {
             eprintln!("container {id}: kill what its first process left: {e}");
         }
         container.drain(id, poller, scratch);

@@ -11,6 +11,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -19,9 +20,10 @@ use super::{directory, without_monitor};
 use crate::cgroup::Groups;
 use crate::client::Client;
 use crate::protocol::{Reply, Request};
+use crate::seccomp::Compiler;
 use crate::state::Status;
 use crate::{
-    ContainerConfig, ContainerId, ContainerState, Error, LogLimits, Result, SandboxConfig, seccomp,
+    ContainerConfig, ContainerId, ContainerState, Error, LogLimits, Result, SandboxConfig,
 };
 
 /// A sandbox's directory.
@@ -90,9 +92,13 @@ impl Files {
     }
 
     /// Writes what the monitor needs to start `container`.
-    pub async fn write_container(&self, container: ContainerConfig) -> Result<()> {
+    pub async fn write_container(
+        &self,
+        container: ContainerConfig,
+        compiler: Arc<Compiler>,
+    ) -> Result<()> {
         let files = self.clone();
-        let write = move || files.write_container_now(&container);
+        let write = move || files.write_container_now(&container, &compiler);
         tokio::task::spawn_blocking(write)
             .await
             .unwrap_or_else(|e| {
@@ -102,7 +108,7 @@ impl Files {
             })
     }
 
-    fn write_container_now(&self, container: &ContainerConfig) -> Result<()> {
+    fn write_container_now(&self, container: &ContainerConfig, compiler: &Compiler) -> Result<()> {
         let dir = self.container(&container.id);
         match private_dir().create(&dir) {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
@@ -111,20 +117,26 @@ impl Files {
             }
             made => made.map_err(|e| path_error("make the directory", &dir, e))?,
         }
-        self.fill_container(&dir, container).inspect_err(|_| {
-            // The first error is the one to tell.
-            let _ = fs::remove_dir_all(&dir);
-        })
+        self.fill_container(&dir, container, compiler)
+            .inspect_err(|_| {
+                // The first error is the one to tell.
+                let _ = fs::remove_dir_all(&dir);
+            })
     }
 
-    fn fill_container(&self, dir: &Path, container: &ContainerConfig) -> Result<()> {
+    fn fill_container(
+        &self,
+        dir: &Path,
+        container: &ContainerConfig,
+        compiler: &Compiler,
+    ) -> Result<()> {
         let profile = container
             .spec
             .linux()
             .as_ref()
             .and_then(|l| l.seccomp().as_ref());
         if let Some(profile) = profile {
-            let filter = seccomp::compile(profile)?;
+            let filter = compiler.compile(profile)?;
             write_file(&dir.join("seccomp.bpf"), &filter)?;
         }
         write_json(&dir.join("config.json"), container)
