@@ -5,6 +5,7 @@
 //! people match on them.
 
 pub mod backoff;
+pub mod cron;
 pub mod duration;
 pub mod field;
 pub mod gvk;

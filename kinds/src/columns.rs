@@ -80,6 +80,11 @@ pub fn name_and_age(object: &Value, _: Timestamp) -> Vec<Value> {
     vec![meta::name(object).into(), created.into()]
 }
 
+/// The cells below [`NAME`] and [`AGE`].
+pub fn name_and_how_old(object: &Value, now: Timestamp) -> Vec<Value> {
+    vec![name(object), age(object, now)]
+}
+
 pub fn name(object: &Value) -> Value {
     meta::name(object).into()
 }

@@ -16,7 +16,6 @@ mod template;
 pub mod volume;
 mod volume_source;
 
-pub use defaults::default_spec;
 pub use resources::resources;
 pub use scheduling::{node_selector, tolerations};
 pub use spec::{Place, validate_spec};

@@ -11,11 +11,6 @@ pub const CONTAINER_LISTS: [&str; 3] = ["initContainers", "containers", "ephemer
 /// Defaults that hold in a Pod and in a template.
 pub fn default_spec(spec: &mut Value) {
     set_text(spec, "restartPolicy", "Always");
-    default_spec_without_restart_policy(spec);
-}
-
-/// As [`default_spec`], for Jobs, whose restart policy must be chosen.
-pub fn default_spec_without_restart_policy(spec: &mut Value) {
     set_text(spec, "dnsPolicy", "ClusterFirst");
     set_text(spec, "schedulerName", "default-scheduler");
     set_default(spec, "securityContext", json!({}));

@@ -14,7 +14,8 @@ use crate::text_cells::{containers, images};
 /// Fills in the template at `parent.template`.
 pub fn default_template(parent: &mut Value) {
     with(parent, "template", |template| {
-        defaults::default_spec(object(template, "spec"))
+        object(template, "metadata");
+        defaults::default_spec(object(template, "spec"));
     });
 }
 

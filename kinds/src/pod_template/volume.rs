@@ -36,3 +36,6 @@ fn source(volume: &Node, errors: &mut Errors) {
         errors.required(volume, "must specify a volume type");
     }
 }
+
+pub use super::defaults::default_source;
+pub use volume_source::{NAMES as SOURCE_NAMES, host_path, shared as shared_source};

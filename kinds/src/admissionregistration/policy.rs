@@ -1,0 +1,88 @@
+//! What admission policies and their bindings have in common.
+
+use apimachinery::names;
+use serde_json::{Value, json};
+
+use super::webhook::validate_rule;
+use crate::defaults::{each, object, set_default, set_text, with};
+use crate::errors::{Errors, Seen};
+use crate::label_selector;
+use crate::node::Node;
+
+pub fn default_policy(policy: &mut Value) {
+    let spec = object(policy, "spec");
+    set_text(spec, "failurePolicy", "Fail");
+    with(spec, "matchConstraints", default_match);
+}
+
+pub fn default_binding(binding: &mut Value) {
+    let spec = object(binding, "spec");
+    with(spec, "matchResources", default_match);
+}
+
+fn default_match(resources: &mut Value) {
+    set_text(resources, "matchPolicy", "Equivalent");
+    set_default(resources, "namespaceSelector", json!({}));
+    set_default(resources, "objectSelector", json!({}));
+    for rules in ["resourceRules", "excludeResourceRules"] {
+        each(resources, rules, |rule| set_text(rule, "scope", "*"));
+    }
+}
+
+/// The parts of a policy that do not depend on what it does.
+pub fn validate_policy(spec: &Node, errors: &mut Errors) {
+    let constraints = spec.at("matchConstraints");
+    if constraints.exists() {
+        errors.require(&constraints.at("resourceRules"));
+        validate_match(&constraints, errors);
+    } else {
+        errors.required(&constraints, "");
+    }
+    errors.one_of_if_set(&spec.at("failurePolicy"), &["Fail", "Ignore"]);
+    let parameters = spec.at("paramKind");
+    if parameters.exists() {
+        errors.require(&parameters.at("apiVersion"));
+        errors.require(&parameters.at("kind"));
+    }
+    let mut seen = Seen::new();
+    for condition in spec.at("matchConditions").items() {
+        let name = condition.at("name");
+        errors.require_name(&name, names::qualified);
+        errors.unique(&name, &mut seen);
+        errors.require(&condition.at("expression"));
+    }
+    let mut variables = Seen::new();
+    for variable in spec.at("variables").items() {
+        let name = variable.at("name");
+        errors.require_name(&name, names::c_identifier);
+        errors.unique(&name, &mut variables);
+        errors.require(&variable.at("expression"));
+    }
+}
+
+fn validate_match(resources: &Node, errors: &mut Errors) {
+    errors.one_of_if_set(&resources.at("matchPolicy"), &["Equivalent", "Exact"]);
+    label_selector::validate(&resources.at("namespaceSelector"), errors);
+    label_selector::validate(&resources.at("objectSelector"), errors);
+    for rules in ["resourceRules", "excludeResourceRules"] {
+        for rule in resources.at(rules).items() {
+            validate_rule(&rule, errors);
+        }
+    }
+}
+
+pub fn validate_binding(spec: &Node, errors: &mut Errors) {
+    errors.require_name(&spec.at("policyName"), names::dns_subdomain);
+    validate_match(&spec.at("matchResources"), errors);
+    let parameters = spec.at("paramRef");
+    if !parameters.exists() {
+        return;
+    }
+    let (name, selector) = (parameters.at("name"), parameters.at("selector"));
+    if name.is_empty() == !selector.exists() {
+        let why = "one of name or selector must be specified";
+        errors.required(&parameters, why);
+    }
+    let action = parameters.at("parameterNotFoundAction");
+    errors.require_one_of(&action, &["Allow", "Deny"]);
+}

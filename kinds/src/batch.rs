@@ -1,0 +1,4 @@
+//! `batch`.
+
+pub mod cron_job;
+pub mod job;

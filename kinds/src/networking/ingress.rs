@@ -1,0 +1,199 @@
+//! Ingress.
+
+use apimachinery::{meta, names};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::columns::{self, AGE, Column, NAME};
+use crate::errors::Errors;
+use crate::kind::{Kind, Storage, Subresource};
+use crate::node::Node;
+use crate::prepare;
+use crate::text_cells::or_none;
+
+pub static KIND: Kind = Kind {
+    group: "networking.k8s.io",
+    kind: "Ingress",
+    list_kind: "IngressList",
+    plural: "ingresses",
+    singular: "ingress",
+    short_names: &["ing"],
+    subresources: &[Subresource::status(("networking.k8s.io", "v1", "Ingress"))],
+    storage: Storage::Stored { prefix: "ingress" },
+    prepare_create: |ingress| {
+        prepare::new_generation(ingress);
+        ingress["status"] = json!({"loadBalancer": {}});
+    },
+    prepare_update: prepare::keep_status,
+    validate,
+    validate_update: |new, _, errors| validate(new, errors),
+    columns: &[
+        NAME,
+        Column::text(
+            "Class",
+            "The name of the IngressClass resource that should be used.",
+        ),
+        Column::text("Hosts", "Hosts that this ingress is handling."),
+        Column::text("Address", "The addresses of the load balancer."),
+        Column::text("Ports", "80, and 443 where TLS is set up."),
+        AGE,
+    ],
+    row,
+    ..Kind::BASE
+};
+
+const PATH_TYPES: &[&str] = &["Exact", "ImplementationSpecific", "Prefix"];
+
+fn validate(ingress: &Node, errors: &mut Errors) {
+    let spec = ingress.at("spec");
+    let (rules, fallback) = (spec.at("rules"), spec.at("defaultBackend"));
+    if rules.is_empty() && !fallback.exists() {
+        let why = "either `defaultBackend` or `rules` must be specified";
+        let shown = rules.value.clone();
+        errors.push(apimachinery::field::Error::invalid(&spec.path, shown, why));
+    }
+    for tls in spec.at("tls").items() {
+        for host in tls.at("hosts").items() {
+            validate_host(&host, errors);
+        }
+        errors.follows_if_set(&tls.at("secretName"), names::dns_subdomain);
+    }
+    for rule in rules.items() {
+        validate_rule(&rule, errors);
+    }
+    if fallback.exists() {
+        backend(&fallback, errors);
+    }
+    errors.follows_if_set(&spec.at("ingressClassName"), names::dns_subdomain);
+}
+
+fn validate_host(host: &Node, errors: &mut Errors) {
+    let rule = if host.text().contains('*') {
+        names::wildcard_subdomain
+    } else {
+        names::dns_subdomain
+    };
+    errors.follows(host, rule);
+}
+
+fn validate_rule(rule: &Node, errors: &mut Errors) {
+    let host = rule.at("host");
+    if !host.is_empty() {
+        if host.text().parse::<std::net::IpAddr>().is_ok() {
+            errors.invalid(&host, "must be a DNS name, not an IP address");
+        } else {
+            validate_host(&host, errors);
+        }
+    }
+    let http = rule.at("http");
+    if http.exists() {
+        let paths = http.at("paths");
+        errors.require(&paths);
+        for path in paths.items() {
+            validate_path(&path, errors);
+        }
+    }
+}
+
+const SEQUENCES: [&str; 5] = ["//", "/./", "/../", "%2f", "%2F"];
+
+fn validate_path(parent: &Node, errors: &mut Errors) {
+    let (kind, path) = (parent.at("pathType"), parent.at("path"));
+    match kind.text() {
+        "Exact" | "Prefix" => {
+            if !path.text().starts_with('/') {
+                errors.invalid_text(&path, "must be an absolute path");
+            }
+            for sequence in SEQUENCES.iter().filter(|s| path.text().contains(*s)) {
+                errors.invalid(&path, format!("must not contain '{sequence}'"));
+            }
+            for end in ["/..", "/."]
+                .iter()
+                .filter(|end| path.text().ends_with(*end))
+            {
+                errors.invalid(&path, format!("cannot end with '{end}'"));
+            }
+        }
+        "ImplementationSpecific" => {
+            if !path.is_empty() && !path.text().starts_with('/') {
+                errors.invalid(&path, "must be an absolute path");
+            }
+        }
+        "" => errors.required(&kind, "pathType must be specified"),
+        _ => {
+            errors.one_of(&kind, PATH_TYPES);
+        }
+    }
+    backend(&parent.at("backend"), errors);
+}
+
+fn backend(backend: &Node, errors: &mut Errors) {
+    let (service, resource) = (backend.at("service"), backend.at("resource"));
+    if service.exists() && resource.exists() {
+        let why = "cannot set both resource and service backends";
+        errors.push(apimachinery::field::Error::invalid(&backend.path, "", why));
+    } else if resource.exists() {
+        errors.require(&resource.at("kind"));
+        errors.require(&resource.at("name"));
+    } else {
+        service_backend(backend, &service, errors);
+    }
+}
+
+fn service_backend(backend: &Node, service: &Node, errors: &mut Errors) {
+    if !service.exists() {
+        errors.required(backend, "must specify either a service or a resource");
+        return;
+    }
+    let name = service.at("name");
+    if errors.require(&name) {
+        errors.follows(&name, names::dns_1035_label);
+    }
+    let (port_name, number) = (service.at("port.name"), service.at("port.number"));
+    match (port_name.is_empty(), number.int().unwrap_or(0) == 0) {
+        (false, false) => errors.invalid(service, "cannot set both port name & port number"),
+        (false, true) => {
+            errors.follows(&port_name, names::port_name);
+        }
+        (true, false) => errors.port(&number),
+        (true, true) => errors.required(service, "port name or number is required"),
+    }
+}
+
+fn row(ingress: &Value, now: Timestamp) -> Vec<Value> {
+    let addresses: Vec<&str> = meta::items(ingress, "status.loadBalancer.ingress")
+        .iter()
+        .map(|one| match meta::text(one, "ip") {
+            "" => meta::text(one, "hostname"),
+            ip => ip,
+        })
+        .collect();
+    let ports = if meta::items(ingress, "spec.tls").is_empty() {
+        "80"
+    } else {
+        "80, 443"
+    };
+    vec![
+        columns::name(ingress),
+        or_none(meta::text(ingress, "spec.ingressClassName")).into(),
+        hosts(meta::items(ingress, "spec.rules")).into(),
+        addresses.join(",").into(),
+        ports.into(),
+        columns::age(ingress, now),
+    ]
+}
+
+fn hosts(rules: &[Value]) -> String {
+    let hosts: Vec<&str> = rules
+        .iter()
+        .map(|rule| meta::text(rule, "host"))
+        .filter(|host| !host.is_empty())
+        .collect();
+    match hosts.as_slice() {
+        [] => "*".to_owned(),
+        [first, second, third, rest @ ..] if !rest.is_empty() => {
+            format!("{first},{second},{third} + {} more...", rest.len())
+        }
+        few => few.join(","),
+    }
+}

@@ -1,0 +1,141 @@
+//! NetworkPolicy.
+
+use apimachinery::meta;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::columns::{self, AGE, Column, NAME};
+use crate::defaults::{each, object, set_text};
+use crate::errors::Errors;
+use crate::kind::{Kind, Storage};
+use crate::label_selector;
+use crate::node::Node;
+use crate::prepare;
+use crate::text_cells;
+
+pub static KIND: Kind = Kind {
+    group: "networking.k8s.io",
+    kind: "NetworkPolicy",
+    list_kind: "NetworkPolicyList",
+    plural: "networkpolicies",
+    singular: "networkpolicy",
+    short_names: &["netpol"],
+    storage: Storage::Stored {
+        prefix: "networkpolicies",
+    },
+    default,
+    prepare_create: prepare::new_generation,
+    prepare_update: prepare::bump_on_spec,
+    validate,
+    validate_update: |new, _, errors| validate(new, errors),
+    columns: &[
+        NAME,
+        Column::text("Pod-Selector", "Which pods the policy is for."),
+        AGE,
+    ],
+    row,
+    ..Kind::BASE
+};
+
+fn default(policy: &mut Value) {
+    let spec = object(policy, "spec");
+    for direction in ["ingress", "egress"] {
+        each(spec, direction, |rule| {
+            each(rule, "ports", |port| set_text(port, "protocol", "TCP"));
+        });
+    }
+    if meta::items(spec, "policyTypes").is_empty() {
+        let has_egress = !meta::items(spec, "egress").is_empty();
+        spec["policyTypes"] = if has_egress {
+            json!(["Ingress", "Egress"])
+        } else {
+            json!(["Ingress"])
+        };
+    }
+}
+
+fn validate(policy: &Node, errors: &mut Errors) {
+    let spec = policy.at("spec");
+    label_selector::validate(&spec.at("podSelector"), errors);
+    for (direction, peers) in [("ingress", "from"), ("egress", "to")] {
+        for rule in spec.at(direction).items() {
+            for port in rule.at("ports").items() {
+                validate_port(&port, errors);
+            }
+            for peer in rule.at(peers).items() {
+                validate_peer(&peer, errors);
+            }
+        }
+    }
+    let types = spec.at("policyTypes");
+    if types.len() > 2 {
+        errors.invalid(&types, "may not specify more than two policyTypes");
+    }
+    for kind in types.items() {
+        errors.one_of(&kind, &["Egress", "Ingress"]);
+    }
+}
+
+fn validate_port(port: &Node, errors: &mut Errors) {
+    errors.one_of_if_set(&port.at("protocol"), &["SCTP", "TCP", "UDP"]);
+    let (number, end) = (port.at("port"), port.at("endPort"));
+    if number.exists() {
+        errors.port_or_name(&number);
+    }
+    if !end.exists() {
+        return;
+    }
+    if !number.exists() {
+        errors.required(&number, "must be specified when `endPort` is specified");
+    } else if number.value.is_string() {
+        errors.invalid(&end, "may not be specified when `port` is non-numeric");
+    } else {
+        errors.port(&end);
+        if end.int() < number.int() {
+            errors.invalid(&end, "must be greater than or equal to `port`");
+        }
+    }
+}
+
+fn validate_peer(peer: &Node, errors: &mut Errors) {
+    let kinds = ["podSelector", "namespaceSelector", "ipBlock"];
+    let present = |kind: &str| peer.at(kind).exists();
+    if !kinds.iter().any(|kind| present(kind)) {
+        errors.required(peer, "must specify a peer");
+    }
+    let block = peer.at("ipBlock");
+    if block.exists() && (present("podSelector") || present("namespaceSelector")) {
+        errors.forbidden(peer, "may not specify both ipBlock and another peer");
+    }
+    label_selector::validate(&peer.at("podSelector"), errors);
+    label_selector::validate(&peer.at("namespaceSelector"), errors);
+    if block.exists() {
+        ip_block(&block, errors);
+    }
+}
+
+fn ip_block(block: &Node, errors: &mut Errors) {
+    let cidr = block.at("cidr");
+    if !errors.require(&cidr) {
+        return;
+    }
+    let Some(range) = errors.cidr(&cidr) else {
+        return;
+    };
+    for except in block.at("except").items() {
+        let Some(hole) = errors.cidr(&except) else {
+            continue;
+        };
+        if !range.contains(&hole) || hole.prefix_len() <= range.prefix_len() {
+            errors.invalid(&except, "must be a strict subset of `cidr`");
+        }
+    }
+}
+
+fn row(policy: &Value, now: Timestamp) -> Vec<Value> {
+    vec![
+        columns::name(policy),
+        text_cells::selector(meta::get(policy, "spec.podSelector")).into(),
+        columns::age(policy, now),
+    ]
+}

@@ -1,0 +1,64 @@
+//! RuntimeClass.
+
+use apimachinery::{meta, names};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::columns::{self, AGE, Column, NAME};
+use crate::defaults::{each, with};
+use crate::errors::Errors;
+use crate::kind::{Kind, Scope, Storage};
+use crate::node::Node;
+use crate::pod_template;
+
+pub static KIND: Kind = Kind {
+    group: "node.k8s.io",
+    kind: "RuntimeClass",
+    list_kind: "RuntimeClassList",
+    plural: "runtimeclasses",
+    singular: "runtimeclass",
+    scope: Scope::Cluster,
+    storage: Storage::Stored {
+        prefix: "runtimeclasses",
+    },
+    update_needs_version: true,
+    default: |class| {
+        with(class, "scheduling", |scheduling| {
+            each(scheduling, "tolerations", |toleration| {
+                if meta::text(toleration, "operator").is_empty() {
+                    toleration["operator"] = "Equal".into();
+                }
+            });
+        });
+    },
+    validate,
+    validate_update: |new, old, errors| {
+        errors.immutable(&new.at("handler"), &old.at("handler"));
+        validate(new, errors);
+    },
+    columns: &[
+        NAME,
+        Column::text("Handler", "The runtime that is meant."),
+        AGE,
+    ],
+    row,
+    ..Kind::BASE
+};
+
+fn validate(class: &Node, errors: &mut Errors) {
+    errors.follows(&class.at("handler"), names::dns_label);
+    for (_, amount) in class.at("overhead.podFixed").entries() {
+        errors.amount(&amount);
+    }
+    let scheduling = class.at("scheduling");
+    crate::object_meta::labels(&scheduling.at("nodeSelector"), errors);
+    pod_template::tolerations(&scheduling.at("tolerations"), errors);
+}
+
+fn row(class: &Value, now: Timestamp) -> Vec<Value> {
+    vec![
+        columns::name(class),
+        meta::text(class, "handler").into(),
+        columns::age(class, now),
+    ]
+}

@@ -1,0 +1,4 @@
+//! `policy`.
+
+pub mod eviction;
+pub mod pod_disruption_budget;
