@@ -222,6 +222,15 @@ impl Namespace {
         self.metadata.deletion_timestamp.is_none()
             && self.status.phase.as_deref() != Some("Terminating")
     }
+
+    pub fn is_ending(&self) -> bool {
+        self.metadata.deletion_timestamp.is_some()
+    }
+
+    pub fn has_finalizer(&self, finalizer: &str) -> bool {
+        let mut finalizers = self.spec.finalizers.iter().flatten();
+        finalizers.any(|f| f == finalizer)
+    }
 }
 
 impl Node {

@@ -8,8 +8,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cluster::Cluster;
 use crate::{
-    Error, deployment, endpoint_mirror, endpoint_slices, endpoints, node_ipam, replicaset, root_ca,
-    service_account,
+    Error, deployment, endpoint_mirror, endpoint_slices, endpoints, garbage_collector, namespace,
+    node_ipam, replicaset, root_ca, service_account,
 };
 
 /// What differs from cluster to cluster.
@@ -60,6 +60,8 @@ pub async fn run(config: Config, client: Client, shutdown: CancellationToken) ->
     endpoint_slices::start(&cluster, &mut tasks, &shutdown);
     endpoints::start(&cluster, &mut tasks, &shutdown);
     endpoint_mirror::start(&cluster, &mut tasks, &shutdown);
+    let on_gone = namespace::start(&cluster, &mut tasks, &shutdown);
+    garbage_collector::start(&cluster, &mut tasks, &shutdown, Box::new(on_gone));
     cluster.start(&mut tasks, &shutdown);
     while tasks.join_next().await.is_some() {}
     Ok(())
