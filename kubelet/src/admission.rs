@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use apimachinery::Quantity;
 use k8s_openapi::api::core::v1::{NodeSelectorRequirement, NodeSelectorTerm, PodSpec};
 
-use crate::resources::{Allocatable, pod_request};
+use crate::resources::{Allocatable, Qos, pod_request};
 use crate::status::Failure;
 
 /// What running pods hold of the node.
@@ -19,6 +19,7 @@ pub struct Ledger(Mutex<HashMap<String, Demand>>);
 /// What one pod holds.
 #[derive(Clone, Debug, Default)]
 struct Demand {
+    is_burstable: bool,
     amounts: BTreeMap<&'static str, Quantity>,
     ports: Vec<(i32, String, String)>,
 }
@@ -81,6 +82,16 @@ impl Ledger {
         held.insert(uid.to_owned(), Demand::of(spec));
     }
 
+    /// The CPU that burstable pods ask for together, in thousandths.
+    pub fn burstable_cpu(&self) -> i64 {
+        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let burstable = held.values().filter(|demand| demand.is_burstable);
+        burstable
+            .filter_map(|demand| demand.amounts.get("cpu"))
+            .map(|cpu| cpu.milli_value())
+            .sum()
+    }
+
     /// Gives back what a pod held.
     pub fn release(&self, uid: &str) {
         self.0
@@ -106,6 +117,7 @@ impl Demand {
                 Some((number, protocol, port.host_ip.clone().unwrap_or_default()))
             });
         Self {
+            is_burstable: Qos::of(spec) == Qos::Burstable,
             amounts,
             ports: ports.collect(),
         }

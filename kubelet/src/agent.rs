@@ -75,6 +75,8 @@ pub struct ContainerView {
     pub restarts: u32,
     /// Whether any run was begun.
     pub ran: bool,
+    /// Why there is no run now, if one is still to come.
+    pub waiting: Option<String>,
 }
 
 /// A pod of this node, as the kubelet API sees it.

@@ -75,6 +75,15 @@ impl PodDirs {
             .join(attempt.to_string())
     }
 
+    /// The containers of which any run was prepared.
+    pub fn containers(&self) -> Vec<String> {
+        let found = entries(&self.root.join("containers")).unwrap_or_default();
+        let names = found.into_iter().map(|entry| entry.file_name());
+        names
+            .map(|name| name.to_string_lossy().into_owned())
+            .collect()
+    }
+
     pub fn log_dir(&self, container: &str) -> PathBuf {
         self.logs.join(container)
     }

@@ -32,6 +32,7 @@ mod pod;
 mod pods;
 mod probe;
 mod pull_secrets;
+mod qos_cgroups;
 mod record;
 mod resolv_conf;
 mod resources;

@@ -23,6 +23,7 @@ use crate::dirs::PodDirs;
 use crate::events::Level;
 use crate::objects::{TokenCache, Watched};
 use crate::plan::{Outcome, Step, plan};
+use crate::qos_cgroups;
 use crate::record::{Record, records_of};
 use crate::status::Failure;
 use crate::volumes::Volumes;
@@ -107,6 +108,8 @@ pub struct Worker {
     set_up_retry: Option<Timestamp>,
     set_up_delay: Duration,
     ending: Option<Owned>,
+    /// A deleted pod's object is not removed before this time.
+    linger_until: Option<Timestamp>,
     launches: HashMap<String, Owned>,
     listener: Option<Owned>,
     start_time: Timestamp,
@@ -164,6 +167,7 @@ impl Worker {
             set_up_retry: None,
             set_up_delay: Duration::ZERO,
             ending: None,
+            linger_until: None,
             launches: HashMap::new(),
             listener: None,
             status,
@@ -316,6 +320,10 @@ impl Worker {
 
     fn is_up(&mut self, up: message::Up) {
         self.setting_up = None;
+        qos_cgroups::share(
+            &self.agent.config.cgroup_root,
+            self.agent.ledger.burstable_cpu(),
+        );
         self.volumes = Arc::new(up.volumes);
         self.ip = Some(up.ip);
         if self.sandbox.is_none() {

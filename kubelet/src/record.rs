@@ -190,6 +190,14 @@ impl Record {
         }
     }
 
+    /// Why it has no run now, if one is still to come.
+    pub fn waiting_reason(&self) -> Option<&str> {
+        match &self.state {
+            State::Waiting(waiting) => Some(&waiting.reason),
+            _ => None,
+        }
+    }
+
     /// Makes it wait, remembering how its latest run ended.
     pub fn wait(&mut self, waiting: Waiting) {
         if let State::Exited(exit) = std::mem::replace(&mut self.state, State::Waiting(waiting)) {

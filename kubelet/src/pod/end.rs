@@ -10,9 +10,13 @@ use kube::api::{DeleteParams, Preconditions};
 
 use super::message::Message;
 use super::{Owned, Stage, Worker, set_up};
+use crate::back_off::after;
 
 /// Before something that failed at the end is tried again.
 const RETRY: Duration = Duration::from_secs(2);
+/// A deleted pod's object stays this long after its containers have ended:
+/// whoever reads its logs or status again and again then sees the end of them.
+const LINGER: Duration = Duration::from_millis(250);
 
 impl Worker {
     /// Nothing runs any more: the final status is written before anything that
@@ -20,7 +24,11 @@ impl Worker {
     pub(super) fn begin_end(&mut self) {
         self.helpers.clear();
         self.stage = Stage::Ending;
-        self.publish(Timestamp::now());
+        let now = Timestamp::now();
+        if self.records.iter().any(|record| record.ran) {
+            self.linger_until = Some(after(now, LINGER));
+        }
+        self.publish(now);
         let written = self.removed || self.publisher.is_idle();
         if written {
             self.tear_down();
@@ -33,11 +41,15 @@ impl Worker {
     }
 
     /// Goes on with the end as far as it can.
-    pub(super) fn keep_ending(&mut self, _now: Timestamp) -> Option<Timestamp> {
+    pub(super) fn keep_ending(&mut self, now: Timestamp) -> Option<Timestamp> {
+        let lingers = self.linger_until.filter(|until| *until > now);
         match self.stage {
             Stage::Ending if self.removed || self.publisher.is_idle() => self.tear_down(),
             Stage::Ended if self.removed => self.leave(),
-            Stage::Ended if self.pod.metadata.deletion_timestamp.is_some() => self.delete_object(),
+            Stage::Ended if self.pod.metadata.deletion_timestamp.is_some() => match lingers {
+                Some(until) => return Some(until),
+                None => self.delete_object(),
+            },
             _ => {}
         }
         None

@@ -13,7 +13,7 @@ use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, VolumeMount};
 use runtime::{ContainerConfig, ContainerId, Rootfs, Sandbox, Stdin};
 
 use super::message::Launched;
-use super::set_up::{Names, hostname_of, place};
+use super::set_up::{self, Names, hostname_of, place};
 use crate::agent::Agent;
 use crate::back_off::after;
 use crate::dirs::PodDirs;
@@ -81,7 +81,8 @@ impl Launch {
 
     async fn prepare(&self) -> Result<Prepared, Refused> {
         let image = self.image().await?;
-        let configured = self.configure(&image).await;
+        let (configured, held) = tokio::join!(self.configure(&image), self.hold(&image));
+        held?;
         let config = configured.map_err(|message| {
             self.tell(Level::Warning, "Failed", format!("Error: {message}"));
             self.refused("CreateContainerConfigError", message)
@@ -89,6 +90,18 @@ impl Launch {
         Ok(Prepared {
             config,
             image_id: image.reported_id().to_owned(),
+        })
+    }
+
+    /// Keeps the image's layers while the container may need them.
+    async fn hold(&self, image: &Image) -> Result<(), Refused> {
+        let uid = self.pod.metadata.uid.as_deref().unwrap_or_default();
+        let holder = set_up::holder(uid, &self.container.name);
+        let held = self.agent.images.hold(image, &holder).await;
+        held.map_err(|e| {
+            let message = format!("hold the image's layers: {}", e.chain());
+            self.tell(Level::Warning, "Failed", format!("Error: {message}"));
+            self.refused("CreateContainerError", message)
         })
     }
 

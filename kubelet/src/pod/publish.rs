@@ -187,6 +187,7 @@ impl Worker {
             running: record.running().map(|running| running.id.clone()),
             restarts: record.restarts,
             ran: record.ran,
+            waiting: record.waiting_reason().map(str::to_owned),
         });
         let view = PodView {
             pod: Arc::clone(&self.pod),

@@ -273,6 +273,11 @@ fn resolv_conf_of(agent: &Agent, pod: &Pod, spec: &PodSpec) -> String {
     resolv_conf::of_pod(spec, namespace, &ResolvConf::parse(&text), &cluster).render()
 }
 
+/// The name under which a container holds its image's layers.
+pub fn holder(uid: &str, container: &str) -> String {
+    format!("{uid}.{container}")
+}
+
 /// Undoes all of it but the logs; what was never made is no error.
 pub async fn tear_down(
     agent: &Arc<Agent>,
@@ -292,6 +297,10 @@ pub async fn tear_down(
             .detach(uid)
             .await
             .map_err(|e| format!("detach from the network: {e}"))?;
+    }
+    for container in dirs.containers() {
+        let released = agent.images.release(&holder(uid, &container)).await;
+        released.map_err(|e| format!("release an image: {}", e.chain()))?;
     }
     let dirs = dirs.clone();
     let removed = tokio::task::spawn_blocking(move || dirs.remove_files()).await;

@@ -73,18 +73,27 @@ fn stream(lines: mpsc::Receiver<Bytes>) -> Answer {
     response
 }
 
-/// Which run's log is wanted.
+/// Which run's log is wanted: while a container waits to be started again, its
+/// latest run is both the present and the previous one.
 fn attempt(container: &ContainerView, previous: bool) -> Result<u32, String> {
     let name = &container.name;
-    match (container.ran, previous) {
-        (false, _) => Err(format!(
-            "container {name:?} in pod \"{{pod}}\" is waiting to start"
+    match (previous, &container.waiting, container.ran) {
+        (false, _, true) | (true, Some(_), true) => Ok(container.restarts),
+        (true, None, true) if container.restarts > 0 => Ok(container.restarts - 1),
+        (true, _, _) => Err(format!(
+            "previous terminated container {name:?} in pod \"{{pod}}\" not found"
         )),
-        (true, false) => Ok(container.restarts),
-        // While it waits to be restarted, its latest run has ended already.
-        (true, true) => container.restarts.checked_sub(1).ok_or_else(|| {
-            format!("previous terminated container {name:?} in pod \"{{pod}}\" not found")
-        }),
+        (false, waiting, false) => {
+            let why = match waiting.as_deref().unwrap_or_default() {
+                "ErrImagePull" => "image can't be pulled",
+                "ImagePullBackOff" => "trying and failing to pull image",
+                "" => "ContainerCreating",
+                reason => reason,
+            };
+            Err(format!(
+                "container {name:?} in pod \"{{pod}}\" is waiting to start: {why}"
+            ))
+        }
     }
 }
 
@@ -142,29 +151,39 @@ async fn ended(agent: Arc<Agent>, uid: String, running: Option<String>) {
 mod tests {
     use super::*;
 
-    fn container(ran: bool, restarts: u32) -> ContainerView {
+    fn container(ran: bool, restarts: u32, waiting: Option<&str>) -> ContainerView {
+        let (running, waiting) = (None, waiting.map(str::to_owned));
         ContainerView {
             name: "c".into(),
-            running: None,
+            running,
             restarts,
             ran,
+            waiting,
         }
     }
 
     #[test]
     fn logs_are_of_the_latest_run_or_the_one_before() {
-        assert_eq!(attempt(&container(true, 2), false), Ok(2));
-        assert_eq!(attempt(&container(true, 2), true), Ok(1));
-        assert!(
-            attempt(&container(true, 0), true)
-                .unwrap_err()
-                .contains("previous terminated container")
+        assert_eq!(attempt(&container(true, 2, None), false), Ok(2));
+        assert_eq!(attempt(&container(true, 2, None), true), Ok(1));
+        let missing = attempt(&container(true, 0, None), true).unwrap_err();
+        assert!(missing.contains("previous terminated container"));
+    }
+
+    #[test]
+    fn a_container_that_crashed_shows_its_latest_run_either_way() {
+        let crashed = container(true, 1, Some("CrashLoopBackOff"));
+        assert_eq!(
+            (attempt(&crashed, false), attempt(&crashed, true)),
+            (Ok(1), Ok(1))
         );
-        assert!(
-            attempt(&container(false, 0), false)
-                .unwrap_err()
-                .contains("waiting to start")
-        );
+    }
+
+    #[test]
+    fn a_container_that_never_ran_says_why() {
+        let new = container(false, 0, Some("ImagePullBackOff"));
+        let message = attempt(&new, false).unwrap_err();
+        assert!(message.ends_with("is waiting to start: trying and failing to pull image"));
     }
 
     #[test]
