@@ -360,6 +360,7 @@ const ATOMIC: &[&str] = &[
     "api.admissionregistration.v1.NamedRuleWithOperations",
     "api.admissionregistration.v1.ParamKind",
     "api.admissionregistration.v1.ParamRef",
+    "api.admissionregistration.v1.Variable",
     "api.autoscaling.v1.CrossVersionObjectReference",
     "api.core.v1.ConfigMapKeySelector",
     "api.core.v1.EndpointAddress",

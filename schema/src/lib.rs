@@ -1,5 +1,5 @@
 //! Structural schemas of the built-in kinds, and what is done with them alone:
-//! decoding in Kubernetes' words, and OpenAPI documents.
+//! decoding (JSON, and Kubernetes' protobuf) in Kubernetes' words, and OpenAPI documents.
 //!
 //! Schemas are compiled one kind at a time, on first use, from `k8s-openapi`'s
 //! JSON schemas; what those lack (patch strategies, list types) comes from the
@@ -11,6 +11,7 @@ mod decode;
 mod extensions;
 mod node;
 pub mod openapi;
+pub mod protobuf;
 mod read;
 mod registry;
 mod syntax;
