@@ -157,8 +157,7 @@ impl Listeners {
 
 fn tcp_socket(frontend: Frontend) -> io::Result<std::net::TcpListener> {
     let socket = bound(frontend, Type::STREAM)?;
-    // Accepted connections take these over.
-    tcp::prepare(&socket)?;
+    tcp::prepare_listener(&socket)?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }

@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use std::io;
 use std::net::Shutdown;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use socket2::SockRef;
@@ -23,21 +24,28 @@ thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; BUFFER].into_boxed_slice());
 }
 
-/// Forwards until both directions have ended, each by its own end of stream.
+/// Forwards until both directions have ended, each by its own end of stream;
+/// dropping the connections then ends them.
 ///
 /// # Errors
 /// As soon as either direction fails; the caller resets what is left.
 pub async fn both_ways(client: &mut TcpStream, server: &mut TcpStream) -> io::Result<()> {
     let (from_client, to_client) = client.split();
     let (from_server, to_server) = server.split();
+    let is_half_closed = AtomicBool::new(false);
     tokio::try_join!(
-        one_way(from_client, to_server),
-        one_way(from_server, to_client)
+        one_way(from_client, to_server, &is_half_closed),
+        one_way(from_server, to_client, &is_half_closed)
     )?;
     Ok(())
 }
 
-async fn one_way(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>) -> io::Result<()> {
+async fn one_way(
+    mut from: ReadHalf<'_>,
+    mut to: WriteHalf<'_>,
+    is_half_closed: &AtomicBool,
+) -> io::Result<()> {
+    let mut writes = 0_u8;
     loop {
         let moved = std::future::poll_fn(|context| move_once(&mut from, &mut to, context)).await?;
         match moved {
@@ -54,6 +62,15 @@ async fn one_way(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>) -> io::Result<()
                 }
             }
         }
+        writes = writes.saturating_add(1);
+        if writes == 2 {
+            // A first write is never held back, and many connections have but
+            // one: they are spared the call. It sends what the second left.
+            to.as_ref().set_nodelay(true)?;
+        }
+    }
+    if is_half_closed.swap(true, Ordering::Relaxed) {
+        return Ok(());
     }
     // Fails only where the connection is gone, which the other way will see.
     let _ = SockRef::from(to.as_ref()).shutdown(Shutdown::Write);

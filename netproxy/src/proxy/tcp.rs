@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::Duration;
 
-use socket2::{SockRef, TcpKeepalive};
+use socket2::{SockRef, Socket, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
@@ -20,7 +20,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long accepting rests when there is no descriptor left.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 
-/// A peer that vanished without a word is noticed after this long.
+/// A client that vanished without a word is noticed after this long.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(300);
 
 /// Accepts until `close`, and then closes the socket; connections go on.
@@ -94,7 +94,8 @@ async fn connect(from: Ipv4Addr, backends: &Backends) -> Option<TcpStream> {
         let attempt = TcpStream::connect(SocketAddr::V4(endpoint));
         match tokio::time::timeout(CONNECT_TIMEOUT, attempt).await {
             Ok(Ok(server)) => {
-                if prepare(&server).is_ok() {
+                // The time until it asks is the system's: one call fewer.
+                if SockRef::from(&server).set_keepalive(true).is_ok() {
                     return Some(server);
                 }
             }
@@ -110,10 +111,9 @@ fn unreachable_endpoint(endpoint: SocketAddrV4, error: &io::Error) {
     tracing::debug!(%endpoint, %error, "endpoint cannot be reached; trying another");
 }
 
-/// What a forwarded connection needs on either side: no waiting for more to
-/// send, and notice when the peer's machine is gone.
-pub fn prepare<'s>(socket: impl Into<SockRef<'s>>) -> io::Result<()> {
-    let socket = socket.into();
+/// What accepted connections inherit: no waiting for more to send, and notice
+/// when the client's machine is gone.
+pub fn prepare_listener(socket: &Socket) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
     socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE_IDLE))
 }
