@@ -1,6 +1,9 @@
 //! The vocabulary of defaulting.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
+
+/// The object in a field, made if absent.
+pub use apimachinery::meta::entry as object;
 
 /// Sets a field that is absent.
 pub fn set_default(object: &mut Value, field: &str, value: impl Into<Value>) {
@@ -37,12 +40,6 @@ pub fn set_number(object: &mut Value, field: &str, value: i64) {
     if object.get(field).and_then(Value::as_i64).unwrap_or(0) == 0 && object.is_object() {
         object[field] = value.into();
     }
-}
-
-/// The object in a field, made if absent.
-pub fn object<'a>(parent: &'a mut Value, field: &str) -> &'a mut Value {
-    set_default(parent, field, json!({}));
-    &mut parent[field]
 }
 
 /// Does something with a field that is there.
@@ -84,6 +81,8 @@ pub fn canonical_amount(amount: &mut Value) {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

@@ -274,17 +274,15 @@ impl Kind {
         }
     }
 
-    /// Everything wrong with an object about to be created.
+    /// Everything wrong with an object about to be created. A question that is not stored
+    /// needs no name.
     pub fn check_create(&self, object: &Value) -> Vec<field::Error> {
         let object = Node::root(object);
         let mut errors = Errors::default();
-        let namespaced = self.is_namespaced();
-        object_meta::validate(
-            &object.at("metadata"),
-            namespaced,
-            self.name_rule,
-            &mut errors,
-        );
+        if !matches!(self.storage, Storage::Virtual) {
+            let metadata = object.at("metadata");
+            object_meta::validate(&metadata, self.is_namespaced(), self.name_rule, &mut errors);
+        }
         (self.validate)(&object, &mut errors);
         errors.0
     }

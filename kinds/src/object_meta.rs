@@ -171,3 +171,74 @@ pub fn validate_template(meta: &Node, errors: &mut Errors) {
 
 /// The path of every object's metadata.
 pub const METADATA: Path<'static> = Path::new("metadata");
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn errors(meta: &Value) -> Vec<String> {
+        let mut errors = Errors::default();
+        let object = json!({"metadata": meta});
+        let root = Node::root(&object);
+        validate(
+            &root.at("metadata"),
+            true,
+            names::dns_subdomain,
+            &mut errors,
+        );
+        errors.0.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn an_object_needs_a_name_and_a_namespaced_one_a_namespace() {
+        assert_eq!(
+            errors(&json!({})),
+            [
+                "metadata.name: Required value: name or generateName is required",
+                "metadata.namespace: Required value",
+            ]
+        );
+    }
+
+    #[test]
+    fn one_owner_controls() {
+        let owner = |name| json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": name, "uid": "u", "controller": true});
+        let found = errors(
+            &json!({"name": "a", "namespace": "b", "ownerReferences": [owner("x"), owner("y")]}),
+        );
+        assert_eq!(found.len(), 1);
+        assert!(
+            found[0].ends_with("Found \"true\" in references for x and y"),
+            "{found:?}"
+        );
+    }
+
+    #[test]
+    fn a_finalizer_of_ones_own_has_a_domain() {
+        assert_eq!(
+            errors(&json!({"name": "a", "namespace": "b", "finalizers": ["mine"]})),
+            [
+                "metadata.finalizers: Invalid value: \"mine\": name is neither a standard finalizer name nor is it fully qualified"
+            ]
+        );
+    }
+
+    #[test]
+    fn an_object_being_deleted_takes_no_new_finalizers() {
+        let old =
+            json!({"metadata": {"name": "a", "deletionTimestamp": "t", "finalizers": ["x.io/a"]}});
+        let mut new = old.clone();
+        new["metadata"]["finalizers"] = json!(["x.io/a", "x.io/b"]);
+        let (new, old) = (Node::root(&new), Node::root(&old));
+        let mut errors = Errors::default();
+        validate_update(&new.at("metadata"), &old.at("metadata"), &mut errors);
+        assert_eq!(
+            errors.0.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            [
+                "metadata.finalizers: Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers []string{\"x.io/b\"}"
+            ]
+        );
+    }
+}

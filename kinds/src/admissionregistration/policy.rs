@@ -79,7 +79,7 @@ pub fn validate_binding(spec: &Node, errors: &mut Errors) {
         return;
     }
     let (name, selector) = (parameters.at("name"), parameters.at("selector"));
-    if name.is_empty() == !selector.exists() {
+    if name.is_empty() != selector.exists() {
         let why = "one of name or selector must be specified";
         errors.required(&parameters, why);
     }

@@ -66,20 +66,6 @@ fn prepare_status_update(new: &mut Value, old: &Value) {
     prepare::only_status(new, old);
 }
 
-/// For `/approval`: only the conditions of the status change.
-pub fn prepare_approval(new: &mut Value, old: &Value) {
-    let conditions = meta::get(new, "status.conditions").cloned();
-    let mut status = old.get("status").cloned().unwrap_or_else(|| json!({}));
-    match conditions {
-        Some(conditions) => status["conditions"] = conditions,
-        None => {
-            meta::remove(&mut status, "conditions");
-        }
-    }
-    new["status"] = status;
-    prepare::only_status(new, old);
-}
-
 const TEN_MINUTES: i64 = 600;
 
 fn validate(request: &Node, errors: &mut Errors) {

@@ -152,7 +152,7 @@ fn first_few(all: &[String]) -> String {
         .join(",");
     match all.len() {
         0 => text_cells::NONE.to_owned(),
-        ..=SHOWN => shown,
+        1..=SHOWN => shown,
         many => format!("{shown} + {} more...", many - SHOWN),
     }
 }

@@ -73,11 +73,6 @@ fn prepare_update(new: &mut Value, old: &Value) {
     prepare::copy_field(new, old, "status");
 }
 
-/// For `/finalize`: only the finalizers of the spec may change.
-pub fn prepare_finalize(new: &mut Value, old: &Value) {
-    prepare::copy_field(new, old, "status");
-}
-
 fn validate_finalizers(namespace: &Node, errors: &mut Errors) {
     for finalizer in namespace.at("spec.finalizers").items() {
         errors.follows(&finalizer, names::qualified);

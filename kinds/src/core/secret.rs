@@ -81,11 +81,9 @@ fn by_type(secret: &Node, data: &Node, errors: &mut Errors) {
         }
         "kubernetes.io/dockercfg" => json_key(data, ".dockercfg", errors),
         "kubernetes.io/dockerconfigjson" => json_key(data, ".dockerconfigjson", errors),
-        "kubernetes.io/basic-auth" => {
-            if !has(data, "username") && !has(data, "password") {
-                errors.push(Error::required(&data.path.key("username"), ""));
-                errors.push(Error::required(&data.path.key("password"), ""));
-            }
+        "kubernetes.io/basic-auth" if !has(data, "username") && !has(data, "password") => {
+            errors.push(Error::required(&data.path.key("username"), ""));
+            errors.push(Error::required(&data.path.key("password"), ""));
         }
         "kubernetes.io/ssh-auth" => require_key(data, "ssh-privatekey", errors),
         "kubernetes.io/tls" => {

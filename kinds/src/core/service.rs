@@ -66,12 +66,16 @@ fn default(service: &mut Value) {
     }
     set_text(spec, "type", "ClusterIP");
     each(spec, "ports", port);
-    set_default(spec, "internalTrafficPolicy", "Cluster");
-    let kind = meta::text(spec, "type").to_owned();
-    if matches!(kind.as_str(), "NodePort" | "LoadBalancer") {
+    if matches!(
+        meta::text(spec, "type"),
+        "ClusterIP" | "NodePort" | "LoadBalancer"
+    ) {
+        set_default(spec, "internalTrafficPolicy", "Cluster");
+    }
+    if is_reachable_from_outside(spec) {
         set_text(spec, "externalTrafficPolicy", "Cluster");
     }
-    if kind == "LoadBalancer" {
+    if is(spec, "type", "LoadBalancer") {
         set_default(spec, "allocateLoadBalancerNodePorts", true);
     }
     one_and_many(spec);
@@ -84,6 +88,15 @@ fn default(service: &mut Value) {
             });
         });
     });
+}
+
+/// By a node's port or an address of its own.
+fn is_reachable_from_outside(spec: &Value) -> bool {
+    match meta::text(spec, "type") {
+        "NodePort" | "LoadBalancer" => true,
+        "ClusterIP" => !meta::items(spec, "externalIPs").is_empty(),
+        _ => false,
+    }
 }
 
 fn port(port: &mut Value) {

@@ -156,7 +156,7 @@ fn row(slice: &Value, now: Timestamp) -> Vec<Value> {
 fn first_few(all: Vec<String>) -> String {
     match all.len() {
         0 => UNSET.to_owned(),
-        ..=SHOWN => all.join(","),
+        1..=SHOWN => all.join(","),
         many => format!("{} + {} more...", all[..SHOWN].join(","), many - SHOWN),
     }
 }

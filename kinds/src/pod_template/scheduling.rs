@@ -214,3 +214,25 @@ pub fn gates(gates: &Node, errors: &mut Errors) {
         }
     }
 }
+
+/// Devices that the pod claims: each by a claim or by a template of claims.
+pub fn resource_claims(claims: &Node, errors: &mut Errors) {
+    let mut seen = Seen::new();
+    for claim in claims.items() {
+        let name = claim.at("name");
+        if errors.require_name(&name, names::dns_label) {
+            errors.unique(&name, &mut seen);
+        }
+        let (direct, template) = (
+            claim.at("resourceClaimName"),
+            claim.at("resourceClaimTemplateName"),
+        );
+        if direct.exists() == template.exists() {
+            let why = "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`";
+            errors.push(Error::invalid(&claim.path, claim.value.clone(), why));
+        }
+        for reference in [&direct, &template] {
+            errors.follows_if_set(reference, names::dns_subdomain);
+        }
+    }
+}

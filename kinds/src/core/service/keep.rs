@@ -4,6 +4,7 @@
 use apimachinery::meta;
 use serde_json::{Value, json};
 
+use super::is_reachable_from_outside;
 use crate::prepare::{copy_field, keep_status_only};
 
 pub fn prepare_update(new: &mut Value, old: &Value) {
@@ -50,14 +51,13 @@ fn drop_unneeded(spec: &mut Value, old: &Value) {
     if has_health_port(old) && !has_health_port(spec) && unchanged(spec, "healthCheckNodePort") {
         meta::remove(spec, "healthCheckNodePort");
     }
-    let drops = [
-        ("allocateLoadBalancerNodePorts", &["LoadBalancer"][..]),
-        ("loadBalancerClass", &["LoadBalancer"][..]),
-        ("externalTrafficPolicy", &["NodePort", "LoadBalancer"][..]),
-    ];
-    for (field, kinds) in drops {
-        let needed = |spec: &Value| kinds.contains(&kind(spec));
-        if needed(old) && !needed(spec) && unchanged(spec, field) {
+    let was_reachable = is_reachable_from_outside(old) && !is_reachable_from_outside(spec);
+    if was_reachable && unchanged(spec, "externalTrafficPolicy") {
+        meta::remove(spec, "externalTrafficPolicy");
+    }
+    for field in ["allocateLoadBalancerNodePorts", "loadBalancerClass"] {
+        let was_balanced = kind(old) == "LoadBalancer" && kind(spec) != "LoadBalancer";
+        if was_balanced && unchanged(spec, field) {
             meta::remove(spec, field);
         }
     }

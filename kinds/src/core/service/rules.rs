@@ -204,12 +204,11 @@ fn load_balancer(spec: &Node, errors: &mut Errors) {
 
 fn traffic_policies(spec: &Node, errors: &mut Errors) {
     let external = spec.at("externalTrafficPolicy");
-    let reachable = matches!(spec.at("type").text(), "NodePort" | "LoadBalancer")
-        || !spec.at("externalIPs").is_empty();
+    let reachable = super::is_reachable_from_outside(spec.value);
     if !reachable && !external.is_empty() {
         let why = "may only be set for externally-accessible services";
         errors.invalid(&external, why);
-    } else if reachable && spec.at("type").text() != "ClusterIP" {
+    } else if reachable {
         errors.require_one_of(&external, POLICIES);
     }
     let health = spec.at("healthCheckNodePort");
@@ -220,8 +219,13 @@ fn traffic_policies(spec: &Node, errors: &mut Errors) {
         errors.invalid(&health, why);
     }
     let internal = spec.at("internalTrafficPolicy");
-    if spec.at("type").text() != "ExternalName" {
-        errors.require_one_of(&internal, POLICIES);
+    if internal.exists() {
+        errors.one_of(&internal, POLICIES);
+    } else if matches!(
+        spec.at("type").text(),
+        "ClusterIP" | "NodePort" | "LoadBalancer"
+    ) {
+        errors.required(&internal, "");
     }
     errors.one_of_if_set(
         &spec.at("trafficDistribution"),
