@@ -93,10 +93,12 @@ impl PodNetwork {
         let pod = Netlink::open_in(pod_uid, netns)?;
         let name = link::host_end(&self.config.bridge, pod_uid);
         if self.host.link(&name).await?.is_some() {
-            if link::is_complete(&pod, ip).await? {
+            if pod.link(link::POD_LINK).await?.is_some() {
+                // An agent killed half way may have left it without a route.
+                link::configure_pod(&pod, address).await?;
                 return Ok(address);
             }
-            // Half made, or into a namespace the pod no longer has.
+            // It leads into a namespace the pod no longer has.
             self.host.delete_link(&name).await?;
         }
         link::create_veth(&self.host, &name, self.bridge, self.mtu, ip, netns).await?;

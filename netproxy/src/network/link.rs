@@ -125,16 +125,8 @@ pub async fn create_veth(
     .await
 }
 
-/// Whether the namespace has its `eth0` with that address.
-pub async fn is_complete(pod: &Netlink, ip: Ipv4Addr) -> Result<bool> {
-    let Some(link) = pod.link(POD_LINK).await? else {
-        return Ok(false);
-    };
-    let addresses = pod.addresses().await?;
-    Ok(addresses.contains(&(ip, link.header.index)))
-}
-
-/// Brings up `lo` and `eth0` in the pod, with address and default route.
+/// Brings up `lo` and `eth0` in the pod, with address and default route; what
+/// is there already stays.
 pub async fn configure_pod(pod: &Netlink, address: PodAddress) -> Result<()> {
     let lo = LinkUnspec::new_with_index(LOOPBACK_INDEX).up().build();
     netlink(

@@ -130,3 +130,33 @@ fn rule(table: &str, pods: Ipv4Net, cluster: Ipv4Net) -> Attributes {
             &expression::list(expressions.into_iter().flatten()),
         )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chain_with(hook: u32, policy: u32) -> Vec<u8> {
+        let hook = Attributes::new()
+            .number(HOOK_PRIORITY, 0)
+            .number(HOOK_NUMBER, hook);
+        let chain = Attributes::new()
+            .text(CHAIN_NAME, "FORWARD")
+            .nested(CHAIN_HOOK, &hook);
+        chain.number(CHAIN_POLICY, policy).into_bytes()
+    }
+
+    #[test]
+    fn only_a_forward_chain_with_policy_drop_drops_forwarded_packets() {
+        assert!(is_dropping_forward(&chain_with(HOOK_FORWARD, POLICY_DROP)));
+        assert!(!is_dropping_forward(&chain_with(
+            HOOK_FORWARD,
+            POLICY_ACCEPT
+        )));
+        assert!(!is_dropping_forward(&chain_with(
+            HOOK_POSTROUTING,
+            POLICY_DROP
+        )));
+        let plain = Attributes::new().text(CHAIN_NAME, "called-by-others");
+        assert!(!is_dropping_forward(&plain.into_bytes()));
+    }
+}

@@ -68,6 +68,40 @@ fn attach_again_gives_the_same_address_and_leaves_connections_alone() {
 }
 
 #[test]
+fn attach_that_was_cut_short_is_completed() {
+    on_a_node(|| async {
+        let dir = tempfile::tempdir().unwrap();
+        let network = PodNetwork::open(config(dir.path())).await.unwrap();
+        let a = pod(&network, "a").await;
+        let whole = a.netns.run(|| ip("route show"));
+        a.netns.run(|| ip("route del default"));
+        assert_ne!(a.netns.run(|| ip("route show")), whole);
+        network.attach("a", a.netns.0.as_fd()).await.unwrap();
+        assert_eq!(a.netns.run(|| ip("route show")), whole);
+    });
+}
+
+#[test]
+fn forwarding_firewall_is_no_reason_to_fail() {
+    on_a_node(|| async {
+        let nft = |rules: &str| std::process::Command::new("nft").arg(rules).status();
+        let drop = "add table ip other; add chain ip other f { type filter hook forward priority 0; policy drop; }";
+        if !nft(drop).is_ok_and(|status| status.success()) {
+            println!("skipped: the firewall is made with nft, which is not installed");
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let network = PodNetwork::open(config(dir.path())).await.unwrap();
+        pod(&network, "a").await;
+        network.remove_everything().await.unwrap();
+        assert!(
+            tables().unwrap().contains("other"),
+            "another's table is gone"
+        );
+    });
+}
+
+#[test]
 fn pod_with_a_new_namespace_is_wired_anew_with_its_old_address() {
     on_a_node(|| async {
         let dir = tempfile::tempdir().unwrap();

@@ -72,6 +72,11 @@ impl Attributes {
         self.bytes(kind, &[value.as_bytes(), b"\0"].concat())
     }
 
+    #[cfg(test)]
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+
     pub fn nested(self, kind: u16, value: &Self) -> Self {
         self.bytes(kind | NLA_F_NESTED, &value.0)
     }
