@@ -30,6 +30,7 @@ mod negotiate;
 mod openapi;
 mod paths;
 mod peer;
+mod protobuf;
 mod proxy;
 mod query;
 mod registry;

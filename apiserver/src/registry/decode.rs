@@ -10,10 +10,11 @@ use serde_json::Value;
 
 use super::options::FieldValidation;
 use crate::body::RequestBody;
+use crate::protobuf;
 
 /// The largest body of a request, as Kubernetes has it.
 pub const BODY_MAX: usize = 3 * 1024 * 1024;
-const ACCEPTED: &[&str] = &["application/json", "application/yaml"];
+const ACCEPTED: &[&str] = &["application/json", "application/yaml", protobuf::MEDIA_TYPE];
 /// How much of a broken body an error shows.
 const SHOWN: usize = 30;
 
@@ -22,6 +23,7 @@ const SHOWN: usize = 30;
 pub enum MediaType {
     Json,
     Yaml,
+    Protobuf,
 }
 
 impl MediaType {
@@ -32,6 +34,7 @@ impl MediaType {
             .unwrap_or("application/json");
         match text.split(';').next().unwrap_or("").trim() {
             "application/json" | "" => Ok(Self::Json),
+            protobuf::MEDIA_TYPE => Ok(Self::Protobuf),
             "application/yaml" | "application/x-yaml" => Ok(Self::Yaml),
             _ => Err(Status::unsupported_media_type(ACCEPTED)),
         }
@@ -126,6 +129,7 @@ fn parse(
             Ok((document.value, document.duplicates))
         }
         MediaType::Yaml => Ok((yaml(bytes)?, Vec::new())),
+        MediaType::Protobuf => Ok((protobuf::decode(bytes)?, Vec::new())),
     }
 }
 

@@ -139,11 +139,7 @@ impl DeleteOptions {
     }
 
     fn of_body(query: &Query, body: &[u8]) -> Result<Self, Status> {
-        let options: Value = serde_json::from_slice(body)
-            .or_else(|_| serde_yaml::from_slice(body))
-            .map_err(|error| {
-                Status::bad_request(format!("the delete options cannot be read: {error}"))
-            })?;
+        let options = read_body(body)?;
         let text = |path: &str| {
             let found = meta::text(&options, path);
             (!found.is_empty()).then(|| found.to_owned())
@@ -189,4 +185,14 @@ fn read_propagation(
             None
         }
     }
+}
+
+/// JSON, YAML or protobuf: the last one says so itself.
+fn read_body(body: &[u8]) -> Result<Value, Status> {
+    if body.starts_with(b"k8s\0") {
+        return crate::protobuf::decode(body);
+    }
+    serde_json::from_slice(body)
+        .or_else(|_| serde_yaml::from_slice(body))
+        .map_err(|error| Status::bad_request(format!("the delete options cannot be read: {error}")))
 }
