@@ -7,7 +7,7 @@
 use schema::Node;
 use serde_json::Value;
 
-use crate::typed::field_set;
+use crate::typed::{compare, field_set};
 use crate::{Conflict, Writer};
 
 const ANNOTATION: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -35,7 +35,12 @@ pub(super) fn unexplained(
         return conflicts;
     }
     let _ = schema::decode(node, &mut last);
-    let explained = field_set(node, &last).paths();
+    // What was changed since is no longer what was applied.
+    let since = compare(node, Some(&last), Some(live));
+    let mut explained = field_set(node, &last);
+    explained.subtract(&since.changed);
+    explained.subtract(&since.removed);
+    let explained = explained.paths();
     let is_unexplained = |conflict: &Conflict| !explained.contains(&conflict.field);
     conflicts.into_iter().filter(is_unexplained).collect()
 }

@@ -179,6 +179,9 @@ fn kubectl_takes_over_what_it_applied_on_the_client_side() {
     assert_eq!(annotation, applied);
     assert!(apply_as(&live, &applied, "other").is_err());
     assert!(apply_as(&live, &config_map(json!({"b": "2"})), "kubectl").is_err());
+    // Somebody else set the field since.
+    live["data"]["a"] = "9".into();
+    assert!(apply_as(&live, &applied, "kubectl").is_err());
 }
 
 #[test]
