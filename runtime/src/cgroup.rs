@@ -85,11 +85,21 @@ impl Groups {
 
     /// Kills what is left in any of our groups, and removes them all.
     pub fn remove_all(&self) -> Result<()> {
-        Group {
-            layout: self.layout.clone(),
+        let everything = |layout: &Layout| Group {
+            layout: layout.clone(),
             path: self.root.clone(),
+        };
+        everything(&self.layout).destroy()?;
+        match &self.layout {
+            Layout::V1 {
+                unified: Some(mount),
+                ..
+            } => everything(&Layout::V2 {
+                mount: mount.clone(),
+            })
+            .destroy(),
+            _ => Ok(()),
         }
-        .destroy()
     }
 }
 
@@ -97,7 +107,7 @@ impl Group {
     /// Makes the group and those above it. `Inner` groups hold groups, `Leaf` groups processes.
     pub fn create(&self) -> Result<()> {
         match &self.layout {
-            Layout::V1 { hierarchies } => hierarchies
+            Layout::V1 { hierarchies, .. } => hierarchies
                 .iter()
                 .try_for_each(|h| v1::create(h, &self.path)),
             Layout::V2 { mount } => v2::create(mount, &self.path),
@@ -114,7 +124,7 @@ impl Group {
     /// Moves the calling process, which must have one thread, into the group.
     pub fn join(&self) -> Result<()> {
         match &self.layout {
-            Layout::V1 { hierarchies } => hierarchies
+            Layout::V1 { hierarchies, .. } => hierarchies
                 .iter()
                 .try_for_each(|h| write(&h.mount.join(&self.path).join("tasks"), "0")),
             Layout::V2 { mount } => write(&mount.join(&self.path).join("cgroup.procs"), "0"),
@@ -132,10 +142,29 @@ impl Group {
             .map_err(|e| failed("open the cgroup", &dir, e))
     }
 
+    /// The group in the v2 hierarchy, where there is one at all; made if need be.
+    pub fn unified(&self) -> Result<Option<fs::File>> {
+        let (Layout::V2 { mount }
+        | Layout::V1 {
+            unified: Some(mount),
+            ..
+        }) = &self.layout
+        else {
+            return Ok(None);
+        };
+        let dir = mount.join(&self.path);
+        if !dir.exists() {
+            v2::create(mount, &self.path)?;
+        }
+        fs::File::open(&dir)
+            .map(Some)
+            .map_err(|e| failed("open the cgroup", &dir, e))
+    }
+
     /// The group's directory in each hierarchy, with where containers expect it below `/sys/fs/cgroup`.
     pub fn directories(&self) -> Vec<(String, PathBuf)> {
         match &self.layout {
-            Layout::V1 { hierarchies } => hierarchies
+            Layout::V1 { hierarchies, .. } => hierarchies
                 .iter()
                 .map(|h| (h.name.clone(), h.mount.join(&self.path)))
                 .collect(),
@@ -232,7 +261,7 @@ impl Group {
     /// The group's directory where `controller` is; on v2 any name will do.
     fn directory(&self, controller: &str) -> Option<PathBuf> {
         match &self.layout {
-            Layout::V1 { hierarchies } => {
+            Layout::V1 { hierarchies, .. } => {
                 let hierarchy = hierarchies
                     .iter()
                     .find(|h| h.controllers.iter().any(|c| c == controller))?;

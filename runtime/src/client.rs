@@ -3,12 +3,16 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, Interest};
 use tokio::net::UnixStream;
 
 use crate::protocol::{Failure, MAX_FDS, MAX_FRAME, Reply, Request};
 use crate::{ContainerId, Error, Result};
+
+/// A monitor waits ten seconds for processes that it has killed.
+const DESTROY_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Where a pod's monitor listens.
 #[derive(Debug, Clone)]
@@ -33,9 +37,14 @@ impl Client {
     }
 
     pub async fn connect(&self) -> Result<Connection> {
-        let stream = UnixStream::connect(&self.socket)
-            .await
-            .map_err(|e| self.lost(e))?;
+        let connected = UnixStream::connect(&self.socket).await;
+        let stream = connected.map_err(|e| match e.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => self.lost(e),
+            // Our own trouble, such as too many open files, says nothing of the monitor.
+            _ => Error::Node {
+                what: format!("connect to the monitor of pod {}: {e}", self.uid),
+            },
+        })?;
         let peer = stream.peer_cred().map_err(|e| self.lost(e))?;
         if peer.uid() != nix::unistd::geteuid().as_raw() {
             return Err(self.lost(io::Error::from(io::ErrorKind::PermissionDenied)));
@@ -44,6 +53,24 @@ impl Client {
             uid: self.uid.clone(),
             stream,
         })
+    }
+
+    /// Has the monitor end its pod and itself; one that does not answer is killed.
+    pub async fn destroy(&self) -> Result<()> {
+        let mut connection = match self.connect().await {
+            Err(Error::Lost { .. }) => return Ok(()),
+            connected => connected?,
+        };
+        let ask = async {
+            connection.send(&Request::Destroy, &[]).await?;
+            connection.reply().await
+        };
+        match tokio::time::timeout(DESTROY_PATIENCE, ask).await {
+            Ok(Ok(Reply::Done) | Err(Error::Lost { .. })) => Ok(()),
+            Ok(Ok(other)) => Err(connection.protocol(format!("{other:?}"))),
+            Ok(Err(e)) => Err(e),
+            Err(_) => connection.kill_monitor(),
+        }
     }
 
     /// Sends one request and waits for its one answer.
@@ -65,6 +92,19 @@ impl Connection {
     /// The monitor's process id: it is the one who listens (`SO_PEERCRED`, unix(7)).
     pub fn monitor_pid(&self) -> Option<u32> {
         self.stream.peer_cred().ok()?.pid()?.try_into().ok()
+    }
+
+    /// Its containers die with it; what they leave, goes with their groups.
+    fn kill_monitor(&self) -> Result<()> {
+        let pid = self.monitor_pid().and_then(|pid| i32::try_from(pid).ok());
+        let Some(pid) = pid.filter(|pid| *pid > 1) else {
+            return Ok(());
+        };
+        let killed = nix::sys::signal::kill(
+            nix::unistd::Pid::from_raw(pid),
+            nix::sys::signal::Signal::SIGKILL,
+        );
+        killed.map_err(|e| self.lost(e.into()))
     }
 
     pub async fn send(&mut self, request: &Request, fds: &[BorrowedFd<'_>]) -> Result<()> {

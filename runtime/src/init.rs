@@ -106,6 +106,10 @@ fn enter(container: &Container<'_>) -> Result<Never, Fault> {
     // charged to it; host paths are opened before the mount tree is cut off;
     // privileges go last, because every step above needs them.
     become_child(container.group, process)?;
+    if container.group.is_v2() {
+        // The clone put us into the group: from here on that is what `/` means.
+        unshare(CloneFlags::CLONE_NEWCGROUP).or_fault(|| "make a cgroup namespace".into())?;
+    }
     let sources = mounts::open_sources(container.spec, container.group, container.shm)?;
     sys::mount::isolate().or_fault(|| "cut the mount namespace off the host's".into())?;
     let tty = build(container, process, sources)?;
@@ -137,9 +141,12 @@ fn enter_running(joining: &Joining<'_>) -> Result<Never, Fault> {
     // The container may look at us as soon as we are among its processes.
     sys::process::close_all_but(&joining.descriptors()).or_fault(|| "close descriptors".into())?;
     become_child(joining.group, joining.process)?;
-    let namespaces = CloneFlags::CLONE_NEWNS;
+    let mut namespaces = CloneFlags::CLONE_NEWNS;
+    if joining.group.is_v2() {
+        namespaces |= CloneFlags::CLONE_NEWCGROUP;
+    }
     nix::sched::setns(joining.init, namespaces)
-        .or_fault(|| "join the container's mounts".into())?;
+        .or_fault(|| "join the container's namespaces".into())?;
     let tty = joining.stdio.open_tty_inside(&joining.sync)?;
     joining.stdio.install(tty, joining.process.user().uid())?;
     sys::process::close_all_but(&[joining.sync.as_fd()]).or_fault(|| "close descriptors".into())?;
@@ -162,9 +169,6 @@ fn become_child(group: &Group, process: &Process) -> Result<(), Fault> {
         group
             .join()
             .or_fault(|| "join the container's cgroup".into())?;
-    } else {
-        // The clone put us into the group: from here on that is what `/` means.
-        unshare(CloneFlags::CLONE_NEWCGROUP).or_fault(|| "make a cgroup namespace".into())?;
     }
     nix::unistd::setsid().or_fault(|| "start a session".into())?;
     sys::process::reset_signals().or_fault(|| "reset signals".into())?;

@@ -13,9 +13,13 @@ use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use nix::sched::CloneFlags;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
+use sys::process::Cloned;
+
+use crate::cgroup::Group;
 use crate::sandbox::{Files, Record};
 use crate::{ContainerId, Error};
 
@@ -54,21 +58,19 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match Monitor::open(dir.into()) {
         Ok(monitor) => {
             // An agent that died meanwhile finds the pod by itself.
-            let _ = ready.write_all(b"ready");
+            let _ = write!(ready, "{READY} {}", std::process::id());
             drop(ready);
             monitor.run()
         }
         Err(e) => {
-            let _ = write!(ready, "{}", with_sources(&e));
+            let _ = write!(ready, "{e}");
             ExitCode::FAILURE
         }
     }
 }
 
-fn with_sources(error: &dyn std::error::Error) -> String {
-    // The messages of this crate name their sources themselves.
-    error.to_string()
-}
+/// What a monitor says, with its process id, once the pod is there.
+pub(crate) const READY: &str = "ready";
 
 /// Standard output told the agent how the start went; from here on it leads nowhere.
 fn take_stdout() -> io::Result<std::fs::File> {
@@ -85,6 +87,8 @@ struct Monitor {
     poller: Poller,
     children: SignalFd,
     listener: UnixListener,
+    /// None while there are as many connections as there may be.
+    listening: Option<Token>,
     connections: BTreeMap<Token, Connection>,
     containers: BTreeMap<ContainerId, Container>,
     starting: Vec<Starting>,
@@ -107,16 +111,17 @@ impl Monitor {
                 what: format!("{what}: {e}"),
             }
         };
+        enter_group(&record.groups.monitors())?;
         let listener = take_listener().map_err(node("listen for the agent"))?;
         let children = detach().map_err(node("leave the agent's session"))?;
-        // Nearly always it is there already.
-        let group = record.groups.monitors();
-        group
-            .join()
-            .or_else(|_| group.create().and_then(|()| group.join()))?;
+        if let Some(resources) = &record.config.resources {
+            let group = record.groups.pod(&record.config.cgroup_parent);
+            group.create()?;
+            group.apply(resources)?;
+        }
         let pod = Pod::open(&record)?;
         let mut poller = Poller::open().map_err(node("make an epoll"))?;
-        poller
+        let listening = poller
             .add(listener.as_fd(), Source::Listener)
             .map_err(node("poll the socket"))?;
         poller
@@ -129,6 +134,7 @@ impl Monitor {
             poller,
             children,
             listener,
+            listening: Some(listening),
             connections: BTreeMap::new(),
             containers: BTreeMap::new(),
             starting: Vec::new(),
@@ -168,6 +174,29 @@ impl Monitor {
             Source::Input(id) => self.feed_stdin(&id, token),
             Source::Stdin(id) => self.drain_stdin(&id),
         }
+    }
+}
+
+/// Leaves skiff's own group, so that stopping skiff's service spares the pod.
+///
+/// In the v2 hierarchy by going on as a child born into the group: moving there
+/// waits for an RCU grace period, which costs more than all else a start takes.
+fn enter_group(group: &Group) -> crate::Result<()> {
+    if !group.is_v2() {
+        // Nearly always it is there already.
+        group
+            .join()
+            .or_else(|_| group.create().and_then(|()| group.join()))?;
+    }
+    let Some(target) = group.unified()? else {
+        return Ok(());
+    };
+    match sys::process::clone(CloneFlags::empty(), Some(target.as_fd())) {
+        Ok(Cloned::Child) => Ok(()),
+        Ok(Cloned::Parent { .. }) => sys::process::exit_now(0),
+        Err(e) => Err(Error::Node {
+            what: format!("enter the monitors' cgroup: {e}"),
+        }),
     }
 }
 

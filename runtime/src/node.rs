@@ -9,6 +9,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
+use oci_spec::runtime::LinuxResources;
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 
@@ -110,6 +111,14 @@ impl Runtime {
         Ok(found)
     }
 
+    /// Makes a group above those of pods, and sets its limits: `kubepods/burstable`.
+    pub fn set_group(&self, path: &Path, resources: &LinuxResources) -> Result<()> {
+        crate::cgroup::check_path(path)?;
+        let group = self.0.groups.pod(path);
+        group.create()?;
+        group.apply(resources)
+    }
+
     /// Ends every pod and removes everything this crate ever made here.
     pub async fn remove_everything(&self) -> Result<()> {
         for uid in self.uids()? {
@@ -183,26 +192,26 @@ impl Runtime {
             .stderr(Stdio::from(log))
             .spawn()
             .map_err(|e| failed(format!("run {}: {e}", self.0.program.path().display())))?;
-        let pid = child
-            .id()
-            .ok_or_else(|| failed("it ended at once".into()))?;
         let mut said = String::new();
         let stdout = child.stdout.take().expect("stdout is piped above");
         let mut words = stdout.take(4096);
         match tokio::time::timeout(MONITOR_PATIENCE, words.read_to_string(&mut said)).await {
-            Ok(Ok(_)) if said == "ready" => Ok(pid),
-            outcome => {
+            Ok(Ok(_)) => ready_pid(&said).ok_or_else(|| failed(said)),
+            _ => {
                 // It may be half up; a sandbox that was not given out must not live on.
                 let _ = child.kill().await;
-                let reason = if outcome.is_err() {
-                    "it did not come up in time".into()
-                } else {
-                    said
-                };
-                Err(failed(reason))
+                Err(failed("it did not come up in time".into()))
             }
         }
     }
+}
+
+/// The monitor's process id, where that is what it said.
+fn ready_pid(said: &str) -> Option<u32> {
+    said.strip_prefix(crate::monitor::READY)?
+        .trim()
+        .parse()
+        .ok()
 }
 
 fn check(config: &SandboxConfig) -> Result<()> {

@@ -5,6 +5,7 @@
 //! and its error is the kernel's.
 #![expect(unsafe_code, reason = "this crate exists to hold it")]
 
+pub mod bpf;
 pub mod mount;
 pub mod net;
 pub mod path;

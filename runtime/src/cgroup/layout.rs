@@ -10,8 +10,12 @@ use crate::{Error, Result};
 /// The mounted hierarchies that we use.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Layout {
-    /// One hierarchy a controller or two. Also the hybrid layout, whose v2 hierarchy has no controllers.
-    V1 { hierarchies: Vec<Hierarchy> },
+    /// One hierarchy a controller or two. In the hybrid layout there is a v2
+    /// hierarchy too, without controllers, by which systemd knows its services.
+    V1 {
+        hierarchies: Vec<Hierarchy>,
+        unified: Option<PathBuf>,
+    },
     /// The unified hierarchy.
     V2 { mount: PathBuf },
 }
@@ -71,7 +75,10 @@ impl Layout {
             }
         }
         match unified {
-            _ if hierarchies.iter().any(Hierarchy::limits) => Some(Self::V1 { hierarchies }),
+            _ if hierarchies.iter().any(Hierarchy::limits) => Some(Self::V1 {
+                hierarchies,
+                unified,
+            }),
             Some(mount) => Some(Self::V2 { mount }),
             None => None,
         }
@@ -116,7 +123,11 @@ cgroup2 /sys/fs/cgroup/unified cgroup2 rw,relatime 0 0
 
     #[test]
     fn hybrid_counts_as_v1_and_each_hierarchy_once() {
-        let Some(Layout::V1 { hierarchies }) = Layout::parse(HYBRID) else {
+        let Some(Layout::V1 {
+            hierarchies,
+            unified,
+        }) = Layout::parse(HYBRID)
+        else {
             panic!("not v1")
         };
         let names: Vec<_> = hierarchies
@@ -132,6 +143,7 @@ cgroup2 /sys/fs/cgroup/unified cgroup2 rw,relatime 0 0
             ]
         );
         assert_eq!(hierarchies[0].controllers, ["cpu", "cpuacct"]);
+        assert_eq!(unified, Some("/sys/fs/cgroup/unified".into()));
     }
 
     #[test]

@@ -9,6 +9,8 @@ use oci_spec::runtime::{LinuxCpu, LinuxMemory, LinuxResources};
 use super::{failed, write, write_if_there};
 use crate::Result;
 
+mod devices;
+
 /// Makes `path`, handing the controllers down to it from every level above.
 pub fn create(mount: &Path, path: &Path) -> Result<()> {
     let mut level = mount.to_owned();
@@ -43,7 +45,10 @@ pub fn apply(dir: &Path, resources: &LinuxResources) -> Result<()> {
     for (file, value) in values(resources) {
         write_if_there(&dir.join(file), &value)?;
     }
-    Ok(())
+    match resources.devices() {
+        Some(rules) => devices::apply(dir, rules),
+        None => Ok(()),
+    }
 }
 
 /// Which files get which values.

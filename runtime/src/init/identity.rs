@@ -7,6 +7,7 @@ use std::str::FromStr;
 use caps::{CapSet, Capability as Cap};
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 use oci_spec::runtime::{Capability, LinuxCapabilities, PosixRlimit, PosixRlimitType, Process};
 
@@ -52,6 +53,9 @@ fn load(filter: &[u8]) -> Result<(), Fault> {
 
 fn become_user(process: &Process) -> Result<(), Fault> {
     let user = process.user();
+    if let Some(mask) = user.umask() {
+        umask(Mode::from_bits_truncate(mask));
+    }
     prctl::set_keepcaps(true).or_fault(|| "keep capabilities".into())?;
     let groups: Vec<Gid> = user
         .additional_gids()

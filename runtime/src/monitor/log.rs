@@ -82,7 +82,10 @@ impl Log {
     }
 
     fn append(&mut self, records: &[u8], now: Timestamp) -> io::Result<()> {
-        self.file.write_all(records)?;
+        self.file.write_all(records).inspect_err(|_| {
+            // Half a record would spoil the next one.
+            let _ = self.file.set_len(self.size);
+        })?;
         self.size += records.len() as u64;
         if self.size > self.limits.max_bytes {
             self.rotate(now)?;

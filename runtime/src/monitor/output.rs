@@ -23,6 +23,8 @@ pub struct Output {
     /// None while a reader is behind.
     token: Option<Token>,
     unfinished: Unfinished,
+    /// The last write to the log failed.
+    is_failing: bool,
     readers: Vec<Reader>,
 }
 
@@ -187,13 +189,15 @@ impl Container {
         let Some(mut log) = self.log.take() else {
             return;
         };
-        let unfinished = &mut self.output(stream).unfinished;
-        if let Err(e) = log.write(stream, unfinished, data, Timestamp::now()) {
-            eprintln!(
-                "container {id}: {} bytes of its {stream:?} did not reach its log: {e}",
-                data.len()
-            );
+        let output = self.output(stream);
+        let written = log.write(stream, &mut output.unfinished, data, Timestamp::now());
+        // Once until it works again: on a full disk this file would fill another.
+        if let Err(e) = &written
+            && !output.is_failing
+        {
+            eprintln!("container {id}: its {stream:?} does not reach its log: {e}");
         }
+        output.is_failing = written.is_err();
         self.log = Some(log);
     }
 

@@ -17,16 +17,12 @@ const MAX_CONNECTIONS: usize = 256;
 
 impl Monitor {
     pub(super) fn accept(&mut self) {
-        loop {
+        while self.watch_listener() {
             let stream = match self.listener.accept() {
                 Ok((stream, _)) => stream,
                 Err(e) if e.kind() == ErrorKind::WouldBlock => return,
                 Err(e) => return eprintln!("accept a connection: {e}"),
             };
-            if self.connections.len() >= MAX_CONNECTIONS {
-                // Dropped: the agent sees it closed, and may try again.
-                continue;
-            }
             let connection = match Connection::new(stream) {
                 Ok(connection) => connection,
                 Err(e) => {
@@ -41,6 +37,25 @@ impl Monitor {
                 self.connections.insert(token, connection);
             }
         }
+    }
+
+    /// Says whether there is room for one more; without, the next ones wait in the socket's queue.
+    fn watch_listener(&mut self) -> bool {
+        let has_room = self.connections.len() < MAX_CONNECTIONS;
+        match self.listening {
+            Some(token) if !has_room => {
+                self.poller.remove(self.listener.as_fd(), token);
+                self.listening = None;
+            }
+            None if has_room => {
+                self.listening = self
+                    .poller
+                    .add(self.listener.as_fd(), Source::Listener)
+                    .ok();
+            }
+            _ => {}
+        }
+        has_room
     }
 
     /// A connection has something to say, or can take more.
@@ -110,7 +125,6 @@ impl Monitor {
         }
         let refused = |e: crate::Error| Failure::Refused(format!("remove container {id}: {e}"));
         container.group.destroy().map_err(refused)?;
-        self.files.remove_container(id).map_err(refused)?;
         let Some(mut container) = self.containers.remove(id) else {
             return Ok(());
         };
@@ -205,6 +219,7 @@ impl Monitor {
         if let Some(connection) = self.connections.remove(&token) {
             self.poller.remove(connection.stream().as_fd(), token);
         }
+        self.watch_listener();
     }
 }
 

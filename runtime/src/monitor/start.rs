@@ -52,10 +52,18 @@ impl Monitor {
             .record
             .groups
             .container(&self.record.config.cgroup_parent, id.as_str());
+        // Before the fork: afterwards nothing may fail but the child.
+        let log = self.open_log(&config)?;
         let started = self
             .fork_container(&config, &group)
             .and_then(|(forked, ends)| {
-                self.await_container(config, group.clone(), forked, ends, asked_by)
+                let container = container(&config, group.clone(), log, ends);
+                let what = What::Container {
+                    id: config.id,
+                    container: Box::new(container),
+                    stdin: config.stdin,
+                };
+                self.await_exec(forked, asked_by, what)
             });
         started.inspect_err(|_| {
             // What is left, if anything, goes with the sandbox.
@@ -107,52 +115,20 @@ impl Monitor {
         ))
     }
 
-    fn await_container(
-        &mut self,
-        config: ContainerConfig,
-        group: Group,
-        forked: Forked,
-        ends: Ends,
-        asked_by: Token,
-    ) -> Result<(), Failure> {
-        let open_log = |path| Log::open(path, self.record.logs);
-        let log = config
-            .log_path
-            .as_deref()
-            .map(open_log)
-            .transpose()
-            .map_err(|e| create("open its log")(&e))?;
-        let container = Container {
-            started: Started {
-                pid: 0,
-                started_at: jiff::Timestamp::UNIX_EPOCH,
-            },
-            pidfd: None,
-            exit: None,
-            is_acknowledged: false,
-            group,
-            log,
-            log_path: config.log_path,
-            labels: config.labels,
-            stdin: ends.stdin.map(|sink| StdinPipe::new(sink, config.stdin)),
-            stdout: ends.stdout.map(Output::new).unwrap_or_default(),
-            stderr: ends.stderr.map(Output::new).unwrap_or_default(),
-            tty: None,
-        };
-        let what = What::Container {
-            id: config.id,
-            container: Box::new(container),
-            stdin: config.stdin,
-        };
-        self.await_exec(forked, asked_by, what)
+    fn open_log(&self, config: &ContainerConfig) -> Result<Option<Log>, Failure> {
+        let open = |path| Log::open(path, self.record.logs);
+        let log = config.log_path.as_deref().map(open).transpose();
+        log.map_err(|e| create("open its log")(&e))
     }
 
     fn await_exec(&mut self, forked: Forked, asked_by: Token, what: What) -> Result<(), Failure> {
         let Forked { pid, pidfd, sync } = forked;
-        let token = self
-            .poller
-            .add(sync.as_fd(), Source::Starting)
-            .map_err(|e| create("wait for it")(&e))?;
+        let added = self.poller.add(sync.as_fd(), Source::Starting);
+        let token = added.map_err(|e| {
+            // Nobody will ever hear of it: it must not go on.
+            let _ = sys::process::pidfd_send(pidfd.as_fd(), libc::SIGKILL);
+            create("wait for it")(&e)
+        })?;
         self.starting
             .push(Starting::new(token, pid, pidfd, sync, asked_by, what));
         Ok(())
@@ -231,16 +207,34 @@ fn fork(
         None,
         SockFlag::SOCK_CLOEXEC,
     )?;
+    set_nonblocking(&sync)?;
     match sys::process::clone(flags, cgroup)? {
         Cloned::Child => {
             // A panic must end here: unwinding further would be a second monitor.
             let _ = catch_unwind(AssertUnwindSafe(|| child(theirs)));
             sys::process::exit_now(1)
         }
-        Cloned::Parent { pid, pidfd } => {
-            set_nonblocking(&sync)?;
-            Ok(Forked { pid, pidfd, sync })
-        }
+        Cloned::Parent { pid, pidfd } => Ok(Forked { pid, pidfd, sync }),
+    }
+}
+
+fn container(config: &ContainerConfig, group: Group, log: Option<Log>, ends: Ends) -> Container {
+    Container {
+        started: Started {
+            pid: 0,
+            started_at: jiff::Timestamp::UNIX_EPOCH,
+        },
+        pidfd: None,
+        exit: None,
+        is_acknowledged: false,
+        group,
+        log,
+        log_path: config.log_path.clone(),
+        labels: config.labels.clone(),
+        stdin: ends.stdin.map(|sink| StdinPipe::new(sink, config.stdin)),
+        stdout: ends.stdout.map(Output::new).unwrap_or_default(),
+        stderr: ends.stderr.map(Output::new).unwrap_or_default(),
+        tty: None,
     }
 }
 

@@ -19,7 +19,6 @@ use serde::{Deserialize, Serialize};
 use super::{directory, without_monitor};
 use crate::cgroup::Groups;
 use crate::client::Client;
-use crate::protocol::{Reply, Request};
 use crate::seccomp::Compiler;
 use crate::state::Status;
 use crate::{
@@ -184,16 +183,7 @@ pub async fn destroy(
     groups: &Groups,
     config: &SandboxConfig,
 ) -> Result<()> {
-    match client.call(&Request::Destroy).await {
-        Ok(Reply::Done) | Err(Error::Lost { .. }) => {}
-        Ok(other) => {
-            return Err(Error::Protocol {
-                uid: config.uid.clone(),
-                detail: format!("{other:?}"),
-            });
-        }
-        Err(e) => return Err(e),
-    }
+    client.destroy().await?;
     let (dir, pod) = (files.dir().to_owned(), groups.pod(&config.cgroup_parent));
     let clean = move || pod.destroy().and_then(|()| remove_tree(&dir));
     tokio::task::spawn_blocking(clean)
