@@ -59,7 +59,7 @@ pub fn plan(records: &[Record], now: Timestamp) -> Plan {
 
 /// Whether all init containers did their part.
 pub fn is_initialized(records: &[Record]) -> bool {
-    let begun = of(records, Role::Main).any(|record| record.ran);
+    let begun = of(records, Role::Main).any(|record| record.begun);
     begun
         || records.iter().all(|record| match record.role {
             Role::Init => record.exit().is_some_and(|exit| exit.code == 0),
@@ -80,7 +80,7 @@ struct Planner {
 impl Planner {
     /// Brings init containers on; true when main containers may run.
     fn initialize(&mut self, records: &[Record]) -> bool {
-        let begun = of(records, Role::Main).any(|record| record.ran);
+        let begun = of(records, Role::Main).any(|record| record.begun);
         for record in records {
             let done = match record.role {
                 Role::Init => begun || self.initialize_one(record),

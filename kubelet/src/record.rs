@@ -113,6 +113,8 @@ pub struct Record {
     pub restarts: u32,
     /// Whether any run was ever begun.
     pub ran: bool,
+    /// Whether a run was begun in the sandbox that is there now.
+    pub begun: bool,
     pub state: State,
     /// How the run before ended.
     pub last: Option<Exit>,
@@ -145,6 +147,7 @@ impl Record {
             image_id: String::new(),
             restarts: 0,
             ran: false,
+            begun: false,
             state: State::Waiting(Waiting::default()),
             last: None,
             started: false,

@@ -22,7 +22,7 @@ fn records(policy: &str, init: &[(&str, bool)], main: &[&str]) -> Vec<Record> {
 }
 
 fn exit(record: &mut Record, code: i32, time: i64) {
-    record.ran = true;
+    (record.ran, record.begun) = (true, true);
     record.state = State::Exited(Exit {
         id: "x".into(),
         code,
@@ -34,7 +34,7 @@ fn exit(record: &mut Record, code: i32, time: i64) {
 }
 
 fn run(record: &mut Record) {
-    record.ran = true;
+    (record.ran, record.begun) = (true, true);
     record.started = true;
     record.state = State::Running(Running {
         id: "x".into(),

@@ -406,7 +406,7 @@ impl Record {
         if self.ran {
             self.restarts += 1;
         }
-        self.ran = true;
+        (self.ran, self.begun) = (true, true);
         self.image_id = image_id;
         (self.started, self.ready) = (false, false);
     }

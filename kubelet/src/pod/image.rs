@@ -111,9 +111,7 @@ impl Launch {
     }
 
     fn invalid_name(&self, name: &str, why: &images::InvalidReference) -> Refused {
-        let message = format!(
-            "Failed to apply default image tag {name:?}: couldn't parse image name {name:?}: {why}"
-        );
+        let message = format!("Failed to apply default image tag {name:?}: {why}");
         self.tell(Level::Warning, "InspectFailed", message.clone());
         self.tell(Level::Warning, "Failed", "Error: InvalidImageName");
         self.refused("InvalidImageName", message)

@@ -12,7 +12,8 @@ use super::{Stage as PodStage, Worker, termination};
 use crate::admission::NodeFacts;
 use crate::back_off::after;
 use crate::events::Level;
-use crate::record::{Exit, Next, Record, Running, Stage, State, Waiting, find_container};
+use crate::plan::plan;
+use crate::record::{Exit, Next, Record, Role, Running, Stage, State, Waiting, find_container};
 use crate::status::{Failure, of_refused};
 
 impl Worker {
@@ -30,7 +31,10 @@ impl Worker {
             Some(sandbox) if sandbox.is_live() => self.adopt(sandbox).await,
             Some(sandbox) => self.bury(sandbox).await,
             None if self.pod.metadata.deletion_timestamp.is_some() => {}
-            None => self.admit(),
+            None => {
+                self.start_over();
+                self.admit();
+            }
         }
     }
 
@@ -85,7 +89,7 @@ impl Worker {
             return; // An older run; the status has told of it.
         }
         let known = is_known(record, state.id.as_str());
-        (record.ran, record.restarts) = (true, attempt);
+        (record.ran, record.begun, record.restarts) = (true, true, attempt);
         record.image_id = label(state, "image-id").to_owned();
         match (&state.status, exit) {
             (Status::Running(started), _) => {
@@ -118,6 +122,7 @@ impl Worker {
         }
         self.lose_containers();
         self.helpers.clear();
+        self.start_over();
         if let Err(e) = sandbox.destroy().await {
             tracing::warn!(pod = self.uid, "remove a sandbox whose monitor died: {e}");
         }
@@ -139,6 +144,19 @@ impl Worker {
         self.launches.clear();
         if self.stage == PodStage::Running {
             self.stage = PodStage::SettingUp;
+        }
+    }
+
+    /// In a new sandbox, a pod that goes on does so from its first init container.
+    fn start_over(&mut self) {
+        if plan(&self.records, Timestamp::now()).outcome.is_some() {
+            return;
+        }
+        for record in &mut self.records {
+            record.begun = false;
+            if record.role == Role::Init && record.exit().is_some() {
+                record.wait(Waiting::default());
+            }
         }
     }
 

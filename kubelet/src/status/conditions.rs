@@ -89,7 +89,11 @@ fn initialized(facts: &Facts<'_>, phase: &str) -> Verdict {
             ..Verdict::yes()
         };
     }
-    if facts.records.iter().any(|r| r.role == Role::Main && r.ran) {
+    if facts
+        .records
+        .iter()
+        .any(|r| r.role == Role::Main && r.begun)
+    {
         return Verdict::yes();
     }
     let incomplete = names(facts.records, |record| match record.role {

@@ -48,7 +48,7 @@ impl Case {
     }
 
     fn exit(&mut self, at: usize, code: i32) {
-        self.records[at].ran = true;
+        (self.records[at].ran, self.records[at].begun) = (true, true);
         self.records[at].state = State::Exited(Exit {
             id: "x".into(),
             code,
@@ -61,7 +61,7 @@ impl Case {
 
     fn run(&mut self, at: usize) {
         let record = &mut self.records[at];
-        (record.ran, record.started, record.ready) = (true, true, true);
+        (record.ran, record.begun, record.started, record.ready) = (true, true, true, true);
         let started_at = Timestamp::UNIX_EPOCH;
         record.state = State::Running(Running {
             id: "x".into(),
