@@ -1,0 +1,153 @@
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::deployments::deployment;
+use crate::world::World;
+
+const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/t/deployments";
+const WEB: &str = "/apis/apps/v1/namespaces/t/deployments/web";
+const SETS: &str = "/apis/apps/v1/namespaces/t/replicasets";
+const PODS: &str = "/api/v1/namespaces/t/pods";
+const MAPS: &str = "/api/v1/namespaces/t/configmaps";
+
+fn owned_by(name: &str, owner: &Value, uid: &Value) -> Value {
+    json!({ "metadata": { "name": name, "ownerReferences": [{ "apiVersion": "v1", "kind": "ConfigMap",
+        "name": owner["metadata"]["name"], "uid": uid, "blockOwnerDeletion": true }] } })
+}
+
+async fn map(world: &World, name: &str) -> Value {
+    world
+        .create(MAPS, json!({ "metadata": { "name": name } }))
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn background_deletion_takes_sets_and_pods_along() {
+    let world = World::start().await;
+    world.create(DEPLOYMENTS, deployment(3, "app:1")).await;
+    world.until_rolled_out(3, "app:1").await;
+    world.delete(WEB, "Background").await;
+    assert!(world.find(WEB).await.is_none());
+    world
+        .until("no set", async || {
+            world.list(SETS).await.is_empty().then_some(())
+        })
+        .await;
+    world
+        .until("no pod", async || {
+            world.list(PODS).await.is_empty().then_some(())
+        })
+        .await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn foreground_deletion_ends_with_the_owner() {
+    let world = World::start().await;
+    world.create(DEPLOYMENTS, deployment(3, "app:1")).await;
+    world.until_rolled_out(3, "app:1").await;
+    world.delete(WEB, "Foreground").await;
+    world
+        .until("the end of all", async || {
+            // Read from the owner down: what is seen later is no older.
+            let (web, sets) = (world.find(WEB).await, world.list(SETS).await);
+            let pods = world.list(PODS).await;
+            if web.is_none() {
+                assert!(sets.is_empty() && pods.is_empty(), "the owner went first");
+            }
+            web.is_none().then_some(())
+        })
+        .await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn orphaning_leaves_the_set_without_an_owner() {
+    let world = World::start().await;
+    world.create(DEPLOYMENTS, deployment(2, "app:1")).await;
+    world.until_rolled_out(2, "app:1").await;
+    world.delete(WEB, "Orphan").await;
+    world.until_gone(WEB).await;
+    let sets = world.list(SETS).await;
+    assert_eq!(sets.len(), 1);
+    assert!(
+        sets[0]["metadata"]["ownerReferences"]
+            .as_array()
+            .is_none_or(Vec::is_empty)
+    );
+    assert_eq!(world.list(PODS).await.len(), 2);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn object_whose_owner_has_another_uid_is_deleted_and_one_with_a_living_owner_is_not() {
+    let world = World::start().await;
+    let owner = map(&world, "owner").await;
+    let uid = owner["metadata"]["uid"].clone();
+    world.create(MAPS, owned_by("kept", &owner, &uid)).await;
+    world
+        .create(MAPS, owned_by("lost", &owner, &json!("0000")))
+        .await;
+    world.until_gone(&format!("{MAPS}/lost")).await;
+    assert!(world.find(&format!("{MAPS}/kept")).await.is_some());
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn owner_in_another_namespace_does_not_keep_an_object() {
+    let world = World::start().await;
+    world.make_namespace("u").await;
+    let elsewhere = "/api/v1/namespaces/u/configmaps";
+    let owner = world
+        .create(elsewhere, json!({ "metadata": { "name": "owner" } }))
+        .await;
+    let uid = owner["metadata"]["uid"].clone();
+    world.create(MAPS, owned_by("lost", &owner, &uid)).await;
+    world.until_gone(&format!("{MAPS}/lost")).await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_of_two_owners_gone_is_only_taken_off() {
+    let world = World::start().await;
+    let (a, b) = (map(&world, "a").await, map(&world, "b").await);
+    let mut child = owned_by("child", &a, &a["metadata"]["uid"]);
+    let other = owned_by("child", &b, &b["metadata"]["uid"]);
+    let owners = child["metadata"]["ownerReferences"].as_array_mut().unwrap();
+    owners.push(other["metadata"]["ownerReferences"][0].clone());
+    world.create(MAPS, child).await;
+    world.delete(&format!("{MAPS}/a"), "Background").await;
+    world
+        .until("one owner", async || {
+            let child = world
+                .find(&format!("{MAPS}/child"))
+                .await
+                .expect("it is still owned");
+            let owners = child["metadata"]["ownerReferences"].as_array()?.clone();
+            (owners.len() == 1 && owners[0]["name"] == "b").then_some(())
+        })
+        .await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_that_own_each_other_in_foreground_both_end() {
+    let world = World::start().await;
+    let a = map(&world, "a").await;
+    let b = world
+        .create(MAPS, owned_by("b", &a, &a["metadata"]["uid"]))
+        .await;
+    let owners = owned_by("a", &b, &b["metadata"]["uid"])["metadata"]["ownerReferences"].clone();
+    world
+        .patch(
+            &format!("{MAPS}/a"),
+            json!({ "metadata": { "ownerReferences": owners } }),
+        )
+        .await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    world.delete(&format!("{MAPS}/a"), "Foreground").await;
+    world.until_gone(&format!("{MAPS}/a")).await;
+    world.until_gone(&format!("{MAPS}/b")).await;
+    world.stop().await;
+}

@@ -1,0 +1,12 @@
+//! The controllers against a real API server in a temporary directory, with a
+//! pretended scheduler and kubelet: pods are put on nodes and become ready.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+mod deployments;
+mod endpoints;
+mod fake_node;
+mod garbage;
+mod namespaces;
+mod nodes;
+mod world;
