@@ -1,16 +1,33 @@
 //! The commands, one file each.
 
 mod agent;
+mod apply;
+mod create;
+mod delete;
+mod describe;
+mod exec;
+mod expose;
+mod get;
+mod hello;
 mod image;
+mod logs;
+mod port_forward;
 mod reset;
+mod rollout;
+mod run;
+mod scale;
 mod server;
+mod set;
 mod token;
 mod up;
+mod workload;
 
 use std::process::ExitCode;
 
 use clap::Subcommand;
 use tracing_subscriber::EnvFilter;
+
+use crate::cluster::ServerError;
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -28,6 +45,36 @@ pub enum Command {
     /// Manage this machine's images
     #[command(subcommand)]
     Image(image::ImageCommand),
+    /// Make the cluster have what files say
+    Apply(apply::Apply),
+    /// Show objects
+    Get(get::Get),
+    /// Tell all about an object, and what happened to it
+    Describe(describe::Describe),
+    /// Remove objects
+    Delete(delete::Delete),
+    /// Run an image in a pod
+    Run(run::Run),
+    /// Make objects from files or flags
+    Create(create::Create),
+    /// Change how many pods a workload has
+    Scale(scale::Scale),
+    /// Put a Service before a workload
+    Expose(expose::Expose),
+    /// Change one thing of a workload
+    #[command(subcommand)]
+    Set(set::Set),
+    /// Follow, undo and repeat rollouts
+    #[command(subcommand)]
+    Rollout(rollout::Rollout),
+    /// Show what containers printed
+    Logs(logs::Logs),
+    /// Run a command in a container
+    Exec(exec::Exec),
+    /// Reach a pod's ports from this machine
+    PortForward(port_forward::PortForward),
+    /// Answer HTTP requests with this host's name (what the README's demo runs)
+    Hello(hello::Hello),
 }
 
 /// Runs a command to its end.
@@ -43,8 +90,30 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
             Command::Reset(reset) => reset.run().await,
             Command::Token(token) => token.run().await,
             Command::Image(image) => image.run().await,
+            Command::Hello(hello) => hello.run().await,
+            Command::Apply(apply) => apply.run().await,
+            Command::Get(get) => get.run().await,
+            Command::Describe(describe) => describe.run().await,
+            Command::Delete(delete) => delete.run().await,
+            Command::Run(run) => run.run().await,
+            Command::Create(create) => create.run().await,
+            Command::Scale(scale) => scale.run().await,
+            Command::Expose(expose) => expose.run().await,
+            Command::Set(set) => set.run().await,
+            Command::Rollout(rollout) => rollout.run().await,
+            Command::Logs(logs) => logs.run().await,
+            Command::Exec(exec) => exec.run().await,
+            Command::PortForward(forward) => forward.run().await,
         }
     })
+}
+
+/// An error as it is shown: the server's in kubectl's words, ours after `error:`.
+pub fn words(error: &anyhow::Error) -> String {
+    match error.downcast_ref::<ServerError>() {
+        Some(refused) => refused.to_string(),
+        None => format!("error: {error:#}"),
+    }
 }
 
 /// Runs what goes on running, with its log on stderr (`RUST_LOG` chooses how much).

@@ -5,15 +5,19 @@
 
 mod addons;
 mod client;
+mod cluster;
 mod cluster_flags;
 mod command;
 mod control_plane;
 mod data_dir;
 mod identities;
 mod instance;
+mod manifest;
 mod node;
 mod preflight;
+mod print;
 mod shutdown;
+mod terminal;
 mod token_file;
 
 use std::process::ExitCode;
@@ -43,7 +47,7 @@ fn main() -> ExitCode {
     match command::run(Skiff::parse().command) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("{}", command::words(&error));
             ExitCode::FAILURE
         }
     }

@@ -17,6 +17,8 @@ pub enum ImageCommand {
     Pull(Named),
     /// Import images from an archive (docker save, OCI) or an OCI layout
     Import(Import),
+    /// Make an image of one static binary, with nothing else in it
+    Build(Build),
     /// Remove images
     Rm(Named),
 }
@@ -47,6 +49,24 @@ pub struct Import {
     paths: Vec<PathBuf>,
 }
 
+#[derive(Args)]
+pub struct Build {
+    #[command(flatten)]
+    instance: InstanceFlags,
+
+    /// Name of the image to make
+    #[arg(long, short = 't', value_name = "IMAGE")]
+    tag: String,
+
+    /// The binary [default: skiff itself]
+    #[arg(long, value_name = "FILE")]
+    binary: Option<PathBuf>,
+
+    /// Arguments that the binary is run with
+    #[arg(last = true, value_name = "ARG")]
+    args: Vec<String>,
+}
+
 impl ImageCommand {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         preflight::check_root()?;
@@ -54,6 +74,7 @@ impl ImageCommand {
             Self::Ls(ls) => print(&open(&ls.instance)?.list().await?),
             Self::Pull(named) => pull(&named).await?,
             Self::Import(import) => self::import(&import).await?,
+            Self::Build(build) => self::build(build).await?,
             Self::Rm(named) => remove(&named).await?,
         }
         Ok(ExitCode::SUCCESS)
@@ -82,6 +103,20 @@ async fn import(import: &Import) -> anyhow::Result<()> {
             println!("{}", image.names.join(" "));
         }
     }
+    Ok(())
+}
+
+async fn build(build: Build) -> anyhow::Result<()> {
+    let binary = match build.binary {
+        Some(binary) => binary,
+        None => std::env::current_exe().context("find skiff's own file")?,
+    };
+    let file = binary.file_name().context("--binary names no file")?;
+    let at = format!("/{}", file.to_string_lossy());
+    let args: Vec<&str> = build.args.iter().map(String::as_str).collect();
+    let built = images::build::from_binary(build.tag.parse()?, &binary, &at, &args);
+    let image = open(&build.instance)?.add(built).await?;
+    println!("{}", image.names.join(" "));
     Ok(())
 }
 
