@@ -93,6 +93,8 @@ impl Compiler<'_> {
             Some("Time") => Node::Time,
             Some("MicroTime") => Node::MicroTime,
             Some("RawExtension" | "FieldsV1" | "Patch") => Node::RawObject,
+            // Says that it is an object and is any value.
+            Some("JSON") => Node::Any,
             _ => self.node(schema),
         }
     }

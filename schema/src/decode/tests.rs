@@ -136,3 +136,19 @@ fn problems_of_one_document_are_bounded() {
     let bogus: Map<String, Value> = (0..1000).map(|i| (format!("x{i}"), json!(1))).collect();
     assert_eq!(problems(Value::Object(bogus)).len(), MAX_PROBLEMS);
 }
+
+#[test]
+fn a_custom_resource_definition_takes_any_json_where_it_may() {
+    let node =
+        crate::of("apiextensions.k8s.io", "v1", "CustomResourceDefinition").expect("built in");
+    let properties = json!({
+        "size": {"type": "integer", "default": 1, "enum": [1, "two", null]},
+        "any": {"type": "object", "additionalProperties": true, "default": {"a": []}},
+        "list": {"type": "array", "items": {"type": "string"}, "example": [1]},
+    });
+    let mut value = json!({"spec": {"versions": [
+        {"name": "v1", "schema": {"openAPIV3Schema": {"type": "object", "properties": properties}}}]}});
+    let before = value.clone();
+    assert_eq!(decode(node, &mut value), []);
+    assert_eq!(value, before);
+}

@@ -129,6 +129,7 @@ impl<S: Sink> Writer<'_, S> {
             "IntOrString" => Some(
                 json!({"description": description, "type": "string", "format": "int-or-string"}),
             ),
+            "JSON" => Some(json!({"description": description})),
             _ if schema.get("oneOf").is_some() => Some(json!({"description": description})),
             _ => None,
         }
