@@ -216,6 +216,7 @@ impl Kind {
         verbs: CREATE_ONLY,
         scope: Scope::Cluster,
         name_rule: any_name,
+        default: answers_have_metadata,
         ..Kind::BASE
     };
 
@@ -301,8 +302,14 @@ fn changes(new: &Value, old: &Value, rules: fn(&Node, &Node, &mut Errors)) -> Ve
     let (new, old) = (Node::root(new), Node::root(old));
     let mut errors = Errors::default();
     object_meta::validate_update(&new.at("metadata"), &old.at("metadata"), &mut errors);
+    // Kubernetes looks twice, as any kind's and as this kind's, and tells twice.
+    errors.0.extend_from_within(..);
     rules(&new, &old, &mut errors);
     errors.0
+}
+
+fn answers_have_metadata(review: &mut Value) {
+    meta::entry(review, "metadata");
 }
 
 /// Reviews have no name worth checking.
