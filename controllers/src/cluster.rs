@@ -55,6 +55,13 @@ impl Cluster {
         }
     }
 
+    /// The pods on a node. Looks at all pods: for what is rare.
+    pub fn pods_on(&self, node: &str) -> Vec<Arc<Pod>> {
+        let mut pods = self.pods.all();
+        pods.retain(|pod| pod.spec.node_name.as_deref() == Some(node));
+        pods
+    }
+
     /// Starts all informers; each controller waits for those it reads.
     pub fn start(&self, tasks: &mut JoinSet<()>, shutdown: &CancellationToken) {
         let mut start = Starter {

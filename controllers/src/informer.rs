@@ -125,6 +125,10 @@ impl<K: Object> Informer<K> {
         let _ = synced.wait_for(|is_synced| *is_synced).await;
     }
 
+    pub fn is_synced(&self) -> bool {
+        *self.is_synced.borrow()
+    }
+
     /// Takes over the answer to a write of our own, if it is news.
     pub fn note(&self, object: K) {
         let key = Key::of(&object);

@@ -15,6 +15,7 @@
 mod cluster;
 mod controller;
 mod deployment;
+mod disruption;
 mod endpoint_mirror;
 mod endpoint_slices;
 mod endpoints;
@@ -24,8 +25,10 @@ mod informer;
 mod key;
 mod namespace;
 mod node_ipam;
+mod node_lifecycle;
 mod object;
 mod owner;
+mod pod_gc;
 mod queue;
 mod recorder;
 mod replicaset;
@@ -34,6 +37,7 @@ mod root_ca;
 mod run;
 mod service_account;
 mod service_pods;
+mod taint_eviction;
 
 pub use error::Error;
 pub use run::{Config, run};

@@ -234,6 +234,14 @@ impl Namespace {
 }
 
 impl Node {
+    pub fn condition(&self, type_: &str) -> Option<&core::NodeCondition> {
+        self.status.conditions.iter().find(|c| c.type_ == type_)
+    }
+
+    pub fn is_ready(&self) -> bool {
+        self.condition("Ready").is_some_and(|c| c.status == "True")
+    }
+
     pub fn label(&self, name: &str) -> Option<&str> {
         let labels = self.metadata.labels.as_ref();
         labels.and_then(|l| l.get(name)).map(String::as_str)

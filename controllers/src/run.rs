@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cluster::Cluster;
 use crate::{
     Error, deployment, endpoint_mirror, endpoint_slices, endpoints, garbage_collector, namespace,
-    node_ipam, replicaset, root_ca, service_account,
+    node_ipam, node_lifecycle, pod_gc, replicaset, root_ca, service_account, taint_eviction,
 };
 
 /// What differs from cluster to cluster.
@@ -55,6 +55,9 @@ pub async fn run(config: Config, client: Client, shutdown: CancellationToken) ->
     service_account::start(&cluster, &mut tasks, &shutdown);
     root_ca::start(&config, &cluster, &mut tasks, &shutdown);
     node_ipam::start(&config, &cluster, &mut tasks, &shutdown);
+    node_lifecycle::start(&config, &cluster, &mut tasks, &shutdown);
+    taint_eviction::start(&cluster, &mut tasks, &shutdown);
+    pod_gc::start(&config, &cluster, &mut tasks, &shutdown);
     deployment::start(&cluster, &mut tasks, &shutdown);
     replicaset::start(&cluster, &mut tasks, &shutdown);
     endpoint_slices::start(&cluster, &mut tasks, &shutdown);

@@ -1,0 +1,153 @@
+//! Pods leave a node that is tainted `NoExecute`, at once or after the time
+//! that they tolerate.
+
+mod tolerance;
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{Pod as FullPod, Taint};
+use kube::Api;
+use kube::api::{DeleteParams, Preconditions};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::cluster::Cluster;
+use crate::controller::{self, Controller, Next};
+use crate::disruption;
+use crate::error::Error;
+use crate::key::Key;
+use crate::object::{Node, Pod};
+use crate::queue::Queue;
+use crate::recorder::Recorder;
+use tolerance::Verdict;
+
+const WORKERS: usize = 8;
+
+struct TaintEviction {
+    cluster: Cluster,
+    recorder: Recorder,
+}
+
+pub fn start(cluster: &Cluster, tasks: &mut JoinSet<()>, shutdown: &CancellationToken) {
+    let queue = Queue::new();
+    notice_taints(cluster, &queue);
+    notice_pods(cluster, &queue);
+    let controller = TaintEviction {
+        cluster: cluster.clone(),
+        recorder: Recorder::new(cluster.client.clone(), "taint-eviction-controller"),
+    };
+    controller::start(tasks, controller, queue, WORKERS, shutdown);
+}
+
+fn notice_taints(cluster: &Cluster, queue: &Arc<Queue>) {
+    let (queue, cluster_view) = (queue.clone(), cluster.clone());
+    cluster.nodes.on_change(move |old, new| {
+        let Some(node) = new else { return };
+        let now: Vec<&Taint> = driving(node).collect();
+        let before: Vec<&Taint> = old.into_iter().flat_map(driving).collect();
+        if now != before {
+            let name = node.metadata.name.as_deref().unwrap_or_default();
+            for pod in cluster_view.pods_on(name) {
+                queue.add(Key::of(&*pod));
+            }
+        }
+    });
+}
+
+fn notice_pods(cluster: &Cluster, queue: &Arc<Queue>) {
+    let (queue, nodes) = (queue.clone(), cluster.nodes.clone());
+    cluster.pods.on_change(move |_, new| {
+        let node = |pod: &Pod| nodes.get(&Key::new("", pod.spec.node_name.as_deref()?));
+        if let Some(pod) = new
+            && node(pod).is_some_and(|node| driving(&node).next().is_some())
+        {
+            queue.add(Key::of(pod));
+        }
+    });
+}
+
+/// The taints that drive pods off.
+fn driving(node: &Node) -> impl Iterator<Item = &Taint> {
+    node.spec.taints.iter().filter(|t| t.effect == "NoExecute")
+}
+
+impl Controller for TaintEviction {
+    const NAME: &'static str = "taint-eviction";
+
+    async fn informed(&self) {
+        self.cluster.nodes.synced().await;
+        self.cluster.pods.synced().await;
+    }
+
+    async fn reconcile(&self, key: &Key) -> Result<Next, Error> {
+        let Some(taints) = self.taints_around(key) else {
+            return Ok(Next::WhenChanged);
+        };
+        // Tolerations are not kept in memory for the few that are ever needed.
+        let api: Api<FullPod> = Api::namespaced(self.cluster.client.clone(), &key.namespace);
+        let pod = api.get_opt(&key.name).await;
+        let Some(pod) = pod.map_err(Error::api("get", "Pod", key))? else {
+            return Ok(Next::WhenChanged);
+        };
+        if pod.metadata.deletion_timestamp.is_some() {
+            return Ok(Next::WhenChanged);
+        }
+        let tolerations = pod.spec.as_ref().and_then(|s| s.tolerations.as_deref());
+        let now = jiff::Timestamp::now();
+        match tolerance::verdict(&taints, tolerations.unwrap_or_default(), now) {
+            Verdict::Stay => Ok(Next::WhenChanged),
+            Verdict::LeaveAfter(wait) => Ok(Next::After(wait)),
+            Verdict::Leave => {
+                self.evict(key, &pod).await?;
+                Ok(Next::WhenChanged)
+            }
+        }
+    }
+}
+
+impl TaintEviction {
+    fn taints_around(&self, pod: &Key) -> Option<Vec<Taint>> {
+        let pod = self.cluster.pods.get(pod)?;
+        let node = self
+            .cluster
+            .nodes
+            .get(&Key::new("", pod.spec.node_name.as_deref()?))?;
+        let taints: Vec<Taint> = driving(&node).cloned().collect();
+        (!taints.is_empty()).then_some(taints)
+    }
+
+    async fn evict(&self, key: &Key, pod: &FullPod) -> Result<(), Error> {
+        self.recorder.normal(
+            pod,
+            "TaintManagerEviction",
+            format!("Marking for deletion Pod {key}"),
+        );
+        let reason = disruption::Reason {
+            reason: "DeletionByTaintManager",
+            message: "Taint manager: deleting due to NoExecute taint",
+            phase: None,
+        };
+        disruption::announce(
+            &self.cluster.client,
+            key,
+            pod.metadata.uid.as_deref(),
+            &reason,
+        )
+        .await?;
+        let params = DeleteParams::default().preconditions(Preconditions {
+            uid: pod.metadata.uid.clone(),
+            resource_version: None,
+        });
+        let api: Api<Pod> = Api::namespaced(self.cluster.client.clone(), &key.namespace);
+        match api.delete(&key.name, &params).await {
+            Ok(answer) => {
+                if let Some(ending) = answer.left() {
+                    self.cluster.pods.note(ending);
+                }
+                Ok(())
+            }
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            Err(source) => Err(Error::api("evict", "Pod", key)(source)),
+        }
+    }
+}
