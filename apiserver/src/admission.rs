@@ -2,6 +2,7 @@
 //! and validation: namespaces, service accounts, priorities, limits, quotas,
 //! addresses. One file a plugin; this is their order.
 
+mod certificates;
 mod classes;
 mod limits;
 mod namespaces;
@@ -82,6 +83,9 @@ impl Admission {
                 self.add_limits(registry, object)?;
             }
             ("", "nodes") => pods::taint_new_node(object),
+            ("certificates.k8s.io", "certificatesigningrequests") => {
+                certificates::note_requester(registry, object);
+            }
             ("", "persistentvolumeclaims") => self.add_storage_class(registry, object)?,
             ("networking.k8s.io", "ingresses") => self.add_ingress_class(registry, object)?,
             _ => {}
@@ -100,6 +104,9 @@ impl Admission {
     ) -> Result<(), Status> {
         match (registry.kind.group, registry.kind.plural, part) {
             ("", "services", Part::Main) => services::keep_given(new, old),
+            ("certificates.k8s.io", "certificatesigningrequests", _) => {
+                certificates::check_change(registry, new, old, part)?;
+            }
             (RBAC, _, _) if new != old => self.check_escalation(registry, new)?,
             _ => {}
         }

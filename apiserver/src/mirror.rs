@@ -3,7 +3,7 @@
 //! A mirror trails the store by the time a change takes to travel, never more:
 //! whoever needs certainty falls back to the store on a miss.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ const RETRY: Duration = Duration::from_millis(200);
 /// What is told of the objects of one kind.
 pub trait Follower: Send + Sync {
     /// `key` is `<namespace>/<name>`, or `<name>` in the whole cluster.
-    fn put(&self, key: &str, object: Value);
+    fn put(&self, key: &str, object: &[u8]);
     fn delete(&self, key: &str);
     /// Everything follows anew.
     fn clear(&self);
@@ -120,20 +120,24 @@ fn put(prefix: &[u8], entry: &Entry, follower: &dyn Follower) {
     let Some(key) = name_in(prefix, &entry.key) else {
         return;
     };
-    match serde_json::from_slice(&entry.value) {
-        Ok(object) => follower.put(key, object),
-        Err(error) => tracing::warn!(key, %error, "an object in the store is no JSON"),
-    }
+    follower.put(key, &entry.value);
 }
 
 fn name_in<'a>(prefix: &[u8], key: &'a [u8]) -> Option<&'a str> {
     std::str::from_utf8(key.strip_prefix(prefix)?).ok()
 }
 
+/// A stored object; one that is no JSON is told and passed over.
+pub fn parse(key: &str, object: &[u8]) -> Option<Value> {
+    serde_json::from_slice(object)
+        .inspect_err(|error| tracing::warn!(key, %error, "an object in the store is no JSON"))
+        .ok()
+}
+
 /// All objects of one kind, parsed.
 #[derive(Default)]
 pub struct Mirror {
-    objects: RwLock<HashMap<String, Arc<Value>>>,
+    objects: RwLock<BTreeMap<String, Arc<Value>>>,
 }
 
 impl Mirror {
@@ -147,14 +151,10 @@ impl Mirror {
 
     /// The objects of one namespace, in the order of their names.
     pub fn of(&self, namespace: &str) -> Vec<Arc<Value>> {
+        let start = format!("{namespace}/");
         let objects = self.read();
-        let mut found: Vec<_> = objects
-            .iter()
-            .filter(|(key, _)| key.split_once('/').is_some_and(|(n, _)| n == namespace))
-            .collect();
-        found.sort_by(|a, b| a.0.cmp(b.0));
-        found
-            .into_iter()
+        let from = objects.range(start.clone()..);
+        from.take_while(|(key, _)| key.starts_with(&start))
             .map(|(_, object)| object.clone())
             .collect()
     }
@@ -163,18 +163,20 @@ impl Mirror {
         self.read().is_empty()
     }
 
-    fn read(&self) -> std::sync::RwLockReadGuard<'_, HashMap<String, Arc<Value>>> {
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<String, Arc<Value>>> {
         self.objects.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> std::sync::RwLockWriteGuard<'_, HashMap<String, Arc<Value>>> {
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, BTreeMap<String, Arc<Value>>> {
         self.objects.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Follower for Mirror {
-    fn put(&self, key: &str, object: Value) {
-        self.write().insert(key.to_owned(), Arc::new(object));
+    fn put(&self, key: &str, object: &[u8]) {
+        if let Some(object) = parse(key, object) {
+            self.write().insert(key.to_owned(), Arc::new(object));
+        }
     }
 
     fn delete(&self, key: &str) {

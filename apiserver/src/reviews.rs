@@ -72,6 +72,9 @@ pub async fn answer(
         _ => return Err(Status::method_not_allowed()),
     };
     object["status"] = status;
+    if meta::get(&object, "metadata").is_none() {
+        object["metadata"] = json!({ "creationTimestamp": null });
+    }
     form::value(StatusCode::CREATED, &object, form)
 }
 

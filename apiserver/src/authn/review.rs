@@ -38,5 +38,5 @@ pub async fn token(authn: &Authenticator, review: &Value) -> Value {
     {
         return json!({ "authenticated": true, "user": user_info(&user), "audiences": own });
     }
-    json!({ "user": {}, "error": "[invalid bearer token, service account token has expired or was never issued here]" })
+    json!({ "user": {}, "error": "invalid bearer token" })
 }

@@ -8,7 +8,8 @@ use apimachinery::meta;
 use serde_json::Value;
 
 use super::{Action, Attributes};
-use crate::mirror::{Follower, Source};
+use crate::bytes_json;
+use crate::mirror::{self, Follower, Source};
 
 pub enum Decision {
     Allow,
@@ -137,8 +138,9 @@ fn general(
 }
 
 impl Follower for Graph {
-    fn put(&self, key: &str, pod: Value) {
-        let node = meta::text(&pod, "spec.nodeName").to_owned();
+    fn put(&self, key: &str, pod: &[u8]) {
+        // Most pods come by here often; few need to be parsed.
+        let node = bytes_json::scalar_at(pod, &["spec", "nodeName"]);
         let mut uses = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if node.is_empty() {
             return uses.forget(key);
@@ -148,6 +150,9 @@ impl Follower for Graph {
         if uses.pods.get(key).is_some_and(|old| old.node == node) {
             return;
         }
+        let Some(pod) = mirror::parse(key, pod) else {
+            return;
+        };
         uses.forget(key);
         uses.add(
             key,

@@ -180,17 +180,17 @@ pub fn join_bindings() -> Vec<Value> {
     let csr = "system:certificates.k8s.io:certificatesigningrequests";
     vec![
         named(
-            "skiff:node-bootstrapper",
+            "system:skiff:node-bootstrapper",
             "system:node-bootstrapper",
             "system:bootstrappers",
         ),
         named(
-            "skiff:node-autoapprove",
+            "system:skiff:node-autoapprove",
             &format!("{csr}:nodeclient"),
             "system:bootstrappers",
         ),
         named(
-            "skiff:node-renewal",
+            "system:skiff:node-renewal",
             &format!("{csr}:selfnodeclient"),
             "system:nodes",
         ),

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::rules::Rule;
 use super::{Action, Attributes};
-use crate::mirror::{Follower, Source};
+use crate::mirror::{self, Follower, Source};
 use crate::user::{SERVICE_ACCOUNT_PREFIX, User};
 
 /// All RBAC objects, followed from the store.
@@ -61,7 +61,7 @@ impl Rbac {
         state
             .bindings_of(user, namespace)
             .find(|(_, binding)| state.rules(binding).iter().any(|rule| rule.allows(asked)))
-            .map(|(name, binding)| explain(name, binding))
+            .map(|(key, binding)| explain(key, binding, user))
     }
 
     /// All that `user` may do in a namespace (in the whole cluster if empty).
@@ -88,17 +88,27 @@ impl Rbac {
     }
 }
 
-fn explain(name: &str, binding: &Binding) -> String {
-    match &binding.namespace {
-        None => format!(
-            "RBAC: allowed by ClusterRoleBinding \"{name}\" of ClusterRole \"{}\"",
-            binding.role
-        ),
-        Some(_) => format!(
-            "RBAC: allowed by RoleBinding \"{name}\" of role \"{}\"",
-            binding.role
-        ),
-    }
+/// `RBAC: allowed by RoleBinding "readers/g" of Role "reader" to User "ann"`.
+fn explain(key: &str, binding: &Binding, user: &User) -> String {
+    let (what, name) = match key.split_once('/') {
+        Some((namespace, name)) => ("RoleBinding", format!("{name}/{namespace}")),
+        None => ("ClusterRoleBinding", key.to_owned()),
+    };
+    let (kind, role) = match binding.role.split_once('/') {
+        Some((_, role)) => ("Role", role),
+        None => ("ClusterRole", binding.role.as_str()),
+    };
+    let own = user_key(&user.name);
+    let subject = match user.as_service_account() {
+        _ if !binding.subjects.contains(&own) => {
+            let of_user = |group: &&String| binding.subjects.contains(&group_key(group));
+            let group = user.groups.iter().find(of_user);
+            format!("Group {:?}", group.map_or("", String::as_str))
+        }
+        Some((namespace, name)) => format!("ServiceAccount \"{name}/{namespace}\""),
+        None => format!("User {:?}", user.name),
+    };
+    format!("RBAC: allowed by {what} {name:?} of {kind} {role:?} to {subject}")
 }
 
 impl State {
@@ -197,7 +207,10 @@ impl Feed {
 }
 
 impl Follower for Feed {
-    fn put(&self, key: &str, object: Value) {
+    fn put(&self, key: &str, object: &[u8]) {
+        let Some(object) = mirror::parse(key, object) else {
+            return;
+        };
         if self.table.holds_bindings() {
             let namespace = self
                 .table

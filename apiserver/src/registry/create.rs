@@ -175,7 +175,7 @@ impl Registry<'_> {
                 versions::encode(object).map_err(Some)
             };
         }
-        let value = versions::to_stored(self.kind, object.clone()).map_err(Some)?;
+        let value = versions::to_stored(self.kind, object).map_err(Some)?;
         match self
             .api
             .store

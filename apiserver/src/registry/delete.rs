@@ -171,7 +171,7 @@ impl Registry<'_> {
         if options.dry_run {
             return Ok(Some(Deleted::Object(versions::encode(&new)?)));
         }
-        let value = versions::to_stored(self.kind, new)?;
+        let value = versions::to_stored(self.kind, &new)?;
         match self
             .api
             .store

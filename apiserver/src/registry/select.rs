@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use apimachinery::Status;
 use apimachinery::selector::{FieldSelector, LabelSelector};
 use kinds::Kind;
+use memchr::memmem::Finder;
 use serde_json::Value;
 
 use super::versions;
@@ -22,12 +23,18 @@ const PATH_LABELS: &[&str] = &[
     "jobs",
 ];
 
+/// Labels whose value is a text of the stored object, and never a default.
+const TEXT_LABELS: &[(&str, &str)] = &[("pods", "spec.nodeName")];
+
 /// Which objects of a kind are wanted.
 #[derive(Clone)]
 pub struct Selector {
     kind: &'static Kind,
     labels: LabelSelector,
     fields: FieldSelector,
+    /// Texts, in quotes, that every object of the selection has somewhere: most
+    /// objects of a large cluster are told apart by looking for these bytes.
+    needles: Vec<Finder<'static>>,
 }
 
 impl Selector {
@@ -47,10 +54,12 @@ impl Selector {
                 return Err(unknown_field(kind, &term.field));
             }
         }
+        let needles = needles(kind, &fields);
         Ok(Self {
             kind,
             labels,
             fields,
+            needles,
         })
     }
 
@@ -69,7 +78,10 @@ impl Selector {
 
     /// Whether the stored object is wanted.
     pub fn matches(&self, stored: &[u8]) -> bool {
-        self.fields_match(stored)
+        self.needles
+            .iter()
+            .all(|needle| needle.find(stored).is_some())
+            && self.fields_match(stored)
             && (self.labels.is_everything()
                 || self.labels.matches(bytes_json::labels(stored).as_ref()))
     }
@@ -98,6 +110,25 @@ impl Selector {
             )
         })
     }
+}
+
+/// The values that fields must have, where JSON writes them as they are.
+fn needles(kind: &Kind, fields: &FieldSelector) -> Vec<Finder<'static>> {
+    let is_plain = |text: &str| {
+        !text.is_empty()
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-._:".contains(&b))
+    };
+    let is_text =
+        |label: &str| label.starts_with("metadata.") || TEXT_LABELS.contains(&(kind.plural, label));
+    let pinned = fields
+        .terms
+        .iter()
+        .filter(|t| t.equal && is_plain(&t.value) && is_text(&t.field));
+    pinned
+        .map(|t| Finder::new(format!("\"{}\"", t.value).as_bytes()).into_owned())
+        .collect()
 }
 
 fn bad(error: apimachinery::selector::Error) -> Status {

@@ -246,7 +246,7 @@ impl Registry<'_> {
                 Err(error) => Err(store_failure(error)),
             };
         }
-        let value = versions::to_stored(self.kind, new)?;
+        let value = versions::to_stored(self.kind, &new)?;
         match self.api.store.put(&entry.key, value, expect).await {
             Ok(entry) => versions::bytes(self.kind, &entry).map(Some),
             Err(store::Error::Conflict { .. }) => Ok(None),

@@ -36,11 +36,13 @@ pub fn deleted(kind: &Kind, entry: &Entry, revision: Revision) -> Result<Bytes, 
 }
 
 /// What to store for an object of `kind`.
-pub fn to_stored(kind: &Kind, mut object: Value) -> Result<store::Value, Status> {
-    if let Some(conversion) = kind.conversion() {
+pub fn to_stored(kind: &Kind, object: &Value) -> Result<store::Value, Status> {
+    let converted = kind.conversion().map(|conversion| {
+        let mut object = object.clone();
         (conversion.to_stored)(&mut object);
-    }
-    match &object {
+        object
+    });
+    match converted.as_ref().unwrap_or(object) {
         Value::Object(fields) => Ok(bytes_json::encode(fields)),
         _ => Err(Status::bad_request("the object is no JSON object")),
     }
