@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use apiserver::{Config, Error, KeyPair, Server, StaticToken, User};
+use apiserver::{Config, Error, KeyPair, KubeletAccess, Server, StaticToken, User};
 use http::{Method, Request};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::Client;
@@ -39,6 +39,20 @@ impl Cluster {
                 ..pki::Request::default()
             })
             .unwrap();
+        let client = authority
+            .issue(&pki::Request {
+                common_name: "kube-apiserver-kubelet-client".into(),
+                usages: vec![pki::Usage::Client],
+                ..pki::Request::default()
+            })
+            .unwrap();
+        let kubelet = KubeletAccess {
+            client: KeyPair {
+                cert_pem: client.cert_pem,
+                key_pem: client.key_pem,
+            },
+            ca_pem: authority.cert_pem().to_owned(),
+        };
         let config = Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
             serving: KeyPair {
@@ -46,7 +60,7 @@ impl Cluster {
                 key_pem: issued.key_pem,
             },
             client_ca_pem: authority.cert_pem().to_owned(),
-            kubelet: None,
+            kubelet: Some(kubelet),
             token_key: Arc::new(pki::TokenKey::load_or_create(&dir.path().join("sa.key")).unwrap()),
             issuer: Config::ISSUER.to_owned(),
             store: store.clone(),

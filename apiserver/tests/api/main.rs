@@ -7,4 +7,5 @@ mod deletes;
 mod discovery;
 mod listen;
 mod objects;
+mod proxying;
 mod watches;
