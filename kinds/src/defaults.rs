@@ -56,6 +56,20 @@ pub fn each(parent: &mut Value, field: &str, mut change: impl FnMut(&mut Value))
     }
 }
 
+/// A field that holds the first of a list says the same as the list: clients of old know
+/// only the one.
+pub fn one_and_many(object: &mut Value, one: &str, many: &str) {
+    let first = object.get(many).and_then(|many| many.get(0)).cloned();
+    let single = object
+        .get(one)
+        .filter(|one| one.as_str().is_some_and(|one| !one.is_empty()));
+    match (single.cloned(), first) {
+        (Some(single), None) => object[many] = Value::Array(vec![single]),
+        (None, Some(first)) => object[one] = first,
+        _ => {}
+    }
+}
+
 pub fn is(object: &Value, field: &str, text: &str) -> bool {
     object.get(field).and_then(Value::as_str) == Some(text)
 }

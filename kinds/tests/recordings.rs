@@ -146,14 +146,18 @@ fn stored_objects() -> HashMap<String, Value> {
 }
 
 #[test]
-fn every_valid_recorded_object_is_valid() {
+fn every_recorded_object_is_valid_and_settled_after_one_defaulting() {
     let Some(cases) = cases::load("defaults") else {
         return;
     };
     let is_good = |case: &&Case| case.method == "POST" && case.status == 201;
     for case in cases.iter().filter(is_good) {
         let Some(kind) = case.kind() else { continue };
-        let errors = kind.check_create(&cases::created(kind, case));
+        let object = cases::created(kind, case);
+        let errors = kind.check_create(&object);
         assert!(errors.is_empty(), "{}: {errors:?}", case.name);
+        let mut again = object.clone();
+        (kind.default)(&mut again);
+        assert_eq!(again, object, "{} is not settled", case.name);
     }
 }

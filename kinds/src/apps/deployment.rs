@@ -231,6 +231,19 @@ mod tests {
     }
 
     #[test]
+    fn a_deployment_without_a_template_lacks_labels_and_containers() {
+        let mut bare = json!({"spec": {"selector": {"matchLabels": {"app": "a"}}}});
+        default(&mut bare);
+        assert_eq!(
+            errors(&bare),
+            [
+                "spec.template.metadata.labels: Invalid value: null: `selector` does not match template `labels`",
+                "spec.template.spec.containers: Required value",
+            ]
+        );
+    }
+
+    #[test]
     fn a_rollout_must_be_able_to_move() {
         let stuck = json!({"rollingUpdate": {"maxSurge": 0, "maxUnavailable": "0%"}});
         assert_eq!(

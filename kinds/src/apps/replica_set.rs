@@ -79,10 +79,6 @@ fn validate(set: &Node, errors: &mut Errors) {
     let Some(selects) = label_selector::of_workload(&selector, "replica set", errors) else {
         return;
     };
-    if !spec.at("template").exists() {
-        errors.required(&spec.at("template"), "");
-        return;
-    }
     pod_template::validate_workload_template(&spec, &selects, errors);
 }
 

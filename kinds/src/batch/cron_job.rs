@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::job;
 use crate::columns::{self, AGE, Column, NAME};
-use crate::defaults::{object, set_default, set_text, with};
+use crate::defaults::{object, set_default, set_text};
 use crate::errors::Errors;
 use crate::kind::{Kind, Storage, Subresource};
 use crate::node::Node;
@@ -63,10 +63,9 @@ fn default(cron: &mut Value) {
     set_default(spec, "suspend", false);
     set_default(spec, "successfulJobsHistoryLimit", 3);
     set_default(spec, "failedJobsHistoryLimit", 1);
-    with(spec, "jobTemplate", |template| {
-        object(template, "metadata");
-        pod_template::default_template(object(template, "spec"));
-    });
+    let template = object(spec, "jobTemplate");
+    object(template, "metadata");
+    pod_template::default_template(object(template, "spec"));
 }
 
 /// Eleven characters are left for the jobs' own suffix.

@@ -3,10 +3,10 @@
 use apimachinery::field::Error;
 use apimachinery::{meta, names};
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::columns::{self, AGE, Column, NAME};
-use crate::defaults::{canonical_amounts, object, set_default};
+use crate::defaults::{canonical_amounts, object, one_and_many, set_default};
 use crate::errors::{Errors, Seen};
 use crate::kind::{CONNECT_VERBS, Kind, Scope, Storage, Subresource, plain_field};
 use crate::node::Node;
@@ -70,7 +70,7 @@ const NODE_INFO: [&str; 10] = [
 ];
 
 fn default(node: &mut Value) {
-    set_default(node, "spec", json!({}));
+    one_and_many(object(node, "spec"), "podCIDR", "podCIDRs");
     let status = object(node, "status");
     canonical_amounts(status, "capacity");
     canonical_amounts(status, "allocatable");
@@ -219,6 +219,8 @@ fn address<'a>(node: &'a Value, kind: &str) -> &'a str {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

@@ -65,7 +65,9 @@ fn default(controller: &mut Value) {
     }
     let spec = object(controller, "spec");
     set_default(spec, "replicas", 1);
-    pod_template::default_template(spec);
+    if spec.get("template").is_some() {
+        pod_template::default_template(spec);
+    }
 }
 
 fn validate(controller: &Node, errors: &mut Errors) {

@@ -9,7 +9,7 @@ use apimachinery::names;
 use serde_json::{Value, json};
 
 use crate::columns::{AGE, Column, NAME};
-use crate::defaults::{each, is, object, set_default, set_text, with};
+use crate::defaults::{each, is, object, one_and_many, set_default, set_text, with};
 use crate::kind::{CONNECT_VERBS, Kind, Storage, Subresource, text_field};
 
 pub static KIND: Kind = Kind {
@@ -78,7 +78,7 @@ fn default(service: &mut Value) {
     if is(spec, "type", "LoadBalancer") {
         set_default(spec, "allocateLoadBalancerNodePorts", true);
     }
-    one_and_many(spec);
+    one_and_many(spec, "clusterIP", "clusterIPs");
     with(service, "status", |status| {
         with(status, "loadBalancer", |balancer| {
             each(balancer, "ingress", |ingress| {
@@ -104,20 +104,6 @@ fn port(port: &mut Value) {
     let target = &port["targetPort"];
     if target.is_null() || *target == json!(0) || *target == json!("") {
         port["targetPort"] = port["port"].clone();
-    }
-}
-
-/// `clusterIP` and the first of `clusterIPs` say the same.
-fn one_and_many(spec: &mut Value) {
-    let one = meta::text(spec, "clusterIP").to_owned();
-    let many = meta::items(spec, "clusterIPs");
-    match (
-        one.is_empty(),
-        many.first().and_then(Value::as_str).map(str::to_owned),
-    ) {
-        (false, None) => spec["clusterIPs"] = json!([one]),
-        (true, Some(first)) => spec["clusterIP"] = first.into(),
-        _ => {}
     }
 }
 

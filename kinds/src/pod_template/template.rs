@@ -5,18 +5,18 @@ use apimachinery::selector::LabelSelector;
 use serde_json::Value;
 
 use super::{defaults, spec};
-use crate::defaults::{object, with};
+use crate::defaults::object;
 use crate::errors::Errors;
 use crate::node::Node;
 use crate::object_meta;
 use crate::text_cells::{containers, images};
 
-/// Fills in the template at `parent.template`.
+/// Fills in the template at `parent.template`, made if absent: what it lacks is told
+/// field by field.
 pub fn default_template(parent: &mut Value) {
-    with(parent, "template", |template| {
-        object(template, "metadata");
-        defaults::default_spec(object(template, "spec"));
-    });
+    let template = object(parent, "template");
+    object(template, "metadata");
+    defaults::default_spec(object(template, "spec"));
 }
 
 pub fn validate_template(template: &Node, errors: &mut Errors) {
