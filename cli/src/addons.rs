@@ -26,9 +26,7 @@ pub async fn apply(client: &Client, addons: &Addons<'_>) -> anyhow::Result<()> {
         bootstrap_binding("skiff:node-bootstrapper", "system:node-bootstrapper"),
         nodes_binding("skiff:node-proxier", "system:node-proxier"),
     ] {
-        if let Err(e) = apply_one(client, &object).await {
-            eprintln!("TEMP {e:#}");
-        }
+        apply_one(client, &object).await?;
     }
     Ok(())
 }

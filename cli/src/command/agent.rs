@@ -53,7 +53,11 @@ impl Agent {
         let _data_dir = DataDir::open(&instance.data_dir)?;
         let shutdown = shutdown::on_signal()?;
         let (name, ip) = (self.node.name()?, self.node.ip()?);
-        let identities = self.identities(&instance, &name, ip).await?;
+        let joined = self.identities(&instance, &name, ip);
+        let Some(identities) = shutdown.run_until_cancelled(joined).await else {
+            return Ok(ExitCode::SUCCESS);
+        };
+        let identities = identities?;
         let client = join::node_api(&self.server, &identities)?;
         let mut tasks = JoinSet::new();
         let node = Node {
