@@ -14,6 +14,8 @@ pub mod exec;
 mod negotiate;
 mod pipe;
 pub mod port_forward;
+mod spdy;
+mod websocket;
 
 pub use negotiate::{Protocol, Purpose, Refusal, negotiate};
 pub use pipe::{Duplex, Reader, Writer};

@@ -117,6 +117,11 @@ impl Protocol {
         self.name.starts_with("v4") || self.name.starts_with("v5")
     }
 
+    /// A client can close its input and go on reading.
+    pub(crate) fn tells_ends(&self) -> bool {
+        self.name.starts_with("v5")
+    }
+
     /// The protocol a client gets when the server's answer names `name` (see [`crate::exec::connect`]).
     pub fn agreed(websocket: bool, name: &str) -> Option<Self> {
         let all = if websocket {

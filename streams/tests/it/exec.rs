@@ -1,0 +1,280 @@
+use std::time::Duration;
+
+use streams::{
+    Error, Protocol,
+    exec::{Client, Outcome, Session, Size, Wanted, connect, serve},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, duplex},
+    time::timeout,
+};
+
+const WEBSOCKET: [&str; 4] = [
+    "v5.channel.k8s.io",
+    "v4.channel.k8s.io",
+    "channel.k8s.io",
+    "base64.channel.k8s.io",
+];
+const SPDY: [&str; 2] = ["v4.channel.k8s.io", "channel.k8s.io"];
+const ALL: Wanted = Wanted {
+    stdin: true,
+    stdout: true,
+    stderr: true,
+    tty: false,
+};
+
+fn protocols() -> Vec<Protocol> {
+    let websocket = WEBSOCKET
+        .iter()
+        .map(|name| Protocol::agreed(true, name).unwrap());
+    websocket
+        .chain(
+            SPDY.iter()
+                .map(|name| Protocol::agreed(false, name).unwrap()),
+        )
+        .collect()
+}
+
+async fn both(protocol: &Protocol, wanted: Wanted) -> (Session, Client) {
+    let (here, there) = duplex(64 * 1024);
+    let (session, client) = tokio::join!(
+        serve(here, protocol, wanted),
+        connect(there, protocol, wanted)
+    );
+    (session.unwrap(), client.unwrap())
+}
+
+#[tokio::test]
+async fn output_and_exit_code_reach_the_client_by_every_protocol() {
+    for protocol in protocols() {
+        let (mut session, mut client) = both(&protocol, ALL).await;
+        let server = tokio::spawn(async move {
+            session
+                .stdout
+                .take()
+                .unwrap()
+                .write_all(b"out")
+                .await
+                .unwrap();
+            session
+                .stderr
+                .take()
+                .unwrap()
+                .write_all(b"err")
+                .await
+                .unwrap();
+            session.status.finish(Outcome::Exited(7)).await;
+        });
+        let (mut out, mut err) = (String::new(), String::new());
+        client
+            .stdout
+            .take()
+            .unwrap()
+            .read_to_string(&mut out)
+            .await
+            .unwrap();
+        client
+            .stderr
+            .take()
+            .unwrap()
+            .read_to_string(&mut err)
+            .await
+            .unwrap();
+        assert_eq!(
+            (out.as_str(), err.as_str()),
+            ("out", "err"),
+            "{}",
+            protocol.name()
+        );
+        assert_eq!(
+            client.outcome().await.unwrap(),
+            Outcome::Exited(7),
+            "{}",
+            protocol.name()
+        );
+        drop(client);
+        server.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn megabytes_go_both_ways_at_once() {
+    for protocol in protocols() {
+        let (mut session, mut client) = both(&protocol, ALL).await;
+        // An echo of so much input as was announced: not every protocol can tell the end of input.
+        let total = 3_000_000;
+        tokio::spawn(async move {
+            let input = session.stdin.take().unwrap();
+            let mut output = session.stdout.take().unwrap();
+            tokio::io::copy(&mut input.take(total), &mut output)
+                .await
+                .unwrap();
+            drop((output, session.stderr.take()));
+            session.status.finish(Outcome::Exited(0)).await;
+        });
+        let sent: Vec<u8> = (0..total).map(|n| (n % 251) as u8).collect();
+        let mut input = client.stdin.take().unwrap();
+        let copy = sent.clone();
+        let sending = tokio::spawn(async move {
+            input.write_all(&copy).await.unwrap();
+            input
+        });
+        let mut back = Vec::new();
+        let reading = client.stdout.take().unwrap().read_to_end(&mut back).await;
+        reading.unwrap();
+        assert!(
+            back == sent,
+            "{}: {} bytes came back",
+            protocol.name(),
+            back.len()
+        );
+        sending.await.unwrap();
+        assert_eq!(client.outcome().await.unwrap(), Outcome::Exited(0));
+    }
+}
+
+#[tokio::test]
+async fn end_of_input_is_told_where_the_protocol_can() {
+    for (is_websocket, name) in [(true, "v5.channel.k8s.io"), (false, "v4.channel.k8s.io")] {
+        let protocol = Protocol::agreed(is_websocket, name).unwrap();
+        let (mut session, mut client) = both(&protocol, ALL).await;
+        client
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(b"all of it")
+            .await
+            .unwrap();
+        let mut input = String::new();
+        session
+            .stdin
+            .take()
+            .unwrap()
+            .read_to_string(&mut input)
+            .await
+            .unwrap();
+        assert_eq!(input, "all of it");
+        assert!(!session.gone.is_cancelled());
+    }
+}
+
+#[tokio::test]
+async fn terminal_sizes_reach_the_server_in_order() {
+    let wanted = Wanted { tty: true, ..ALL };
+    for protocol in [
+        Protocol::agreed(true, "v4.channel.k8s.io"),
+        Protocol::agreed(false, "v4.channel.k8s.io"),
+    ] {
+        let (mut session, client) = both(&protocol.unwrap(), wanted).await;
+        assert!(session.stderr.is_none() && client.stderr.is_none());
+        for width in [80, 132] {
+            client
+                .resize
+                .send(Size { width, height: 24 })
+                .await
+                .unwrap();
+        }
+        assert_eq!(
+            session.resize.recv().await.unwrap(),
+            Size {
+                width: 80,
+                height: 24
+            }
+        );
+        assert_eq!(
+            session.resize.recv().await.unwrap(),
+            Size {
+                width: 132,
+                height: 24
+            }
+        );
+    }
+}
+
+#[tokio::test]
+async fn server_learns_that_the_client_is_gone() {
+    for protocol in protocols() {
+        let (mut session, client) = both(&protocol, ALL).await;
+        drop(client);
+        timeout(Duration::from_secs(5), session.gone.cancelled())
+            .await
+            .unwrap_or_else(|_| panic!("{}", protocol.name()));
+        let mut input = Vec::new();
+        assert_eq!(
+            session
+                .stdin
+                .take()
+                .unwrap()
+                .read_to_end(&mut input)
+                .await
+                .unwrap(),
+            0
+        );
+    }
+}
+
+#[tokio::test]
+async fn connection_that_ends_without_an_outcome_is_no_success() {
+    for protocol in [
+        Protocol::agreed(true, "v5.channel.k8s.io"),
+        Protocol::agreed(false, "v4.channel.k8s.io"),
+    ] {
+        let (session, mut client) = both(&protocol.unwrap(), ALL).await;
+        drop(session);
+        assert!(matches!(client.outcome().await, Err(Error::Gone)));
+    }
+}
+
+#[tokio::test]
+async fn client_that_stops_reading_stops_the_server() {
+    for protocol in protocols() {
+        let (mut session, client) = both(&protocol, ALL).await;
+        let mut output = session.stdout.take().unwrap();
+        let written = timeout(
+            Duration::from_millis(300),
+            output.write_all(&vec![0; 20_000_000]),
+        )
+        .await;
+        assert!(
+            written.is_err(),
+            "{}: 20 MB were buffered somewhere",
+            protocol.name()
+        );
+        drop(client);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn client_that_never_opens_its_streams_is_given_up() {
+    let protocol = Protocol::agreed(false, "v4.channel.k8s.io").unwrap();
+    let (here, _there) = duplex(1024);
+    assert!(matches!(
+        serve(here, &protocol, ALL).await,
+        Err(Error::StreamsNotCreated)
+    ));
+    let (here, there) = duplex(1024);
+    drop(there);
+    assert!(matches!(
+        serve(here, &protocol, ALL).await,
+        Err(Error::Gone)
+    ));
+}
+
+#[tokio::test]
+async fn garbage_ends_the_connection_and_nothing_else() {
+    for protocol in protocols() {
+        let (here, mut there) = duplex(1024);
+        let server = tokio::spawn(async move {
+            match serve(here, &protocol, ALL).await {
+                Ok(session) => session.gone.cancelled().await,
+                Err(error) => assert!(matches!(error, Error::Gone)),
+            }
+        });
+        let _ = there.write_all(&[0xff; 4096]).await;
+        drop(there);
+        timeout(Duration::from_secs(5), server)
+            .await
+            .unwrap()
+            .unwrap();
+    }
+}
