@@ -103,7 +103,11 @@ fn action(resource: &Resource) -> Action<'_> {
         resource: &resource.resource,
         subresource: resource.subresource.as_deref().unwrap_or(""),
         namespace: resource.namespace.as_deref().unwrap_or(""),
-        name: resource.name.as_deref().unwrap_or(""),
+        name: resource
+            .name
+            .as_deref()
+            .or(resource.selected_name.as_deref())
+            .unwrap_or(""),
     }
 }
 

@@ -38,9 +38,9 @@ pub async fn run(api: &Arc<Api>, advertise: SocketAddr) -> Result<(), Error> {
         &service(api, advertise),
     )
     .await?;
-    if advertise.ip().is_loopback() {
+    if advertise.ip().is_loopback() || advertise.ip().is_unspecified() {
         // No pod could reach it there, and the API takes no such endpoint.
-        tracing::info!(%advertise, "the Service kubernetes gets no endpoint: the address is this machine's own");
+        tracing::info!(%advertise, "the Service kubernetes gets no endpoint: no other machine could use the address");
         return Ok(());
     }
     put(

@@ -10,6 +10,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +23,11 @@ use crate::peer::{CertificateName, Peer};
 
 /// A client that does not finish its handshake or headers by then is dropped.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
+/// A connection without a request is closed after this: later than clients give
+/// theirs up, so that none is closed under a request.
+const IDLE_LIMIT: Duration = Duration::from_secs(180);
+/// A peer that is silent for so long is asked whether it is there.
+const KEEPALIVE: Duration = Duration::from_secs(30);
 /// How long open requests may go on once the server stops.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 /// Pause after `accept` failed for want of file descriptors.
@@ -82,7 +88,7 @@ async fn connection(
     api: Arc<Api>,
     stop: CancellationToken,
 ) {
-    let _ = stream.set_nodelay(true);
+    prepare(&stream);
     let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_LIMIT, acceptor.accept(stream)).await
     else {
         return tracing::debug!(%address, "TLS handshake failed");
@@ -102,10 +108,11 @@ async fn connection(
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HANDSHAKE_LIMIT);
+        .header_read_timeout(IDLE_LIMIT);
     builder
         .http2()
         .timer(TokioTimer::new())
+        .keep_alive_interval(KEEPALIVE)
         .max_concurrent_streams(1000);
     let serving = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     let mut serving = std::pin::pin!(serving);
@@ -118,6 +125,17 @@ async fn connection(
     };
     if let Err(error) = ended {
         tracing::debug!(%address, %error, "connection ended");
+    }
+}
+
+/// A peer that vanished would otherwise keep its watch until the watch's own end.
+fn prepare(stream: &TcpStream) {
+    let _ = stream.set_nodelay(true);
+    let keepalive = TcpKeepalive::new()
+        .with_time(KEEPALIVE)
+        .with_interval(KEEPALIVE / 3);
+    if let Err(error) = SockRef::from(stream).set_tcp_keepalive(&keepalive) {
+        tracing::debug!(%error, "set TCP keepalive");
     }
 }
 

@@ -31,6 +31,9 @@ pub struct Resource {
     pub subresource: Option<String>,
     /// What follows the subresource (`proxy` takes any path).
     pub rest: Option<String>,
+    /// The one name that a collection's field selector leaves: who may read an
+    /// object may list and watch it so.
+    pub selected_name: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -88,7 +91,7 @@ impl Route {
             }
             _ => None,
         };
-        let Some((target, old_watch)) = parsed else {
+        let Some((mut target, old_watch)) = parsed else {
             return Self {
                 verb: path_verb(method),
                 path: path.to_owned(),
@@ -96,6 +99,9 @@ impl Route {
             };
         };
         let is_watch = old_watch || target.subresource.is_none() && has_flag(query, "watch");
+        if target.name.is_none() {
+            target.selected_name = selected_name(query);
+        }
         Self {
             verb: Verb::of(method, target.name.is_some(), is_watch),
             path: path.to_owned(),
@@ -126,6 +132,18 @@ fn has_flag(query: &str, name: &str) -> bool {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         key == name && is_yes(value)
     })
+}
+
+/// `fieldSelector=metadata.name=x` of a query.
+fn selected_name(query: &str) -> Option<String> {
+    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    let (_, selector) = pairs.find(|(key, _)| *key == "fieldSelector")?;
+    let selector = decode_query(selector);
+    let mut terms = selector.split(',');
+    let name = terms.find_map(|term| term.strip_prefix("metadata.name="))?;
+    let name = name.strip_prefix('=').unwrap_or(name);
+    let is_segment = !name.is_empty() && !name.contains(['/', '%']) && name != "." && name != "..";
+    is_segment.then(|| name.to_owned())
 }
 
 /// The flag says whether the path had the old `/watch/` prefix.

@@ -84,3 +84,17 @@ fn what_is_no_resource_is_a_path() {
         );
     }
 }
+
+#[test]
+fn a_field_selector_of_one_name_is_that_name() {
+    let query = "fieldSelector=metadata.name%3Dcm1&watch=1";
+    let (verb, r) = resource_of(Method::GET, "/api/v1/namespaces/g/configmaps", query);
+    assert_eq!((verb, r.name), (Verb::Watch, None));
+    assert_eq!(r.selected_name.as_deref(), Some("cm1"));
+    let (_, r) = resource_of(
+        Method::GET,
+        "/api/v1/pods",
+        "fieldSelector=metadata.name!%3Dcm1",
+    );
+    assert_eq!(r.selected_name, None);
+}
