@@ -12,8 +12,10 @@
 //! A controller is one file here (with a folder of its own where it is long)
 //! and one line in [`run`].
 
+mod bootstrap_token;
 mod cluster;
 mod controller;
+mod csr;
 mod deployment;
 mod disruption;
 mod endpoint_mirror;

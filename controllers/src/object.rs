@@ -176,6 +176,7 @@ pub struct NodeSpec {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct NodeStatus {
+    pub addresses: Vec<core::NodeAddress>,
     pub conditions: Vec<core::NodeCondition>,
 }
 

@@ -8,8 +8,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cluster::Cluster;
 use crate::{
-    Error, deployment, endpoint_mirror, endpoint_slices, endpoints, garbage_collector, namespace,
-    node_ipam, node_lifecycle, pod_gc, replicaset, root_ca, service_account, taint_eviction,
+    Error, bootstrap_token, csr, deployment, endpoint_mirror, endpoint_slices, endpoints,
+    garbage_collector, namespace, node_ipam, node_lifecycle, pod_gc, replicaset, root_ca,
+    service_account, taint_eviction,
 };
 
 /// What differs from cluster to cluster.
@@ -58,6 +59,8 @@ pub async fn run(config: Config, client: Client, shutdown: CancellationToken) ->
     node_lifecycle::start(&config, &cluster, &mut tasks, &shutdown);
     taint_eviction::start(&cluster, &mut tasks, &shutdown);
     pod_gc::start(&config, &cluster, &mut tasks, &shutdown);
+    csr::start(&config, &cluster, &mut tasks, &shutdown);
+    bootstrap_token::start(&cluster, &mut tasks, &shutdown);
     deployment::start(&cluster, &mut tasks, &shutdown);
     replicaset::start(&cluster, &mut tasks, &shutdown);
     endpoint_slices::start(&cluster, &mut tasks, &shutdown);

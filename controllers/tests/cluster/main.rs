@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
+mod certificates;
 mod deployments;
 mod endpoints;
 mod fake_node;

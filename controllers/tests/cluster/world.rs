@@ -71,6 +71,10 @@ impl World {
         .await;
     }
 
+    pub fn client_as(&self, user: apiserver::User) -> Client {
+        self.server.client_as(user)
+    }
+
     pub async fn stop(self) {
         self.stop.cancel();
         self.controllers.await.unwrap();

@@ -1,0 +1,101 @@
+use super::*;
+
+fn spec(username: &str, groups: &[&str], usages: &[&str]) -> CertificateSigningRequestSpec {
+    let owned = |list: &[&str]| Some(list.iter().map(|s| (*s).to_owned()).collect());
+    CertificateSigningRequestSpec {
+        username: Some(username.into()),
+        groups: owned(groups),
+        usages: owned(usages),
+        ..CertificateSigningRequestSpec::default()
+    }
+}
+
+fn node(name: &str) -> Asked {
+    Asked {
+        common_name: format!("system:node:{name}"),
+        organizations: vec![NODES.into()],
+        ..Asked::default()
+    }
+}
+
+fn serving(name: &str, dns: &str) -> Asked {
+    Asked {
+        dns_names: vec![dns.into()],
+        addresses: vec!["192.0.2.1".parse().unwrap()],
+        ..node(name)
+    }
+}
+
+const CLIENT: [&str; 2] = ["digital signature", "client auth"];
+const SERVER: [&str; 2] = ["digital signature", "server auth"];
+
+#[test]
+fn bootstrapper_gets_a_client_certificate_of_a_node() {
+    let spec = spec("system:bootstrap:abcdef", &[BOOTSTRAPPERS], &CLIENT);
+    assert_eq!(Signer::NodeClient.check(&spec, &node("n1")), Ok(()));
+    assert!(Signer::NodeClient.is_trusted(&spec, &node("n1"), |_| false));
+}
+
+#[test]
+fn node_renews_its_own_certificate_and_no_other() {
+    let spec = spec("system:node:n1", &[NODES], &CLIENT);
+    assert!(Signer::NodeClient.is_trusted(&spec, &node("n1"), |_| false));
+    assert!(!Signer::NodeClient.is_trusted(&spec, &node("n2"), |_| false));
+}
+
+#[test]
+fn somebody_else_gets_nothing_unapproved() {
+    let spec = spec("jane", &["system:authenticated"], &CLIENT);
+    assert!(!Signer::NodeClient.is_trusted(&spec, &node("n1"), |_| false));
+    assert!(!Signer::Client.is_trusted(&spec, &Asked::default(), |_| false));
+}
+
+#[test]
+fn node_certificate_is_of_the_nodes_group_alone() {
+    let spec = spec("system:bootstrap:abcdef", &[BOOTSTRAPPERS], &CLIENT);
+    let mut asked = node("n1");
+    asked.organizations.push(MASTERS.into());
+    assert_eq!(
+        Signer::NodeClient.check(&spec, &asked),
+        Err(Refusal::Organization)
+    );
+    let mut asked = node("");
+    assert_eq!(
+        Signer::NodeClient.check(&spec, &asked),
+        Err(Refusal::CommonName)
+    );
+    asked = serving("n1", "n1");
+    assert_eq!(Signer::NodeClient.check(&spec, &asked), Err(Refusal::Names));
+}
+
+#[test]
+fn client_signer_grants_no_server_and_no_masters() {
+    let wrong = spec("jane", &[], &["client auth", "server auth"]);
+    let asked = Asked::default();
+    assert!(matches!(
+        Signer::Client.check(&wrong, &asked),
+        Err(Refusal::Usages(_))
+    ));
+    let right = spec("jane", &[], &["client auth"]);
+    assert_eq!(Signer::Client.check(&right, &asked), Ok(()));
+    let master = Asked {
+        organizations: vec![MASTERS.into()],
+        ..Asked::default()
+    };
+    assert_eq!(Signer::Client.check(&right, &master), Err(Refusal::Masters));
+}
+
+#[test]
+fn serving_certificate_is_for_the_node_itself_under_its_own_names() {
+    let spec = spec("system:node:n1", &[NODES], &SERVER);
+    let signer = Signer::NodeServing;
+    assert_eq!(signer.check(&spec, &serving("n1", "n1")), Ok(()));
+    assert!(signer.is_trusted(&spec, &serving("n1", "n1"), |_| false));
+    assert!(!signer.is_trusted(&spec, &serving("n1", "kubernetes.default.svc"), |_| false));
+    assert!(!signer.is_trusted(&spec, &serving("n1", "n1"), |_| true));
+    assert!(!signer.is_trusted(&spec, &serving("n2", "n2"), |_| false));
+    assert_eq!(
+        signer.check(&spec, &node("n1")),
+        Err(Refusal::NoServingNames)
+    );
+}
