@@ -236,3 +236,51 @@ pub fn field_of(role: crate::record::Role, name: &str) -> String {
         Role::Ephemeral => format!("spec.ephemeralContainers{{{name}}}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake_api::FakeApi;
+    use crate::record::Role;
+
+    fn pod() -> Pod {
+        let pod = json!({"metadata": {"name": "p", "namespace": "ns", "uid": "u"}});
+        serde_json::from_value(pod).unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_same_event_again_counts_up_on_the_first() {
+        let api = FakeApi::new(&[]);
+        let recorder = Recorder::start(api.client(), "n1", CancellationToken::new());
+        let field = field_of(Role::Main, "c");
+        for message in ["a", "a", "b"] {
+            recorder.container(&pod(), field.clone(), Level::Warning, "Unhealthy", message);
+        }
+        let asked = api.wait_for(3).await;
+        assert_eq!(asked[0].path, "/api/v1/namespaces/ns/events");
+        assert_eq!(
+            asked[0].body["involvedObject"]["fieldPath"],
+            "spec.containers{c}"
+        );
+        assert_eq!(
+            (&asked[0].body["type"], &asked[0].body["count"]),
+            (&json!("Warning"), &json!(1))
+        );
+        let first = asked[0].body["metadata"]["name"].as_str().unwrap();
+        assert!(asked[1].path.ends_with(first), "{}", asked[1].path);
+        assert_eq!(
+            (asked[1].method.as_str(), &asked[1].body["count"]),
+            ("PATCH", &json!(2))
+        );
+        assert_eq!(
+            (asked[2].method.as_str(), &asked[2].body["message"]),
+            ("POST", &json!("b"))
+        );
+    }
+
+    #[test]
+    fn messages_are_cut_at_a_character() {
+        assert_eq!(shorten(&"ä".repeat(600)).len(), 1024);
+        assert_eq!(shorten(&format!("a{}", "ä".repeat(600))).len(), 1023);
+    }
+}

@@ -22,6 +22,8 @@ mod env;
 mod error;
 mod events;
 mod expand;
+#[cfg(test)]
+mod fake_api;
 mod fields;
 mod hosts_file;
 mod logs;

@@ -208,3 +208,6 @@ pub fn follow(
     });
     receiver
 }
+
+#[cfg(test)]
+mod tests;

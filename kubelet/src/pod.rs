@@ -142,7 +142,7 @@ impl Worker {
             uid: pod.metadata.uid.clone().unwrap_or_default(),
             dirs: agent.dirs(&pod),
             records: records_of(&pod),
-            publisher: Publisher::start(&agent, &pod, sender.clone()),
+            publisher: Publisher::start(agent.client.clone(), &pod, sender.clone()),
             start_time: status
                 .start_time
                 .as_ref()

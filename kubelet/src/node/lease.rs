@@ -89,3 +89,37 @@ impl Heart {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake_api::{FakeApi, refusal};
+
+    fn heart(api: &FakeApi) -> Heart {
+        let node: Node =
+            serde_json::from_value(json!({"metadata": {"name": "n1", "uid": "u"}})).unwrap();
+        Heart::new(api.client(), "n1", watch::channel(Arc::new(node)).1)
+    }
+
+    #[tokio::test]
+    async fn a_beat_renews_the_lease_of_this_node() {
+        let api = FakeApi::new(&[]);
+        heart(&api).renew().await.unwrap();
+        let asked = api.asked();
+        assert_eq!(
+            api.lines(),
+            ["PATCH /apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/n1"]
+        );
+        assert_eq!(asked[0].body["spec"]["holderIdentity"], "n1");
+        assert_eq!(asked[0].body["spec"]["leaseDurationSeconds"], 40);
+    }
+
+    #[tokio::test]
+    async fn a_lease_that_is_missing_is_made_and_belongs_to_the_node() {
+        let api = FakeApi::new(&[refusal(404)]);
+        heart(&api).renew().await.unwrap();
+        let asked = api.asked();
+        assert_eq!((asked.len(), asked[1].method.as_str()), (2, "POST"));
+        assert_eq!(asked[1].body["metadata"]["ownerReferences"][0]["uid"], "u");
+    }
+}

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use super::message::Message;
 use super::{Owned, Sender, Stage, Worker};
-use crate::agent::{Agent, ContainerView, PodView};
+use crate::agent::{ContainerView, PodView};
 use crate::status::{self, Facts};
 
 /// How long the first word of a new pod waits for a better one: most pods run
@@ -30,11 +30,11 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    pub fn start(agent: &Agent, pod: &Pod, sender: Sender) -> Self {
+    pub fn start(client: Client, pod: &Pod, sender: Sender) -> Self {
         let (latest, seen) = watch::channel((0, None));
         let writer = Writer {
             api: Api::namespaced(
-                Client::clone(&agent.client),
+                client,
                 pod.metadata.namespace.as_deref().unwrap_or_default(),
             ),
             name: pod.metadata.name.clone().unwrap_or_default(),
@@ -202,6 +202,7 @@ impl Worker {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fake_api::{FakeApi, refusal};
     use k8s_openapi::api::core::v1::{PodCondition, PodIP};
 
     #[test]
@@ -228,5 +229,53 @@ mod tests {
             json!([{"ip": "10.0.0.1"}, {"$patch": "replace"}])
         );
         assert_eq!(body["metadata"]["uid"], "u");
+    }
+
+    fn publisher(api: &FakeApi) -> (Publisher, tokio::sync::mpsc::UnboundedReceiver<Message>) {
+        let pod = json!({"metadata": {"name": "p", "namespace": "ns", "uid": "u"}});
+        let pod: Pod = serde_json::from_value(pod).unwrap();
+        let (sender, told) = tokio::sync::mpsc::unbounded_channel();
+        (Publisher::start(api.client(), &pod, sender), told)
+    }
+
+    fn in_phase(phase: &str) -> PodStatus {
+        PodStatus {
+            phase: Some(phase.to_owned()),
+            ..PodStatus::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_first_word_that_is_soon_outdated_is_never_written() {
+        let api = FakeApi::new(&[]);
+        let (publisher, mut told) = publisher(&api);
+        publisher.give(in_phase("Pending"));
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        publisher.give(in_phase("Running"));
+        assert!(matches!(told.recv().await, Some(Message::Published(2))));
+        assert_eq!(api.lines(), ["PATCH /api/v1/namespaces/ns/pods/p/status"]);
+        assert_eq!(api.asked()[0].body["status"]["phase"], "Running");
+    }
+
+    #[tokio::test]
+    async fn what_could_not_be_written_is_written_again() {
+        let api = FakeApi::new(&[refusal(500)]);
+        let (mut publisher, mut told) = publisher(&api);
+        publisher.give(in_phase("Running"));
+        assert!(!publisher.is_idle());
+        let Some(Message::Published(number)) = told.recv().await else {
+            panic!("not written")
+        };
+        publisher.confirm(number);
+        assert!(publisher.is_idle());
+        assert_eq!(api.asked().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_pod_that_is_gone_needs_no_status() {
+        let api = FakeApi::new(&[refusal(404)]);
+        let (publisher, mut told) = publisher(&api);
+        publisher.give(in_phase("Failed"));
+        assert!(matches!(told.recv().await, Some(Message::Published(1))));
     }
 }
