@@ -40,9 +40,16 @@ async fn run() -> Result<(), Error> {
     );
     config.monitor = MonitorProgram::default();
     let runtime = Runtime::open(config)?;
+    let measured = measure(&runtime, &dir, &image, rounds).await;
+    runtime.remove_everything().await?;
+    std::fs::remove_dir_all(&dir)?;
+    measured
+}
+
+async fn measure(runtime: &Runtime, dir: &Path, image: &Path, rounds: usize) -> Result<(), Error> {
     let mut times = Vec::new();
     for round in 0..rounds {
-        times.push(once(&runtime, &dir, &image, round).await?);
+        times.push(once(runtime, dir, image, round).await?);
     }
     for (name, pick) in [
         ("sandbox", (|t| t[0]) as fn(&[Duration; 4]) -> Duration),
@@ -59,8 +66,6 @@ async fn run() -> Result<(), Error> {
             column[rounds * 9 / 10]
         );
     }
-    runtime.remove_everything().await?;
-    std::fs::remove_dir_all(&dir)?;
     Ok(())
 }
 
