@@ -242,7 +242,18 @@ impl Worker {
             .iter()
             .map(|record| record.name.clone())
             .collect();
+        let metadata = |pod: &Pod| {
+            (
+                pod.metadata.labels.clone(),
+                pod.metadata.annotations.clone(),
+            )
+        };
+        let is_relabelled = metadata(&self.pod) != metadata(&pod);
         self.pod = pod;
+        if is_relabelled && self.stage == Stage::Running {
+            // The downward API shows them.
+            Self::tell(&self.sender, Message::ContentChanged);
+        }
         // Only ephemeral containers can be added, and only images changed.
         for record in records_of(&self.pod) {
             match self.record(&record.name) {
