@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use apimachinery::{Status, meta};
 use serde_json::Value;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::authz::escalation;
 use crate::mirror::{Mirror, Source};
@@ -35,11 +36,15 @@ pub struct Admission {
     ingress_classes: Arc<Mirror>,
     limit_ranges: Arc<Mirror>,
     quotas: Arc<Mirror>,
+    /// Held from counting what a quota has left until the object is stored.
+    quota_gate: Arc<Mutex<()>>,
 }
 
 /// What a write has taken for itself until it is done.
 #[derive(Default)]
 pub struct Reservation {
+    /// Keeps others from counting the same room.
+    _quota: Option<OwnedMutexGuard<()>>,
     held: Option<Held>,
     /// A Service that gives up what its new state lacks, once the write is done.
     gives_up: Option<Box<(crate::service_range::Services, Value, Value)>>,
@@ -68,6 +73,7 @@ impl Admission {
             ingress_classes: source.mirror("ingressclasses").await?,
             limit_ranges: source.mirror("limitranges").await?,
             quotas: source.mirror("resourcequotas").await?,
+            quota_gate: Arc::default(),
         })
     }
 
@@ -131,12 +137,16 @@ impl Admission {
         object: &mut Value,
         dry_run: bool,
     ) -> Result<Reservation, Status> {
-        self.charge_quota(registry, object, dry_run).await?;
+        let quota = self.charge_quota(registry, object, dry_run).await?;
         if !is_service(registry) {
-            return Ok(Reservation::default());
+            return Ok(Reservation {
+                _quota: quota,
+                ..Reservation::default()
+            });
         }
         let held = services::allocate(&registry.api.services, object)?;
         Ok(Reservation {
+            _quota: quota,
             held: Some(held),
             gives_up: None,
         })
@@ -148,7 +158,6 @@ impl Admission {
         new: &mut Value,
         old: &Value,
         part: Part,
-        _dry_run: bool,
     ) -> Result<Reservation, Status> {
         if !is_service(registry) || part != Part::Main {
             return Ok(Reservation::default());
@@ -156,6 +165,7 @@ impl Admission {
         let held = services::allocate_change(&registry.api.services, new, old)?;
         let gives_up = Box::new((registry.api.services.clone(), old.clone(), new.clone()));
         Ok(Reservation {
+            _quota: None,
             held: Some(held),
             gives_up: Some(gives_up),
         })

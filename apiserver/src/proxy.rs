@@ -145,13 +145,11 @@ fn wanted_port<'a>(service: &'a Value, port: &str) -> Option<&'a str> {
 }
 
 async fn to_node(api: &Api, name: &str, port: &str, scheme: &str) -> Result<Destination, Status> {
-    let mut kubelet = kubelet_of(api, name).await?;
-    if !port.is_empty() && parse_port(port)? != kubelet.port {
-        kubelet.port = parse_port(port)?;
-        kubelet.is_kubelet = false;
-        kubelet.tls = scheme == "https";
+    let kubelet = kubelet_of(api, name).await?;
+    if port.is_empty() || parse_port(port)? == kubelet.port {
+        return Ok(kubelet);
     }
-    Ok(kubelet)
+    allowed(&kubelet.host, parse_port(port)?, scheme)
 }
 
 /// Where a node's kubelet listens.

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use apimachinery::{Quantity, Status, meta};
 use serde_json::Value;
 use store::{Expect, Range};
+use tokio::sync::OwnedMutexGuard;
 
 use super::Admission;
 use crate::keys;
@@ -24,15 +25,19 @@ impl Admission {
         registry: &Registry<'_>,
         object: &Value,
         dry_run: bool,
-    ) -> Result<(), Status> {
-        if self.quotas.is_empty() {
-            return Ok(());
+    ) -> Result<Option<OwnedMutexGuard<()>>, Status> {
+        let quotas = match registry.namespace {
+            Some(namespace) if !self.quotas.is_empty() => self.quotas.of(namespace),
+            _ => return Ok(None),
+        };
+        if quotas.is_empty() {
+            return Ok(None);
         }
-        let namespace = registry.namespace.unwrap_or("");
-        for quota in self.quotas.of(namespace) {
+        let gate = self.quota_gate.clone().lock_owned().await;
+        for quota in quotas {
             self.charge(registry, &quota, object, dry_run).await?;
         }
-        Ok(())
+        Ok(Some(gate))
     }
 
     async fn charge(

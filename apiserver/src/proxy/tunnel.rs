@@ -155,7 +155,15 @@ fn rewrite(
     let upgrades = parts.headers.contains_key(header::UPGRADE);
     strip(&mut parts.headers, upgrades);
     // The client's credentials are for this server, not for the next.
-    parts.headers.remove(header::AUTHORIZATION);
+    let own: Vec<HeaderName> = parts
+        .headers
+        .keys()
+        .filter(|name| **name == header::AUTHORIZATION || name.as_str().starts_with("impersonate-"))
+        .cloned()
+        .collect();
+    for name in own {
+        parts.headers.remove(name);
+    }
     let host = if to.host.contains(':') {
         format!("[{}]:{}", to.host, to.port)
     } else {

@@ -148,7 +148,7 @@ impl Registry<'_> {
         let reserved = self
             .api
             .admission
-            .reserve_change(self, &mut new, old, part, options.dry_run)
+            .reserve_change(self, &mut new, old, part)
             .await?;
         let done = self.write(entry, new, old, options).await?;
         if done.is_some() && !options.dry_run {

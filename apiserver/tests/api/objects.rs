@@ -171,3 +171,24 @@ async fn everything_acknowledged_is_there_after_a_restart() {
     let cluster = Cluster::start_in(dir, 0).await.unwrap();
     assert_eq!(cluster.get(&format!("{MAPS}/c1")).await, made);
 }
+
+#[tokio::test]
+async fn racing_creates_do_not_pass_a_quota() {
+    let cluster = Cluster::start().await;
+    cluster.namespace("g").await;
+    let quota = json!({ "apiVersion": "v1", "kind": "ResourceQuota", "metadata": { "name": "q" },
+        "spec": { "hard": { "configmaps": "3" } } });
+    cluster
+        .ask(Method::POST, "/api/v1/namespaces/g/resourcequotas", &quota)
+        .await;
+    // Quotas reach admission by watch: a moment after the write.
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    let creates = (0..12).map(|n| {
+        let object = map(&format!("c{n}"), &json!({}));
+        let cluster = &cluster;
+        async move { cluster.ask(Method::POST, MAPS, &object).await }
+    });
+    let answers = futures::future::join_all(creates).await;
+    let made = answers.iter().filter(|a| a["kind"] == "ConfigMap").count();
+    assert_eq!(made, 3);
+}
