@@ -16,6 +16,7 @@ use oci_spec::runtime::{Process, Spec};
 
 use crate::cgroup::Group;
 use crate::config::Rootfs;
+use crate::monitor::Shm;
 use crate::protocol::Failure;
 
 mod devices;
@@ -67,7 +68,7 @@ pub(crate) struct Container<'a> {
     pub filter: Option<&'a [u8]>,
     pub stdio: Stdio,
     /// The pod's `/dev/shm`.
-    pub shm: Option<BorrowedFd<'a>>,
+    pub shm: Option<&'a Shm>,
     /// Closed by a successful exec; else told what failed. Also takes a tty's master.
     pub sync: OwnedFd,
 }

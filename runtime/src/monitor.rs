@@ -38,6 +38,7 @@ use children::Starting;
 use connection::Connection;
 use container::Container;
 use pod::Pod;
+pub(crate) use pod::Shm;
 use poller::{Poller, Source, Token};
 
 /// Runs a monitor until its pod is destroyed. `args` are those after `skiff monitor`.

@@ -20,6 +20,7 @@ use crate::sandbox::{Files, Record};
 use crate::seccomp::Compiler;
 use crate::{Config, Error, Result, Sandbox, SandboxConfig};
 
+mod kernel;
 mod program;
 
 use program::Program;
@@ -62,6 +63,7 @@ impl Runtime {
                 what: "running containers needs root: start skiff with sudo".into(),
             });
         }
+        kernel::check()?;
         open_run_dir(&config.run_dir)?;
         let groups = Groups::detect(&config.cgroup_root)?;
         let program = Program::open(&config.monitor, &config.run_dir.join("empty"))?;

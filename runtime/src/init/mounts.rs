@@ -15,6 +15,7 @@ use super::options::Options;
 use super::rootfs::{make_dir, make_file};
 use super::{Fault, OrFault};
 use crate::cgroup::Group;
+use crate::monitor::Shm;
 
 /// A mount of the spec with its source in hand.
 pub struct Prepared {
@@ -36,11 +37,7 @@ enum Source {
 ///
 /// A copy taken before the namespace is cut off is still a peer of its source,
 /// so `rshared` and `rslave` mean what they say.
-pub fn open_sources(
-    spec: &Spec,
-    group: &Group,
-    shm: Option<BorrowedFd<'_>>,
-) -> Result<Vec<Prepared>, Fault> {
+pub fn open_sources(spec: &Spec, group: &Group, shm: Option<&Shm>) -> Result<Vec<Prepared>, Fault> {
     spec.mounts()
         .iter()
         .flatten()
@@ -48,7 +45,7 @@ pub fn open_sources(
         .collect()
 }
 
-fn prepare(mount: &Mount, group: &Group, shm: Option<BorrowedFd<'_>>) -> Result<Prepared, Fault> {
+fn prepare(mount: &Mount, group: &Group, shm: Option<&Shm>) -> Result<Prepared, Fault> {
     let words = mount.options().as_deref().unwrap_or_default();
     let mut options = Options::parse(words);
     let kind = mount.typ().as_deref().unwrap_or("none");
@@ -65,11 +62,7 @@ fn prepare(mount: &Mount, group: &Group, shm: Option<BorrowedFd<'_>>) -> Result<
             Source::Tree(clone_tree(AT_FDCWD, &source, options.reach()).or_fault(what)?)
         }
         ("tmpfs", Some(shm)) if source == Path::new("shm") => {
-            match clone_tree(shm, Path::new(""), Reach::This) {
-                Ok(tree) => Source::Tree(tree),
-                // Before Linux 6.15 a mount that is attached nowhere cannot be copied.
-                Err(_) => Source::New("tmpfs".into()),
-            }
+            Source::Tree(shm.copy().or_fault(what)?)
         }
         ("cgroup" | "cgroup2", _) if group.is_v2() => Source::New("cgroup2".into()),
         ("cgroup" | "cgroup2", _) => Source::Hierarchies(open_hierarchies(group)?),

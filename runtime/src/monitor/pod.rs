@@ -17,12 +17,14 @@ use crate::sandbox::Record;
 use crate::{Error, Result};
 
 mod reaper;
+mod shm;
+
+pub(crate) use shm::Shm;
 
 pub struct Pod {
     /// The pid namespace that containers are born into unless they get their own.
     born_into: File,
-    /// The pod's `/dev/shm`, attached nowhere; made when first asked for.
-    shm: Option<OwnedFd>,
+    shm: Option<Shm>,
     reaper: Option<OwnedFd>,
 }
 
@@ -80,15 +82,12 @@ impl Pod {
         }
     }
 
-    pub fn shm(&mut self) -> Result<BorrowedFd<'_>> {
+    /// The pod's `/dev/shm`, made when first asked for.
+    pub fn shm(&mut self, place: &Path) -> Result<&Shm> {
         if self.shm.is_none() {
-            let closed = Attributes::NO_SUID | Attributes::NO_DEV | Attributes::NO_EXEC;
-            let options = [("mode", "1777"), ("size", "65536k")];
-            let tmpfs =
-                sys::mount::tmpfs(&options, closed).map_err(|e| node("make /dev/shm", &e))?;
-            self.shm = Some(tmpfs);
+            self.shm = Some(Shm::new(place).map_err(|e| node("make /dev/shm", &e))?);
         }
-        Ok(self.shm.as_ref().expect("filled above").as_fd())
+        Ok(self.shm.as_ref().expect("filled above"))
     }
 }
 

@@ -94,7 +94,11 @@ impl Monitor {
         }
         let staging = self.files.rootfs();
         let shm = match uses_shm(&config.spec) {
-            true => Some(self.pod.shm().map_err(|e| create("share /dev/shm")(&e))?),
+            true => Some(
+                self.pod
+                    .shm(&staging)
+                    .map_err(|e| create("share /dev/shm")(&e))?,
+            ),
             false => None,
         };
         let forked = fork(flags, into.as_ref().map(AsFd::as_fd), |sync| {
