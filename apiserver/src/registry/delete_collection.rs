@@ -2,29 +2,50 @@
 
 use apimachinery::Status;
 use bytes::Bytes;
+use futures::future::BoxFuture;
+use futures::{StreamExt, TryStreamExt, stream};
+use store::Entry;
 
 use super::Registry;
 use super::options::DeleteOptions;
 use crate::keys;
+
+/// Deletes under way at a time.
+const AT_ONCE: usize = 128;
 
 impl Registry<'_> {
     /// Deletes what is selected; answers the list as it was before.
     pub async fn delete_collection(&self, options: &DeleteOptions) -> Result<Vec<Bytes>, Status> {
         let list = self.read_list_options()?;
         let listed = self.list(&list).await?;
-        let prefix = keys::kind(self.prefix);
+        let mut deletes = Vec::with_capacity(listed.entries.len());
         for entry in &listed.entries {
+            deletes.push(self.delete_entry(entry, options));
+        }
+        // Together, so that the store writes many in one commit.
+        stream::iter(deletes)
+            .buffer_unordered(AT_ONCE)
+            .try_collect::<()>()
+            .await?;
+        self.pieces(&listed)
+    }
+
+    fn delete_entry<'s>(
+        &'s self,
+        entry: &'s Entry,
+        options: &'s DeleteOptions,
+    ) -> BoxFuture<'s, Result<(), Status>> {
+        Box::pin(async move {
+            let prefix = keys::kind(self.prefix);
             let Some((namespace, name)) = self.split(&prefix, &entry.key) else {
-                continue;
+                return Ok(());
             };
             let one = Registry { namespace, ..*self };
             match one.delete(name, options).await {
-                Ok(_) => {}
-                Err(status) if status.code == 404 => {}
-                Err(status) => return Err(status),
+                Err(status) if status.code != 404 => Err(status),
+                _ => Ok(()),
             }
-        }
-        self.pieces(&listed)
+        })
     }
 
     fn split<'k>(&self, prefix: &[u8], key: &'k [u8]) -> Option<(Option<&'k str>, &'k str)> {
