@@ -63,7 +63,7 @@ enum Stage {
 }
 
 /// A task that is stopped when its owner lets go of it.
-struct Owned(JoinHandle<()>);
+pub(crate) struct Owned(JoinHandle<()>);
 
 impl Drop for Owned {
     fn drop(&mut self) {
@@ -104,6 +104,7 @@ pub struct Worker {
     tokens: Arc<TokenCache>,
     watched: Vec<(Arc<Watched>, Owned)>,
     token_timer: Option<Owned>,
+    refresh: content::Refresh,
     setting_up: Option<Owned>,
     set_up_retry: Option<Timestamp>,
     set_up_delay: Duration,
@@ -163,6 +164,7 @@ impl Worker {
             tokens: Arc::default(),
             watched: Vec::new(),
             token_timer: None,
+            refresh: content::Refresh::default(),
             setting_up: None,
             set_up_retry: None,
             set_up_delay: Duration::ZERO,
@@ -229,7 +231,8 @@ impl Worker {
             Message::SandboxLost => self.sandbox_lost().await,
             Message::Probed { id, kind, verdict } => self.probed(&id, kind, verdict),
             Message::Started { id, failed } => self.hook_done(&id, failed),
-            Message::ContentChanged => self.refresh_content().await,
+            Message::ContentChanged => self.refresh_content(),
+            Message::ContentRefreshed => self.content_refreshed(),
             Message::Published(number) => self.published(number),
             Message::TornDown => self.torn_down(),
             Message::DeleteFailed => self.ending = None,
@@ -331,6 +334,9 @@ impl Worker {
 
     fn is_up(&mut self, up: message::Up) {
         self.setting_up = None;
+        if matches!(self.stage, Stage::Ending | Stage::Ended | Stage::Gone) {
+            return; // Too late; what ends the pod finds it.
+        }
         qos_cgroups::share(
             &self.agent.config.cgroup_root,
             self.agent.ledger.burstable_cpu(),

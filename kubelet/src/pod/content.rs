@@ -1,14 +1,18 @@
 //! Keeping the content of a running pod's volumes up to date.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
 
 use super::message::Message;
 use super::set_up::place;
 use super::{Owned, Worker};
+use crate::agent::Agent;
+use crate::dirs::PodDirs;
 use crate::events::Level;
-use crate::objects::{Namespace, PodTokens};
+use crate::objects::{Namespace, PodTokens, TokenCache};
 use crate::volumes::{self, payload::Sources};
 
 /// A token is looked at this much after its time, so that it is surely due.
@@ -46,32 +50,70 @@ impl Worker {
         })));
     }
 
-    pub(super) async fn refresh_content(&mut self) {
-        let place = place(&self.agent, self.ip);
-        let namespace = self.pod.metadata.namespace.clone().unwrap_or_default();
-        let sources = Sources {
-            pod: &self.pod,
-            place: &place,
-            allocatable: &self.agent.allocatable,
-            lookup: &Namespace {
-                client: &self.agent.client,
-                name: &namespace,
-            },
-            tokens: &PodTokens {
-                client: &self.agent.client,
-                pod: &self.pod,
-                cache: &self.tokens,
-            },
+    /// Brings the volumes up to date in a task of its own: the API may be slow.
+    pub(super) fn refresh_content(&mut self) {
+        if let Refresh::Running { again, .. } = &mut self.refresh {
+            *again = true;
+            return;
+        }
+        let (agent, pod, dirs) = (self.agent.clone(), self.pod.clone(), self.dirs.clone());
+        let (tokens, sender, ip) = (self.tokens.clone(), self.sender.clone(), self.ip);
+        let task = tokio::spawn(async move {
+            refresh(&agent, &pod, &dirs, &tokens, ip).await;
+            Self::tell(&sender, Message::ContentRefreshed);
+        });
+        self.refresh = Refresh::Running {
+            _task: Owned(task),
+            again: false,
         };
-        if let Err(problem) = volumes::refresh(&sources, &self.dirs).await {
-            let message = format!(
-                "MountVolume.SetUp failed for volume {:?} : {}",
-                problem.volume, problem.message
-            );
-            self.agent
-                .events
-                .pod(&self.pod, Level::Warning, "FailedMount", message);
+    }
+
+    pub(super) fn content_refreshed(&mut self) {
+        let before = std::mem::take(&mut self.refresh);
+        if matches!(before, Refresh::Running { again: true, .. }) {
+            return self.refresh_content();
         }
         self.watch_tokens();
+    }
+}
+
+/// Whether volumes are being brought up to date.
+#[derive(Default)]
+pub enum Refresh {
+    #[default]
+    Idle,
+    /// Something changed since it began, if `again`.
+    Running { _task: Owned, again: bool },
+}
+
+async fn refresh(
+    agent: &Agent,
+    pod: &Pod,
+    dirs: &PodDirs,
+    tokens: &TokenCache,
+    ip: Option<IpAddr>,
+) {
+    let place = place(agent, ip);
+    let namespace = pod.metadata.namespace.clone().unwrap_or_default();
+    let sources = Sources {
+        pod,
+        place: &place,
+        allocatable: &agent.allocatable,
+        lookup: &Namespace {
+            client: &agent.client,
+            name: &namespace,
+        },
+        tokens: &PodTokens {
+            client: &agent.client,
+            pod,
+            cache: tokens,
+        },
+    };
+    if let Err(problem) = volumes::refresh(&sources, dirs).await {
+        let (volume, why) = (problem.volume, problem.message);
+        let message = format!("MountVolume.SetUp failed for volume {volume:?} : {why}");
+        agent
+            .events
+            .pod(pod, Level::Warning, "FailedMount", message);
     }
 }

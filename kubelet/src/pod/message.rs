@@ -67,6 +67,8 @@ pub enum Message {
     },
     /// An object that a volume shows has changed, or a token is due.
     ContentChanged,
+    /// The volumes show what there was when this began.
+    ContentRefreshed,
     /// The status of this number is written.
     Published(u64),
     /// Namespaces, address and mounts are gone.

@@ -42,6 +42,7 @@ pub async fn set_up(
     dirs.make()
         .map_err(|e| Problem::Sandbox(format!("make the pod's directory: {e}")))?;
     let volumes = make_volumes(agent, pod, &dirs, tokens).await?;
+    let is_new = found.is_none();
     let sandbox = match found {
         Some(sandbox) => sandbox,
         None => create(agent, pod, &spec)
@@ -51,8 +52,9 @@ pub async fn set_up(
     let ip = match address(agent, pod, &spec, &sandbox).await {
         Ok(ip) => ip,
         Err(message) => {
-            // A sandbox without a network is of no use to the next attempt.
-            if let Err(e) = sandbox.destroy().await {
+            // A new one without a network is of no use to the next attempt; in one
+            // that was found, containers run.
+            if is_new && let Err(e) = sandbox.destroy().await {
                 tracing::warn!("remove a sandbox without a network: {e}");
             }
             return Err(Problem::Sandbox(message));
@@ -273,6 +275,12 @@ fn resolv_conf_of(agent: &Agent, pod: &Pod, spec: &PodSpec) -> String {
     resolv_conf::of_pod(spec, namespace, &ResolvConf::parse(&text), &cluster).render()
 }
 
+/// A sandbox that was being made when its pod was condemned.
+async fn stray(agent: &Agent, uid: &str) -> Option<Sandbox> {
+    let all = agent.runtime.sandboxes().await.unwrap_or_default();
+    all.into_iter().find(|sandbox| sandbox.uid() == uid)
+}
+
 /// The name under which a container holds its image's layers.
 pub fn holder(uid: &str, container: &str) -> String {
     format!("{uid}.{container}")
@@ -285,6 +293,10 @@ pub async fn tear_down(
     dirs: &PodDirs,
     sandbox: Option<Sandbox>,
 ) -> Result<(), String> {
+    let sandbox = match sandbox {
+        Some(sandbox) => Some(sandbox),
+        None => stray(agent, uid).await,
+    };
     if let Some(sandbox) = sandbox {
         sandbox
             .destroy()

@@ -9,6 +9,7 @@ use nix::sys::signal::Signal;
 use std::sync::Arc;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::content::Refresh;
 use super::{Owned, Worker, hooks};
 use crate::action::Target;
 use crate::events::{Level, Recorder, field_of};
@@ -158,6 +159,7 @@ impl Worker {
     pub(super) fn keep_stopping(&mut self) -> Option<Timestamp> {
         self.setting_up = None;
         self.watched.clear();
+        self.refresh = Refresh::Idle;
         self.abandon_launches();
         let grace = self.grace();
         let shorter = self.stop_grace.is_none_or(|before| grace < before);
