@@ -11,11 +11,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::informer::{Informer, Object};
 use crate::object::{Deployment, Lease, Namespace, Node, Pod, ReplicaSet, Service};
+use crate::recorder::Events;
 
 /// Everything a controller may look at, and the client to change it with.
 #[derive(Clone)]
 pub struct Cluster {
     pub client: Client,
+    pub events: Arc<Events>,
     pub namespaces: Arc<Informer<Namespace>>,
     pub nodes: Arc<Informer<Node>>,
     /// The leases by which nodes say that they live.
@@ -39,6 +41,7 @@ impl Cluster {
     pub fn new(client: Client) -> Self {
         Self {
             client,
+            events: Events::new(),
             namespaces: Informer::new(),
             nodes: Informer::new(),
             node_leases: Informer::selecting("metadata.namespace=kube-node-lease"),
@@ -64,6 +67,8 @@ impl Cluster {
 
     /// Starts all informers; each controller waits for those it reads.
     pub fn start(&self, tasks: &mut JoinSet<()>, shutdown: &CancellationToken) {
+        let events = self.events.clone();
+        tasks.spawn(events.run(self.client.clone(), shutdown.clone()));
         let mut start = Starter {
             client: &self.client,
             tasks,

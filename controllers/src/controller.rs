@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use kube::Resource;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::Error;
@@ -20,8 +21,16 @@ pub enum Next {
     After(Duration),
 }
 
+/// A reconcile shorter than this calls for no rest.
+const SHORT: Duration = Duration::from_millis(5);
+const LONGEST_REST: Duration = Duration::from_secs(1);
+
 pub trait Controller: Send + Sync + 'static {
     const NAME: &'static str;
+    /// How long a key that took long is left alone afterwards, in times of
+    /// what it took. What sums up many objects (a thousand endpoints) is not
+    /// to be written anew for each of them.
+    const REST: u32 = 0;
 
     /// Waits until the informers that `reconcile` reads have listed their kinds.
     /// Acting on half a list would make again what is there already.
@@ -75,13 +84,21 @@ pub fn unless_there<K>(made: Result<K, kube::Error>) -> Result<Option<K>, kube::
     }
 }
 
+fn rest(took: Duration, times: u32) -> Duration {
+    if took < SHORT {
+        return Duration::ZERO;
+    }
+    (took * times).min(LONGEST_REST)
+}
+
 async fn work<C: Controller>(controller: &C, queue: &Queue) {
     controller.informed().await;
     loop {
         let key = queue.take().await;
+        let start = Instant::now();
         match controller.reconcile(&key).await {
             Ok(next) => {
-                queue.done(&key);
+                queue.done(&key, rest(start.elapsed(), C::REST));
                 if let Next::After(wait) = next {
                     queue.add_after(key, wait);
                 }

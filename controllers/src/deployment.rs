@@ -54,7 +54,7 @@ pub fn start(cluster: &Cluster, tasks: &mut JoinSet<()>, shutdown: &Cancellation
     notice_lost_pods(cluster, &queue);
     let controller = Deployments {
         cluster: cluster.clone(),
-        recorder: Recorder::new(cluster.client.clone(), "deployment-controller"),
+        recorder: cluster.events.recorder("deployment-controller"),
     };
     controller::start(tasks, controller, queue, WORKERS, shutdown);
 }
@@ -107,6 +107,7 @@ fn notice_lost_pods(cluster: &Cluster, queue: &Arc<Queue>) {
 
 impl Controller for Deployments {
     const NAME: &'static str = "deployment";
+    const REST: u32 = 1;
 
     async fn informed(&self) {
         self.cluster.deployments.synced().await;

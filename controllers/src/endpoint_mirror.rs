@@ -54,6 +54,7 @@ pub fn start(cluster: &Cluster, tasks: &mut JoinSet<()>, shutdown: &Cancellation
 
 impl Controller for Mirror {
     const NAME: &'static str = "endpointslicemirroring";
+    const REST: u32 = 5;
 
     async fn informed(&self) {
         self.cluster.services.synced().await;

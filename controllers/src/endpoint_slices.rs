@@ -79,6 +79,7 @@ fn is_ours(slice: &EndpointSlice) -> bool {
 
 impl Controller for EndpointSlices {
     const NAME: &'static str = "endpointslice";
+    const REST: u32 = 5;
 
     async fn informed(&self) {
         self.cluster.services.synced().await;

@@ -51,6 +51,7 @@ fn is_ours(endpoints: &Endpoints) -> bool {
 
 impl Controller for EndpointsController {
     const NAME: &'static str = "endpoints";
+    const REST: u32 = 5;
 
     async fn informed(&self) {
         self.cluster.services.synced().await;

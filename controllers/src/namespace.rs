@@ -66,6 +66,7 @@ fn note_departures(cluster: &Cluster, queue: Arc<Queue>) -> impl Fn(&str) + Send
 
 impl Controller for Namespaces {
     const NAME: &'static str = "namespace";
+    const REST: u32 = 5;
 
     async fn informed(&self) {
         self.cluster.namespaces.synced().await;

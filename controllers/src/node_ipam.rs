@@ -44,7 +44,7 @@ pub fn start(
     });
     let controller = NodeIpam {
         cluster: cluster.clone(),
-        recorder: Recorder::new(cluster.client.clone(), "cidrAllocator"),
+        recorder: cluster.events.recorder("cidrAllocator"),
         range: config.cluster_cidr.trunc(),
     };
     controller::start(tasks, controller, queue, WORKERS, shutdown);

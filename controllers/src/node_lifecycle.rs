@@ -73,7 +73,7 @@ pub fn start(
     notice_nodes(cluster, &queue, &signs);
     let controller = NodeLifecycle {
         cluster: cluster.clone(),
-        recorder: Recorder::new(cluster.client.clone(), "node-controller"),
+        recorder: cluster.events.recorder("node-controller"),
         signs,
         grace: config.node_monitor_grace_period,
         startup_grace: config.node_startup_grace_period,

@@ -13,6 +13,8 @@ use tokio::time::Instant;
 use crate::key::Key;
 
 const FIRST_RETRY: Duration = Duration::from_millis(5);
+/// Beyond this many, those that have rested are forgotten.
+const RESTING: usize = 1024;
 const LONGEST_RETRY: Duration = Duration::from_secs(300);
 
 #[derive(Default)]
@@ -30,6 +32,8 @@ struct State {
     /// Keys to come later, soonest first; each key once.
     delayed: BTreeSet<(Instant, Key)>,
     due: HashMap<Key, Instant>,
+    /// Keys that are not to come before this.
+    resting: HashMap<Key, Instant>,
     failures: HashMap<Key, u32>,
 }
 
@@ -39,7 +43,7 @@ impl Queue {
     }
 
     pub fn add(&self, key: Key) {
-        self.lock().want(key);
+        self.lock().add(key, Instant::now());
         self.changed.notify_one();
     }
 
@@ -72,10 +76,12 @@ impl Queue {
         }
     }
 
-    /// The key was dealt with; its failures are forgotten.
-    pub fn done(&self, key: &Key) {
+    /// The key was dealt with, and is not to come again before `rest` has
+    /// passed; its failures are forgotten.
+    pub fn done(&self, key: &Key, rest: Duration) {
         let mut state = self.lock();
         state.failures.remove(key);
+        state.rest(key, Instant::now(), rest);
         state.finish(key);
         drop(state);
         self.changed.notify_one();
@@ -103,6 +109,26 @@ impl State {
     fn want(&mut self, key: Key) {
         if self.wanted.insert(key.clone()) && !self.working.contains(&key) {
             self.ready.push_back(key);
+        }
+    }
+
+    fn add(&mut self, key: Key, now: Instant) {
+        match self.resting.get(&key) {
+            Some(until) if *until > now => self.delay(key.clone(), *until),
+            _ => self.want(key),
+        }
+    }
+
+    fn rest(&mut self, key: &Key, now: Instant, rest: Duration) {
+        if rest.is_zero() {
+            return;
+        }
+        if self.resting.len() >= RESTING {
+            self.resting.retain(|_, until| *until > now);
+        }
+        self.resting.insert(key.clone(), now + rest);
+        if self.wanted.remove(key) {
+            self.delay(key.clone(), now + rest);
         }
     }
 
@@ -172,7 +198,7 @@ mod tests {
         queue.add(key("a"));
         let soon = tokio::time::timeout(Duration::from_secs(1), queue.take()).await;
         assert!(soon.is_err());
-        queue.done(&taken);
+        queue.done(&taken, Duration::ZERO);
         assert_eq!(queue.take().await, key("a"));
     }
 
@@ -185,7 +211,23 @@ mod tests {
         queue.add_after(key("a"), Duration::from_secs(5));
         let taken = queue.take().await;
         assert_eq!(start.elapsed().as_secs(), 3);
-        queue.done(&taken);
+        queue.done(&taken, Duration::ZERO);
+        let again = tokio::time::timeout(Duration::from_secs(60), queue.take()).await;
+        assert!(again.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn resting_key_comes_once_when_it_has_rested() {
+        let queue = Queue::new();
+        let start = Instant::now();
+        queue.add(key("a"));
+        let taken = queue.take().await;
+        queue.add(key("a"));
+        queue.done(&taken, Duration::from_secs(2));
+        queue.add(key("a"));
+        let taken = queue.take().await;
+        assert_eq!(start.elapsed().as_secs(), 2);
+        queue.done(&taken, Duration::ZERO);
         let again = tokio::time::timeout(Duration::from_secs(60), queue.take()).await;
         assert!(again.is_err());
     }

@@ -36,7 +36,7 @@ pub fn start(cluster: &Cluster, tasks: &mut JoinSet<()>, shutdown: &Cancellation
     notice_pods(cluster, &queue);
     let controller = ReplicaSets {
         cluster: cluster.clone(),
-        recorder: Recorder::new(cluster.client.clone(), "replicaset-controller"),
+        recorder: cluster.events.recorder("replicaset-controller"),
     };
     controller::start(tasks, controller, queue, WORKERS, shutdown);
 }
@@ -78,6 +78,7 @@ fn notice_pods(cluster: &Cluster, queue: &Arc<Queue>) {
 
 impl Controller for ReplicaSets {
     const NAME: &'static str = "replicaset";
+    const REST: u32 = 1;
 
     async fn informed(&self) {
         self.cluster.replica_sets.synced().await;

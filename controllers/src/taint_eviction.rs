@@ -34,7 +34,7 @@ pub fn start(cluster: &Cluster, tasks: &mut JoinSet<()>, shutdown: &Cancellation
     notice_pods(cluster, &queue);
     let controller = TaintEviction {
         cluster: cluster.clone(),
-        recorder: Recorder::new(cluster.client.clone(), "taint-eviction-controller"),
+        recorder: cluster.events.recorder("taint-eviction-controller"),
     };
     controller::start(tasks, controller, queue, WORKERS, shutdown);
 }

@@ -166,11 +166,7 @@ impl Watches {
                 listed.push(self.start(name, Arc::new(resource)));
             }
         }
-        let all = listed.into_iter().map(async |mut listed| {
-            // A watch that has ended will not list any more.
-            let _ = listed.wait_for(|is_listed| *is_listed).await.map(drop);
-        });
-        let all = futures::future::join_all(all);
+        let all = futures::future::join_all(listed.into_iter().map(once_listed));
         if timeout(LONGEST_LIST, all).await.is_err() {
             tracing::warn!("some resources cannot be listed; collecting garbage without them");
         }
@@ -206,6 +202,11 @@ impl Watches {
         self.running.insert(name, Running { resource, stop });
         is_listed
     }
+}
+
+async fn once_listed(mut listed: watch::Receiver<bool>) {
+    // A watch that has ended will not list any more.
+    let _ = listed.wait_for(|is_listed| *is_listed).await.map(drop);
 }
 
 /// Events own nothing and are owned by nothing, and there are many of them.

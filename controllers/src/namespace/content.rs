@@ -68,11 +68,12 @@ pub async fn delete(client: &Client, namespace: &Key) -> Result<Remains, Error> 
     if !remains.objects.is_empty() {
         return Ok(remains);
     }
-    let emptied = stream::iter(others).map(async |resource| {
+    let emptied = others.into_iter().map(|resource| async move {
         let outcome = empty(client, &resource, &namespace.name).await;
         (resource, outcome)
     });
-    let mut emptied = std::pin::pin!(emptied.buffer_unordered(AT_ONCE));
+    let emptied = stream::iter(emptied).buffer_unordered(AT_ONCE);
+    let mut emptied = std::pin::pin!(emptied);
     while let Some((resource, outcome)) = emptied.next().await {
         remains.note(&resource, outcome);
     }
@@ -88,8 +89,8 @@ async fn empty(
 ) -> Result<Vec<Vec<String>>, kube::Error> {
     let api = resource.api(client, namespace);
     let found = list(&api).await?;
-    if found.is_empty() {
-        return Ok(Vec::new());
+    if found.iter().all(|left| left.is_ending) {
+        return Ok(found.into_iter().map(|left| left.finalizers).collect());
     }
     let params = DeleteParams {
         propagation_policy: Some(PropagationPolicy::Background),
@@ -99,7 +100,7 @@ async fn empty(
         api.delete_collection(&params, &ListParams::default())
             .await?;
     } else {
-        for (name, _) in found {
+        for Left { name, .. } in found {
             match api.delete(&name, &params).await {
                 Ok(_) => {}
                 Err(kube::Error::Api(status)) if status.code == 404 => {}
@@ -108,14 +109,19 @@ async fn empty(
         }
     }
     let left = list(&api).await?;
-    Ok(left.into_iter().map(|(_, finalizers)| finalizers).collect())
+    Ok(left.into_iter().map(|left| left.finalizers).collect())
 }
 
-/// Name and finalizers of all objects; what was taken off the list of
-/// served resources meanwhile has none.
-async fn list(
-    api: &kube::Api<kube::api::DynamicObject>,
-) -> Result<Vec<(String, Vec<String>)>, kube::Error> {
+/// An object that is still there.
+struct Left {
+    name: String,
+    finalizers: Vec<String>,
+    is_ending: bool,
+}
+
+/// All objects; what was taken off the list of served resources meanwhile has
+/// none.
+async fn list(api: &kube::Api<kube::api::DynamicObject>) -> Result<Vec<Left>, kube::Error> {
     let mut params = ListParams::default().limit(PAGE);
     let mut all = Vec::new();
     loop {
@@ -123,9 +129,10 @@ async fn list(
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 405) => return Ok(all),
             page => page?,
         };
-        all.extend(page.items.into_iter().map(|o| {
-            let finalizers = o.metadata.finalizers.unwrap_or_default();
-            (o.metadata.name.unwrap_or_default(), finalizers)
+        all.extend(page.items.into_iter().map(|o| Left {
+            name: o.metadata.name.unwrap_or_default(),
+            finalizers: o.metadata.finalizers.unwrap_or_default(),
+            is_ending: o.metadata.deletion_timestamp.is_some(),
         }));
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => params = params.continue_token(&token),

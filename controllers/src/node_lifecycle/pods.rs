@@ -18,7 +18,7 @@ impl NodeLifecycle {
         let pods = self.cluster.pods_on(&node.name);
         let ready = pods.into_iter().filter(|pod| pod.is_ready());
         stream::iter(ready.map(Ok))
-            .try_for_each_concurrent(AT_ONCE, async |pod| self.mark_unready(&pod).await)
+            .try_for_each_concurrent(AT_ONCE, |pod| async move { self.mark_unready(&pod).await })
             .await
     }
 

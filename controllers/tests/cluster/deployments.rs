@@ -106,16 +106,16 @@ async fn deployment_makes_a_set_that_makes_pods_and_says_so() {
         );
     }
     let wanted = format!("Scaled up replica set {name} from 0 to 3");
-    world
+    let event = world
         .until("the event", async || {
             let events = world.list("/api/v1/namespaces/t/events").await;
-            let is_it = |e: &&Value| {
-                e["reason"] == "ScalingReplicaSet"
-                    && (e["message"] == *wanted || e["note"] == *wanted)
-            };
-            events.iter().find(is_it).map(|_| ())
+            let is_it = |e: &&Value| e["reason"] == "ScalingReplicaSet" && e["message"] == *wanted;
+            events.iter().find(is_it).cloned()
         })
         .await;
+    assert_eq!(event["source"]["component"], "deployment-controller");
+    assert_eq!(event["involvedObject"]["uid"], web["metadata"]["uid"]);
+    assert_eq!(event["count"], 1);
     world.stop().await;
 }
 
@@ -240,5 +240,37 @@ async fn deleted_pod_is_replaced() {
     world.delete(&format!("{PODS}/{name}"), "Background").await;
     world.until_gone(&format!("{PODS}/{name}")).await;
     world.until_rolled_out(2, "app:1").await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn controllers_started_anew_make_nothing_twice_and_catch_up() {
+    let world = World::start().await;
+    world.create(DEPLOYMENTS, deployment(20, "app:1")).await;
+    world.until_rolled_out(20, "app:1").await;
+    let uids = async |world: &World| {
+        let pods = world.list(PODS).await;
+        let mut uids: Vec<String> = pods
+            .iter()
+            .map(|p| p["metadata"]["uid"].to_string())
+            .collect();
+        uids.sort();
+        uids
+    };
+    let before = uids(&world).await;
+    let world = world
+        .without_controllers(async |world| {
+            world
+                .patch(WEB, json!({ "metadata": { "annotations": { "a": "b" } } }))
+                .await;
+        })
+        .await;
+    world
+        .until("the annotation on the set", async || {
+            let set = set_of(&world, "app:1").await;
+            (set["metadata"]["annotations"]["a"] == "b").then_some(())
+        })
+        .await;
+    assert_eq!(uids(&world).await, before);
     world.stop().await;
 }

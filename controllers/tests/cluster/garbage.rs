@@ -151,3 +151,20 @@ async fn objects_that_own_each_other_in_foreground_both_end() {
     world.until_gone(&format!("{MAPS}/b")).await;
     world.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_lost_its_owner_while_nobody_looked_is_collected_later() {
+    let world = World::start().await;
+    let owner = map(&world, "owner").await;
+    world
+        .create(MAPS, owned_by("child", &owner, &owner["metadata"]["uid"]))
+        .await;
+    let world = world
+        .without_controllers(async |world| {
+            world.delete(&format!("{MAPS}/owner"), "Background").await;
+            assert!(world.find(&format!("{MAPS}/child")).await.is_some());
+        })
+        .await;
+    world.until_gone(&format!("{MAPS}/child")).await;
+    world.stop().await;
+}

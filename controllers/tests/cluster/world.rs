@@ -10,6 +10,7 @@ use http::{Method, Request};
 use kube::Client;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -17,12 +18,32 @@ use crate::fake_node::FakeNodes;
 
 const PATIENCE: Duration = Duration::from_secs(15);
 
+struct Controllers {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Controllers {
+    fn start(config: controllers::Config, client: Client) -> Self {
+        let stop = CancellationToken::new();
+        let running = controllers::run(config, client, stop.clone());
+        let task = tokio::spawn(async move { running.await.unwrap() });
+        Self { stop, task }
+    }
+
+    async fn stop(self) {
+        self.stop.cancel();
+        self.task.await.unwrap();
+    }
+}
+
 pub struct World {
     pub client: Client,
     pub nodes: FakeNodes,
     server: Server,
     stop: CancellationToken,
-    controllers: tokio::task::JoinHandle<()>,
+    controllers: Controllers,
+    config: controllers::Config,
     _dir: TempDir,
 }
 
@@ -40,8 +61,7 @@ impl World {
         let mut config = controllers::Config::new(cidr, Arc::new(authority));
         configure(&mut config);
         let stop = CancellationToken::new();
-        let running = controllers::run(config, server.client(), stop.clone());
-        let controllers = tokio::spawn(async move { running.await.unwrap() });
+        let controllers = Controllers::start(config.clone(), server.client());
         let client = server.client();
         let nodes = FakeNodes::start(client.clone(), stop.clone());
         let world = Self {
@@ -50,12 +70,25 @@ impl World {
             server,
             stop,
             controllers,
+            config,
             _dir: dir,
         };
         world.nodes.register("n1").await;
         world.nodes.register("n2").await;
         world.make_namespace("t").await;
         world
+    }
+
+    /// Stops the controllers, does something, and starts them anew.
+    pub async fn without_controllers(mut self, something: impl AsyncFnOnce(&Self)) -> Self {
+        let next = Controllers {
+            stop: CancellationToken::new(),
+            task: tokio::spawn(async {}),
+        };
+        std::mem::replace(&mut self.controllers, next).stop().await;
+        something(&self).await;
+        self.controllers = Controllers::start(self.config.clone(), self.server.client());
+        self
     }
 
     pub async fn make_namespace(&self, name: &str) {
@@ -77,7 +110,7 @@ impl World {
 
     pub async fn stop(self) {
         self.stop.cancel();
-        self.controllers.await.unwrap();
+        self.controllers.stop().await;
         self.server.stop().await;
     }
 
