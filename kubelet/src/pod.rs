@@ -32,6 +32,7 @@ mod containers;
 mod content;
 mod end;
 mod hooks;
+mod host_ports;
 mod image;
 mod launch;
 pub mod message;
@@ -104,6 +105,7 @@ pub struct Worker {
     tokens: Arc<TokenCache>,
     watched: Vec<(Arc<Watched>, Owned)>,
     token_timer: Option<Owned>,
+    host_ports: Vec<Owned>,
     refresh: content::Refresh,
     setting_up: Option<Owned>,
     set_up_retry: Option<Timestamp>,
@@ -164,6 +166,7 @@ impl Worker {
             tokens: Arc::default(),
             watched: Vec::new(),
             token_timer: None,
+            host_ports: Vec::new(),
             refresh: content::Refresh::default(),
             setting_up: None,
             set_up_retry: None,
@@ -347,6 +350,7 @@ impl Worker {
             self.listen(&up.sandbox);
         }
         self.sandbox = Some(up.sandbox);
+        self.open_host_ports();
         if self.stage == Stage::SettingUp {
             self.stage = Stage::Running;
             self.watch_content();

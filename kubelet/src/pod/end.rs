@@ -23,6 +23,7 @@ impl Worker {
     /// it tells of is removed, or a crash now would forget it.
     pub(super) fn begin_end(&mut self) {
         self.helpers.clear();
+        self.host_ports.clear();
         self.stage = Stage::Ending;
         let now = Timestamp::now();
         if self.records.iter().any(|record| record.ran) {

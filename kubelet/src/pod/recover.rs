@@ -140,6 +140,7 @@ impl Worker {
             "Pod sandbox changed, it will be killed and re-created.",
         );
         self.bury(sandbox).await;
+        self.host_ports.clear();
         (self.listener, self.ip, self.setting_up) = (None, None, None);
         self.launches.clear();
         if self.stage == PodStage::Running {
