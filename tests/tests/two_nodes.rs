@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 const PROGRAMS: &[&str] = &["kubectl", "skopeo", "umoci", "busybox", "nsenter"];
 const A_MINUTE: Duration = Duration::from_secs(60);
+const TWO_MINUTES: Duration = Duration::from_secs(120);
 
 fn web() -> Value {
     let serve = "mkdir /www; hostname > /www/index.html; echo serving; exec httpd -f -p 80 -h /www";
@@ -33,7 +34,8 @@ fn second_machine_joins_by_token_shares_the_work_and_is_replaced_when_cut_off() 
     let mut network = Network::new();
     let (first, second) = (network.machine(), network.machine());
     let busybox = image::busybox().display().to_string();
-    let server = Skiff::up(&first, &["--node-monitor-grace-period", "6s"]);
+    // Longer than the ten seconds between a node's signs of life.
+    let server = Skiff::up(&first, &["--node-monitor-grace-period", "15s"]);
     run::ok(&mut server.command(&["image", "import", &busybox]));
     let token = run::ok(&mut server.command(&["token", "create"]));
     let agent = Skiff::agent(&second, "second", &first, token.trim());
@@ -63,7 +65,7 @@ fn second_machine_joins_by_token_shares_the_work_and_is_replaced_when_cut_off() 
     assert_eq!(kubectl.ok(&["exec", name, "--", "hostname"]).trim(), name);
 
     network.unplug(&second);
-    kubectl.wait(&["node", "second"], A_MINUTE, |node| {
+    kubectl.wait(&["node", "second"], TWO_MINUTES, |node| {
         let conditions = node["status"]["conditions"]
             .as_array()
             .cloned()
@@ -72,7 +74,7 @@ fn second_machine_joins_by_token_shares_the_work_and_is_replaced_when_cut_off() 
             .iter()
             .any(|c| c["type"] == "Ready" && c["status"] == "Unknown")
     });
-    kubectl.wait(&["pods", "-l", "app=web"], A_MINUTE, |pods| {
+    kubectl.wait(&["pods", "-l", "app=web"], TWO_MINUTES, |pods| {
         let ready = items(pods)
             .into_iter()
             .filter(|p| p["spec"]["nodeName"] == "node" && e2e::kubectl::is_ready(p));
@@ -82,32 +84,54 @@ fn second_machine_joins_by_token_shares_the_work_and_is_replaced_when_cut_off() 
     server.wait_ready("second");
 }
 
-/// Pod to pod, by address.
-fn reaches(server: &Skiff<'_>, from: &Value, to: &Value) {
-    let name = from["metadata"]["name"]
+/// What answers HTTP at an address, asked from a pod. (The wget of a static
+/// busybox cannot do without the C library's name service.)
+fn asked_from(server: &Skiff<'_>, pod: &Value, address: &str) -> String {
+    let name = pod["metadata"]["name"]
         .as_str()
         .expect("the pod has a name");
-    let url = format!(
-        "http://{}/",
-        to["status"]["podIP"]
-            .as_str()
-            .expect("the pod has an address")
+    let ask = format!("printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 5 {address} 80 | tail -1");
+    let answer = run::output(
+        &mut server
+            .kubectl()
+            .command(&["exec", name, "--", "sh", "-c", &ask]),
     );
-    let page = server
-        .kubectl()
-        .ok(&["exec", name, "--", "wget", "-qO-", "-T", "5", &url]);
-    assert_eq!(page.trim(), to["metadata"]["name"]);
+    String::from_utf8_lossy(&answer.stdout).trim().to_owned()
+}
+
+/// Pod to pod, by address.
+#[track_caller]
+fn reaches(server: &Skiff<'_>, from: &Value, to: &Value) {
+    let ip = to["status"]["podIP"]
+        .as_str()
+        .expect("the pod has an address");
+    assert_eq!(
+        asked_from(server, from, ip),
+        to["metadata"]["name"].as_str().unwrap_or_default()
+    );
 }
 
 fn service_answers_from_both(server: &Skiff<'_>, pods: &[&Value]) {
+    let service = server.kubectl().get(&["service", "web"]);
+    let ip = service["spec"]["clusterIP"]
+        .as_str()
+        .expect("the Service has an address");
     for pod in pods {
         let name = pod["metadata"]["name"]
             .as_str()
             .expect("the pod has a name");
-        until("the Service answers by name", A_MINUTE, || {
-            let get = ["exec", name, "--", "wget", "-qO-", "-T", "5", "http://web/"];
-            let answer = run::output(&mut server.kubectl().command(&get));
-            answer.stdout.starts_with(b"web-").then_some(())
+        let found = server.kubectl().ok(&[
+            "exec",
+            name,
+            "--",
+            "nslookup",
+            "web.default.svc.cluster.local",
+        ]);
+        assert!(found.contains(ip), "{found}");
+        until("the Service answers", A_MINUTE, || {
+            asked_from(server, pod, ip)
+                .starts_with("web-")
+                .then_some(())
         });
     }
 }
