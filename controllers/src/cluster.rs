@@ -5,6 +5,7 @@ use std::sync::Arc;
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 use k8s_openapi::api::core::v1::{ConfigMap, Endpoints, Secret, ServiceAccount};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::Client;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +26,7 @@ pub struct Cluster {
     pub pods: Arc<Informer<Pod>>,
     pub replica_sets: Arc<Informer<ReplicaSet>>,
     pub deployments: Arc<Informer<Deployment>>,
+    pub disruption_budgets: Arc<Informer<PodDisruptionBudget>>,
     pub services: Arc<Informer<Service>>,
     pub endpoints: Arc<Informer<Endpoints>>,
     pub endpoint_slices: Arc<Informer<EndpointSlice>>,
@@ -48,6 +50,7 @@ impl Cluster {
             pods: Informer::new(),
             replica_sets: Informer::new(),
             deployments: Informer::new(),
+            disruption_budgets: Informer::new(),
             services: Informer::new(),
             endpoints: Informer::new(),
             endpoint_slices: Informer::new(),
@@ -80,6 +83,7 @@ impl Cluster {
         start.informer(&self.pods);
         start.informer(&self.replica_sets);
         start.informer(&self.deployments);
+        start.informer(&self.disruption_budgets);
         start.informer(&self.services);
         start.informer(&self.endpoints);
         start.informer(&self.endpoint_slices);

@@ -18,6 +18,7 @@ mod controller;
 mod csr;
 mod deployment;
 mod disruption;
+mod disruption_budget;
 mod endpoint_mirror;
 mod endpoint_slices;
 mod endpoints;

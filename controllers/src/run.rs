@@ -8,9 +8,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cluster::Cluster;
 use crate::{
-    Error, bootstrap_token, csr, deployment, endpoint_mirror, endpoint_slices, endpoints,
-    garbage_collector, namespace, node_ipam, node_lifecycle, pod_gc, replicaset, root_ca,
-    service_account, taint_eviction,
+    Error, bootstrap_token, csr, deployment, disruption_budget, endpoint_mirror, endpoint_slices,
+    endpoints, garbage_collector, namespace, node_ipam, node_lifecycle, pod_gc, replicaset,
+    root_ca, service_account, taint_eviction,
 };
 
 /// What differs from cluster to cluster.
@@ -63,6 +63,7 @@ pub async fn run(config: Config, client: Client, shutdown: CancellationToken) ->
     bootstrap_token::start(&cluster, &mut tasks, &shutdown);
     deployment::start(&cluster, &mut tasks, &shutdown);
     replicaset::start(&cluster, &mut tasks, &shutdown);
+    disruption_budget::start(&cluster, &mut tasks, &shutdown);
     endpoint_slices::start(&cluster, &mut tasks, &shutdown);
     endpoints::start(&cluster, &mut tasks, &shutdown);
     endpoint_mirror::start(&cluster, &mut tasks, &shutdown);

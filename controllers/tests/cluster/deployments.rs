@@ -274,3 +274,33 @@ async fn controllers_started_anew_make_nothing_twice_and_catch_up() {
     assert_eq!(uids(&world).await, before);
     world.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn disruption_budget_lets_one_pod_go_at_a_time() {
+    let world = World::start().await;
+    world.create(DEPLOYMENTS, deployment(3, "app:1")).await;
+    world.until_rolled_out(3, "app:1").await;
+    let budgets = "/apis/policy/v1/namespaces/t/poddisruptionbudgets";
+    let budget = json!({ "metadata": { "name": "b" }, "spec": { "maxUnavailable": 1,
+        "selector": { "matchLabels": { "app": "a" } } } });
+    world.create(budgets, budget).await;
+    let allowed = async |wanted: u64| {
+        world
+            .until(&format!("{wanted} disruptions allowed"), async || {
+                let found = world.find(&format!("{budgets}/b")).await?;
+                let status = &found["status"];
+                let is_seen = status["observedGeneration"] == 1 && status["expectedPods"] == 3;
+                (is_seen && status["disruptionsAllowed"] == wanted).then_some(())
+            })
+            .await;
+    };
+    allowed(1).await;
+    let name = world.list(PODS).await[0]["metadata"]["name"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let unready = json!({ "status": { "conditions": [{ "type": "Ready", "status": "False" }] } });
+    world.patch(&format!("{PODS}/{name}/status"), unready).await;
+    allowed(0).await;
+    world.stop().await;
+}
