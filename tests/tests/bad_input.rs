@@ -200,3 +200,26 @@ fn unknown_image_and_broken_manifest_say_what_is_wrong() {
         Some(1)
     );
 }
+
+#[test]
+fn missing_kernel_feature_is_named_before_anything_is_made() {
+    if !need::met(PROGRAMS) {
+        return;
+    }
+    let (_network, machine) = Machine::alone();
+    let dir = std::env::temp_dir().join(format!("{}-featureless", std::process::id()));
+    // A machine without control groups, as far as its processes can see.
+    let hide = format!(
+        "mount -t tmpfs none /sys/fs/cgroup && exec {} up --node-ip {} --data-dir {}",
+        e2e::skiff::binary().display(),
+        machine.ip,
+        dir.display()
+    );
+    let said = run::fails(
+        machine
+            .command("unshare")
+            .args(["--mount", "sh", "-c", &hide]),
+    );
+    assert!(said.contains("no control groups"), "{said}");
+    assert!(!dir.exists(), "nothing was made");
+}
