@@ -113,3 +113,67 @@ async fn work<C: Controller>(controller: &C, queue: &Queue) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+    use tokio::sync::Notify;
+
+    #[derive(Default)]
+    struct Slow {
+        informed: Notify,
+        began: Arc<Mutex<Vec<Instant>>>,
+    }
+
+    impl Controller for Slow {
+        const NAME: &'static str = "slow";
+        const REST: u32 = 3;
+
+        async fn informed(&self) {
+            self.informed.notified().await;
+        }
+
+        async fn reconcile(&self, _: &Key) -> Result<Next, Error> {
+            self.began.lock().unwrap().push(Instant::now());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            Ok(Next::WhenChanged)
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_reconciled_before_everything_is_known() {
+        let (controller, queue) = (Slow::default(), Queue::new());
+        queue.add(Key::new("d", "a"));
+        let second = Duration::from_secs(1);
+        let _ = tokio::time::timeout(second, work(&controller, &queue)).await;
+        assert!(controller.began.lock().unwrap().is_empty());
+        controller.informed.notify_one();
+        let _ = tokio::time::timeout(second, work(&controller, &queue)).await;
+        assert_eq!(controller.began.lock().unwrap().len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn key_that_took_long_rests_for_a_multiple_of_it() {
+        let (controller, queue) = (Slow::default(), Queue::new());
+        controller.informed.notify_one();
+        queue.add(Key::new("d", "a"));
+        let changes = async {
+            loop {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                queue.add(Key::new("d", "a"));
+            }
+        };
+        let working = async { tokio::join!(work(&controller, &queue), changes) };
+        let _ = tokio::time::timeout(Duration::from_secs(2), working).await;
+        let began = controller.began.lock().unwrap().clone();
+        let gaps: Vec<u128> = began
+            .windows(2)
+            .map(|w| (w[1] - w[0]).as_millis())
+            .collect();
+        assert!(
+            gaps.len() >= 3 && gaps.iter().all(|gap| (400..=410).contains(gap)),
+            "{gaps:?}"
+        );
+    }
+}

@@ -46,7 +46,7 @@ async fn empty_namespace_is_gone_at_once() {
     world.until_gone("/api/v1/namespaces/t").await;
     let took = start.elapsed();
     println!("an empty namespace ended in {took:?}");
-    assert!(took < Duration::from_millis(700), "{took:?}");
+    assert!(took < Duration::from_secs(1), "{took:?}");
     world.stop().await;
 }
 
@@ -63,10 +63,9 @@ async fn namespace_ends_after_its_content() {
     let start = Instant::now();
     world.delete("/api/v1/namespaces/t", "Background").await;
     world.until_gone("/api/v1/namespaces/t").await;
-    println!(
-        "a namespace with a deployment ended in {:?}",
-        start.elapsed()
-    );
+    let took = start.elapsed();
+    println!("a namespace with a deployment ended in {took:?}");
+    assert!(took < Duration::from_secs(5), "{took:?}");
     for path in ["pods", "configmaps", "serviceaccounts"] {
         let all = world.list(&format!("/api/v1/{path}")).await;
         let here = all
@@ -104,6 +103,8 @@ async fn finalizer_holds_the_namespace_which_says_so() {
         remaining["message"],
         "Some content in the namespace has finalizers remaining: a.b/c in 1 resource instances"
     );
+    // By now it has looked again, and waits to be told of the departure.
+    tokio::time::sleep(Duration::from_secs(1)).await;
     world
         .patch(
             &format!("{maps}/held"),
@@ -113,7 +114,7 @@ async fn finalizer_holds_the_namespace_which_says_so() {
     let start = Instant::now();
     world.until_gone("/api/v1/namespaces/t").await;
     assert!(
-        start.elapsed() < Duration::from_secs(2),
+        start.elapsed() < Duration::from_secs(5),
         "{:?}",
         start.elapsed()
     );

@@ -9,7 +9,7 @@ const PODS: &str = "/api/v1/namespaces/t/pods";
 
 async fn world_of_short_patience() -> World {
     World::start_with(|config| {
-        config.node_monitor_grace_period = Duration::from_millis(900);
+        config.node_monitor_grace_period = Duration::from_secs(2);
         config.lost_node_quarantine = Duration::from_millis(300);
     })
     .await
@@ -89,7 +89,7 @@ async fn node_is_given_its_range_and_freed_of_taints_within_moments() {
         .await;
     let took = start.elapsed();
     println!("a node was fit for pods after {took:?}");
-    assert!(took < Duration::from_millis(300), "{took:?}");
+    assert!(took < Duration::from_secs(1), "{took:?}");
     world.stop().await;
 }
 
@@ -97,7 +97,7 @@ async fn node_is_given_its_range_and_freed_of_taints_within_moments() {
 async fn silent_node_is_unknown_and_its_pods_come_back_elsewhere() {
     let world = world_of_short_patience().await;
     world
-        .create("/apis/apps/v1/namespaces/t/deployments", tolerating(1))
+        .create("/apis/apps/v1/namespaces/t/deployments", tolerating(3))
         .await;
     world.until_rolled_out(4, "app:1").await;
     assert!(!world.on_node("n1").await.is_empty());

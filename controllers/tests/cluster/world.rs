@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::fake_node::FakeNodes;
 
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 struct Controllers {
     stop: CancellationToken,
