@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::apps::v1 as apps;
 use k8s_openapi::api::coordination::v1 as coordination;
 use k8s_openapi::api::core::v1 as core;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::Resource;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -42,52 +42,11 @@ macro_rules! served_as {
     };
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct Pod {
-    pub metadata: ObjectMeta,
-    #[serde(default)]
-    pub spec: PodSpec,
-    #[serde(default)]
-    pub status: PodStatus,
-}
+use served_as;
 
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct PodSpec {
-    pub node_name: Option<String>,
-    pub hostname: Option<String>,
-    pub subdomain: Option<String>,
-    pub containers: Vec<Container>,
-    pub init_containers: Vec<Container>,
-}
+mod pod;
 
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Container {
-    pub name: String,
-    pub ports: Vec<core::ContainerPort>,
-    pub restart_policy: Option<String>,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct PodStatus {
-    pub phase: Option<String>,
-    pub conditions: Vec<core::PodCondition>,
-    #[serde(rename = "podIP")]
-    pub pod_ip: Option<String>,
-    #[serde(rename = "podIPs")]
-    pub pod_ips: Vec<core::PodIP>,
-    pub start_time: Option<Time>,
-    pub container_statuses: Vec<ContainerStatus>,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct ContainerStatus {
-    pub name: String,
-    pub restart_count: i32,
-}
+pub use pod::Pod;
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ReplicaSet {
@@ -256,37 +215,6 @@ impl Service {
     }
 }
 
-impl Pod {
-    pub fn is_finished(&self) -> bool {
-        matches!(self.status.phase.as_deref(), Some("Succeeded" | "Failed"))
-    }
-
-    /// Neither finished nor being deleted.
-    pub fn is_active(&self) -> bool {
-        !self.is_finished() && self.metadata.deletion_timestamp.is_none()
-    }
-
-    pub fn condition(&self, type_: &str) -> Option<&core::PodCondition> {
-        self.status.conditions.iter().find(|c| c.type_ == type_)
-    }
-
-    pub fn is_ready(&self) -> bool {
-        self.condition("Ready").is_some_and(|c| c.status == "True")
-    }
-
-    /// When the pod became ready, if it is.
-    pub fn ready_since(&self) -> Option<jiff::Timestamp> {
-        let ready = self.condition("Ready").filter(|c| c.status == "True")?;
-        ready.last_transition_time.as_ref().map(|t| t.0)
-    }
-
-    pub fn restarts(&self) -> i32 {
-        let statuses = self.status.container_statuses.iter();
-        statuses.map(|s| s.restart_count).max().unwrap_or(0)
-    }
-}
-
-served_as!(Pod, core::Pod, k8s_openapi::NamespaceResourceScope);
 served_as!(
     ReplicaSet,
     apps::ReplicaSet,

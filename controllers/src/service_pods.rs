@@ -84,7 +84,7 @@ pub fn of(cluster: &Cluster, service: &Service) -> Vec<Arc<Pod>> {
 
 /// The pod's addresses of one family.
 pub fn addresses<'a>(pod: &'a Pod, family: &'a str) -> impl Iterator<Item = &'a str> {
-    let ips = pod.status.pod_ips.iter().map(|ip| ip.ip.as_str());
+    let ips = pod.status.pod_ips.iter().map(String::as_str);
     ips.filter(move |ip| family_of(ip) == family)
 }
 
@@ -144,18 +144,9 @@ fn number(port: &ServicePort, pod: &Pod) -> Option<i32> {
         Some(IntOrString::String(name)) => name,
     };
     let protocol = port.protocol.as_deref().unwrap_or("TCP");
-    let sidecars = pod.spec.init_containers.iter();
-    let sidecars = sidecars.filter(|c| c.restart_policy.as_deref() == Some("Always"));
-    let ports = pod
-        .spec
-        .containers
-        .iter()
-        .chain(sidecars)
-        .flat_map(|c| &c.ports);
-    let mut named = ports.filter(|p| {
-        p.name.as_ref() == Some(name) && p.protocol.as_deref().unwrap_or("TCP") == protocol
-    });
-    named.next().map(|p| p.container_port)
+    let mut ports = pod.spec.ports.iter();
+    let found = ports.find(|p| p.name == *name && p.protocol == protocol);
+    found.map(|p| p.number)
 }
 
 const HEADLESS: &str = "service.kubernetes.io/headless";

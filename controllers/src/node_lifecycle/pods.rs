@@ -24,19 +24,14 @@ impl NodeLifecycle {
 
     async fn mark_unready(&self, pod: &Pod) -> Result<(), Error> {
         let key = Key::of(pod);
-        let now = jiff::Timestamp::now();
-        let mut conditions = pod.status.conditions.clone();
-        for condition in conditions.iter_mut().filter(|c| c.type_ == "Ready") {
-            condition.status = "False".into();
-            condition.last_transition_time = Some(Time(now));
-        }
+        let now = Time(jiff::Timestamp::now());
         let patch = json!({
-            "metadata": { "uid": pod.metadata.uid, "resourceVersion": pod.metadata.resource_version },
-            "status": { "conditions": conditions },
+            "metadata": { "uid": pod.metadata.uid },
+            "status": { "conditions": [{ "type": "Ready", "status": "False", "lastTransitionTime": now }] },
         });
         let api: Api<Pod> = Api::namespaced(self.cluster.client.clone(), &key.namespace);
         let patched = api
-            .patch_status(&key.name, &PatchParams::default(), &Patch::Merge(patch))
+            .patch_status(&key.name, &PatchParams::default(), &Patch::Strategic(patch))
             .await;
         match patched {
             Ok(pod) => self.cluster.pods.note(pod),

@@ -28,7 +28,7 @@ pub fn by_loss(pods: &mut [Arc<Pod>]) {
             deletion_cost(pod),
             Reverse(doubled),
             Reverse(pod.ready_since()),
-            Reverse(pod.restarts()),
+            Reverse(pod.status.restarts),
             Reverse(pod.metadata.creation_timestamp.as_ref().map(|t| t.0)),
         )
     });

@@ -1,0 +1,196 @@
+//! Pods, of which there are many: only what some controller reads.
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use kube::Resource;
+use serde::Deserialize;
+
+/// The annotations that are read; others may be long.
+const ANNOTATIONS: [&str; 1] = ["controller.kubernetes.io/pod-deletion-cost"];
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(from = "Wire")]
+pub struct Pod {
+    pub metadata: ObjectMeta,
+    pub spec: PodSpec,
+    pub status: PodStatus,
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PodSpec {
+    pub node_name: Option<String>,
+    pub hostname: Option<String>,
+    pub subdomain: Option<String>,
+    /// The named ports of containers and sidecars, in this order.
+    pub ports: Box<[NamedPort]>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct NamedPort {
+    pub name: String,
+    pub protocol: String,
+    pub number: i32,
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PodStatus {
+    pub phase: Option<String>,
+    pub pod_ips: Box<[String]>,
+    /// The most restarts that one of the containers has had.
+    pub restarts: i32,
+    pub is_ready: bool,
+    ready_since: Option<Timestamp>,
+}
+
+impl Pod {
+    pub fn is_finished(&self) -> bool {
+        matches!(self.status.phase.as_deref(), Some("Succeeded" | "Failed"))
+    }
+
+    /// Neither finished nor being deleted.
+    pub fn is_active(&self) -> bool {
+        !self.is_finished() && self.metadata.deletion_timestamp.is_none()
+    }
+
+    pub fn is_ready(&self) -> bool {
+        self.status.is_ready
+    }
+
+    /// When the pod became ready, if it is.
+    pub fn ready_since(&self) -> Option<Timestamp> {
+        self.status.ready_since.filter(|_| self.status.is_ready)
+    }
+}
+
+/// A pod as the API server tells of it.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Wire {
+    metadata: ObjectMeta,
+    spec: WireSpec,
+    status: WireStatus,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct WireSpec {
+    node_name: Option<String>,
+    hostname: Option<String>,
+    subdomain: Option<String>,
+    containers: Vec<WireContainer>,
+    init_containers: Vec<WireContainer>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct WireContainer {
+    ports: Vec<WirePort>,
+    restart_policy: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct WirePort {
+    name: Option<String>,
+    protocol: Option<String>,
+    container_port: i32,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct WireStatus {
+    phase: Option<String>,
+    conditions: Vec<WireCondition>,
+    #[serde(rename = "podIPs")]
+    pod_ips: Vec<WireIp>,
+    container_statuses: Vec<WireContainerStatus>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct WireCondition {
+    #[serde(rename = "type")]
+    type_: String,
+    status: String,
+    last_transition_time: Option<Time>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct WireIp {
+    ip: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct WireContainerStatus {
+    restart_count: i32,
+}
+
+impl From<Wire> for Pod {
+    fn from(wire: Wire) -> Self {
+        Self {
+            metadata: small(wire.metadata),
+            spec: wire.spec.into(),
+            status: wire.status.into(),
+        }
+    }
+}
+
+fn small(mut metadata: ObjectMeta) -> ObjectMeta {
+    metadata.managed_fields = None;
+    metadata.generate_name = None;
+    if let Some(annotations) = &mut metadata.annotations {
+        annotations.retain(|name, _| ANNOTATIONS.contains(&name.as_str()));
+    }
+    metadata.annotations = metadata.annotations.filter(|a| !a.is_empty());
+    metadata
+}
+
+impl From<WireSpec> for PodSpec {
+    fn from(wire: WireSpec) -> Self {
+        let sidecars = wire.init_containers.into_iter();
+        let sidecars = sidecars.filter(|c| c.restart_policy.as_deref() == Some("Always"));
+        let ports = wire
+            .containers
+            .into_iter()
+            .chain(sidecars)
+            .flat_map(|c| c.ports);
+        let named = ports.filter_map(|port| {
+            Some(NamedPort {
+                name: port.name?,
+                protocol: port.protocol.unwrap_or_else(|| "TCP".into()),
+                number: port.container_port,
+            })
+        });
+        Self {
+            node_name: wire.node_name.filter(|name| !name.is_empty()),
+            hostname: wire.hostname,
+            subdomain: wire.subdomain,
+            ports: named.collect(),
+        }
+    }
+}
+
+impl From<WireStatus> for PodStatus {
+    fn from(wire: WireStatus) -> Self {
+        let ready = wire.conditions.into_iter().find(|c| c.type_ == "Ready");
+        let restarts = wire
+            .container_statuses
+            .iter()
+            .map(|s| s.restart_count)
+            .max();
+        Self {
+            phase: wire.phase,
+            pod_ips: wire.pod_ips.into_iter().map(|ip| ip.ip).collect(),
+            restarts: restarts.unwrap_or(0),
+            is_ready: ready.as_ref().is_some_and(|c| c.status == "True"),
+            ready_since: ready.and_then(|c| c.last_transition_time).map(|t| t.0),
+        }
+    }
+}
+
+super::served_as!(Pod, core::Pod, k8s_openapi::NamespaceResourceScope);
