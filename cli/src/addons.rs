@@ -23,7 +23,6 @@ pub async fn apply(client: &Client, addons: &Addons<'_>) -> anyhow::Result<()> {
         cluster_info(addons),
         cluster_info_role(),
         cluster_info_binding(),
-        bootstrap_binding("skiff:node-bootstrapper", "system:node-bootstrapper"),
         nodes_binding("skiff:node-proxier", "system:node-proxier"),
     ] {
         apply_one(client, &object).await?;
@@ -100,10 +99,6 @@ fn cluster_info_binding() -> Value {
         "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "skiff:cluster-info" },
         "subjects": [{ "apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "system:anonymous" }],
     })
-}
-
-fn bootstrap_binding(name: &str, role: &str) -> Value {
-    group_binding(name, role, "system:bootstrappers")
 }
 
 fn nodes_binding(name: &str, role: &str) -> Value {

@@ -92,7 +92,9 @@ impl ControlPlane {
         tasks: &mut JoinSet<anyhow::Result<()>>,
         shutdown: &CancellationToken,
     ) {
-        let client = self.server.client_as(User::admin("system:kube-scheduler"));
+        let groups = ["system:authenticated".to_owned()];
+        let scheduler = User::new("system:kube-scheduler", groups);
+        let client = self.server.client_as(scheduler);
         let scheduler = scheduler::run(scheduler::Config::default(), client, shutdown.clone());
         tasks.spawn(async move { scheduler.await.context("scheduler") });
         let config = controllers::Config {

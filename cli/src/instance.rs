@@ -70,6 +70,10 @@ impl Instance {
         self.data_dir.join("images")
     }
 
+    pub fn program_dir(&self) -> PathBuf {
+        self.data_dir.join("bin")
+    }
+
     pub fn kubelet_dir(&self) -> PathBuf {
         self.data_dir.join("kubelet")
     }

@@ -3,6 +3,7 @@
 pub mod address;
 pub mod join;
 mod network;
+mod program;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -37,10 +38,11 @@ impl Node {
         tasks: &mut JoinSet<anyhow::Result<()>>,
         shutdown: &CancellationToken,
     ) -> anyhow::Result<()> {
-        let runtime = Runtime::open(runtime::Config::new(
-            self.instance.run_dir.clone(),
-            self.instance.cgroup_root.clone(),
-        ))?;
+        let (run_dir, groups) = (&self.instance.run_dir, &self.instance.cgroup_root);
+        let runtime = Runtime::open(runtime::Config {
+            monitor: program::copy_into(&self.instance.program_dir())?,
+            ..runtime::Config::new(run_dir, groups)
+        })?;
         let images = Images::open(self.instance.images_dir())?;
         let (network, opened) = tokio::sync::watch::channel(None);
         let pod_network = network::keep(self.network(), client.clone(), network, shutdown.clone());
