@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow, ensure};
 use clap::Args;
 use kube::Client;
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -29,15 +29,16 @@ pub struct ClientFlags {
 }
 
 impl ClientFlags {
-    /// A client, and the namespace to act in.
-    pub async fn connect(&self) -> anyhow::Result<(Client, String)> {
+    /// A client, the namespace to act in, and where the server is.
+    pub async fn connect(&self) -> anyhow::Result<(Client, String, String)> {
         let path = self.path()?;
         let mut config = load(&path, self.context.clone()).await?;
         if let Some(namespace) = &self.namespace {
             config.default_namespace.clone_from(namespace);
         }
         let namespace = config.default_namespace.clone();
-        Ok((Client::try_from(config)?, namespace))
+        let url = config.cluster_url.to_string();
+        Ok((Client::try_from(config)?, namespace, url))
     }
 
     fn path(&self) -> anyhow::Result<PathBuf> {
@@ -61,12 +62,21 @@ pub async fn of_instance(instance: &Instance) -> anyhow::Result<Client> {
 }
 
 async fn load(path: &Path, context: Option<String>) -> anyhow::Result<kube::Config> {
-    let kubeconfig = Kubeconfig::read_from(path).with_context(|| {
-        format!(
-            "read kubeconfig {}; start a cluster with `skiff up`, or name another with --kubeconfig or $KUBECONFIG",
+    ensure!(
+        path.exists(),
+        "there is no kubeconfig {}; start a cluster with `skiff up`, or name its file with --kubeconfig or $KUBECONFIG",
+        path.display()
+    );
+    let kubeconfig = Kubeconfig::read_from(path)
+        .map_err(|error| anyhow!("kubeconfig {} cannot be used: {error}", path.display()))?;
+    if let Some(named) = &context {
+        let has_it = kubeconfig.contexts.iter().any(|c| &c.name == named);
+        ensure!(
+            has_it,
+            "kubeconfig {} has no context {named:?}",
             path.display()
-        )
-    })?;
+        );
+    }
     let options = KubeConfigOptions {
         context,
         ..KubeConfigOptions::default()

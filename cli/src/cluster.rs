@@ -4,6 +4,7 @@
 mod discovery;
 mod error;
 pub mod select;
+mod until;
 
 use std::fmt::Write as _;
 
@@ -12,7 +13,7 @@ use kube::Client;
 use serde_json::Value;
 
 pub use discovery::Resource;
-pub use error::{ServerError, is_not_found, refused};
+pub use error::{ServerError, is_conflict, is_not_found, refused, server_error, when};
 
 use crate::client::ClientFlags;
 
@@ -20,10 +21,12 @@ use crate::client::ClientFlags;
 pub struct Cluster {
     pub client: Client,
     pub namespace: String,
+    /// Whether the user named it, rather than the kubeconfig.
+    is_namespace_named: bool,
     resources: Vec<Resource>,
 }
 
-const JSON: &str = "application/json";
+pub const JSON: &str = "application/json";
 pub const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
 pub const MERGE_PATCH: &str = "application/merge-patch+json";
 pub const STRATEGIC_PATCH: &str = "application/strategic-merge-patch+json";
@@ -31,13 +34,36 @@ pub const APPLY_PATCH: &str = "application/apply-patch+yaml";
 
 impl Cluster {
     pub async fn connect(flags: &ClientFlags) -> anyhow::Result<Self> {
-        let (client, namespace) = flags.connect().await?;
-        let resources = discovery::list(&client).await?;
+        let (client, namespace, url) = flags.connect().await?;
+        let resources = discovery::list(&client).await.map_err(|error| {
+            // What the server itself says needs no address.
+            if error.is::<ServerError>() {
+                error
+            } else {
+                error.context(format!("connect to {}", url.trim_end_matches('/')))
+            }
+        })?;
         Ok(Self {
             client,
             namespace,
+            is_namespace_named: flags.namespace.is_some(),
             resources,
         })
+    }
+
+    /// The namespace that a manifest's object goes to.
+    pub fn namespace_of<'a>(&'a self, object: &'a Value) -> anyhow::Result<&'a str> {
+        let own = text(object, "/metadata/namespace");
+        if own.is_empty() {
+            return Ok(&self.namespace);
+        }
+        anyhow::ensure!(
+            !self.is_namespace_named || own == self.namespace,
+            "the namespace from the provided object \"{own}\" does not match the namespace \"{}\". \
+             You must pass '--namespace={own}' to perform this operation.",
+            self.namespace
+        );
+        Ok(own)
     }
 
     /// The resource of a kind, as a manifest names it.
@@ -47,7 +73,10 @@ impl Cluster {
             .iter()
             .find(|r| r.api_version() == api_version && r.kind == kind);
         found.ok_or_else(|| {
-            anyhow::anyhow!("no matches for kind \"{kind}\" in version \"{api_version}\"")
+            anyhow::anyhow!(
+                "no matches for kind \"{kind}\" in version \"{api_version}\"; \
+                 see what there is with `skiff api-resources`"
+            )
         })
     }
 

@@ -1,7 +1,9 @@
 //! The commands, one file each.
 
 mod agent;
+mod api_resources;
 mod apply;
+mod attach;
 mod create;
 mod delete;
 mod describe;
@@ -17,6 +19,7 @@ mod rollout;
 mod run;
 mod scale;
 mod server;
+mod session;
 mod set;
 mod token;
 mod up;
@@ -69,10 +72,14 @@ pub enum Command {
     Rollout(rollout::Rollout),
     /// Show what containers printed
     Logs(logs::Logs),
+    /// Join the process of a container
+    Attach(attach::Attach),
     /// Run a command in a container
     Exec(exec::Exec),
     /// Reach a pod's ports from this machine
     PortForward(port_forward::PortForward),
+    /// List the types of objects that the server has
+    ApiResources(api_resources::ApiResources),
     /// Answer HTTP requests with this host's name (what the README's demo runs)
     Hello(hello::Hello),
 }
@@ -102,6 +109,8 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
             Command::Set(set) => set.run().await,
             Command::Rollout(rollout) => rollout.run().await,
             Command::Logs(logs) => logs.run().await,
+            Command::Attach(attach) => attach.run().await,
+            Command::ApiResources(list) => list.run().await,
             Command::Exec(exec) => exec.run().await,
             Command::PortForward(forward) => forward.run().await,
         }
@@ -113,6 +122,18 @@ pub fn words(error: &anyhow::Error) -> String {
     match error.downcast_ref::<ServerError>() {
         Some(refused) => refused.to_string(),
         None => format!("error: {error:#}"),
+    }
+}
+
+/// Shows what went wrong with some of several objects; fails if anything did.
+fn finish(errors: &[anyhow::Error]) -> ExitCode {
+    for error in errors {
+        eprintln!("{}", words(error));
+    }
+    if errors.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     }
 }
 

@@ -14,8 +14,15 @@ use serde_json::Value;
 /// A manifest larger than this is a mistake.
 const LARGEST: usize = 64 << 20;
 
+/// An object, and where it was read.
+#[derive(Debug)]
+pub struct Found {
+    pub object: Value,
+    pub source: String,
+}
+
 /// Reads the objects of all `sources`; `-` is stdin.
-pub async fn read(sources: &[String], recursive: bool) -> anyhow::Result<Vec<Value>> {
+pub async fn read(sources: &[String], recursive: bool) -> anyhow::Result<Vec<Found>> {
     if sources.is_empty() {
         bail!("must specify one of -f and a file, a directory, a URL or - for stdin");
     }
@@ -37,33 +44,34 @@ pub async fn read(sources: &[String], recursive: bool) -> anyhow::Result<Vec<Val
             }
         }
     }
-    if objects.is_empty() {
-        bail!("no objects passed to apply");
-    }
     Ok(objects)
 }
 
-fn parse(text: &str, source: &str, objects: &mut Vec<Value>) -> anyhow::Result<()> {
+fn parse(text: &str, source: &str, objects: &mut Vec<Found>) -> anyhow::Result<()> {
     for document in serde_yaml::Deserializer::from_str(text) {
         let object =
             Value::deserialize(document).with_context(|| format!("error parsing {source}"))?;
         if object.is_null() {
             continue;
         }
+        let found = |object| Found {
+            object,
+            source: source.to_owned(),
+        };
         if object["kind"] == "List"
             || (object["kind"].as_str().is_some_and(|k| k.ends_with("List"))
                 && object["items"].is_array())
         {
             let items = object["items"].as_array().cloned().unwrap_or_default();
-            objects.extend(items);
+            objects.extend(items.into_iter().map(found));
             continue;
         }
         for field in ["apiVersion", "kind"] {
             if !object[field].is_string() {
-                bail!("error validating {source}: {field} not set");
+                bail!("error validating {source:?}: {field} not set");
             }
         }
-        objects.push(object);
+        objects.push(found(object));
     }
     Ok(())
 }
@@ -76,6 +84,7 @@ fn files(path: &Path, recursive: bool) -> anyhow::Result<Vec<PathBuf>> {
         return Ok(vec![path.to_owned()]);
     }
     let mut files = Vec::new();
+    let directory = path;
     let entries = std::fs::read_dir(path).with_context(|| format!("read {}", path.display()))?;
     let mut paths: Vec<PathBuf> = entries
         .map(|e| Ok(e?.path()))
@@ -86,12 +95,28 @@ fn files(path: &Path, recursive: bool) -> anyhow::Result<Vec<PathBuf>> {
             .extension()
             .is_some_and(|e| e == "yaml" || e == "yml" || e == "json");
         if path.is_dir() && recursive {
-            files.extend(self::files(&path, true)?);
+            files.extend(below(&path)?);
         } else if path.is_file() && is_manifest {
             files.push(path);
         }
     }
+    if files.is_empty() {
+        bail!(
+            "error reading {}: no files there end in .json, .yaml or .yml",
+            directory.display()
+        );
+    }
     Ok(files)
+}
+
+/// The manifests of a directory within one, where having none is no mistake.
+fn below(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let is_empty = std::fs::read_dir(directory)?.next().is_none();
+    if is_empty {
+        Ok(Vec::new())
+    } else {
+        files(directory, true)
+    }
 }
 
 async fn fetch(url: &str) -> anyhow::Result<String> {
@@ -130,7 +155,7 @@ mod tests {
         parse(text, "test", &mut objects).unwrap();
         let kinds: Vec<_> = objects
             .iter()
-            .map(|o| o["kind"].as_str().unwrap())
+            .map(|o| o.object["kind"].as_str().unwrap())
             .collect();
         assert_eq!(kinds, ["A", "B"]);
     }
@@ -143,7 +168,7 @@ mod tests {
         let kindless = parse("apiVersion: v1", "x.yaml", &mut objects).unwrap_err();
         assert_eq!(
             kindless.to_string(),
-            "error validating x.yaml: kind not set"
+            "error validating \"x.yaml\": kind not set"
         );
     }
 }

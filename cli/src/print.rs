@@ -1,35 +1,96 @@
 //! How objects are shown.
 
-use clap::ValueEnum;
+mod json;
+pub mod path;
+mod tabs;
+mod yaml;
+
+use std::io::Write as _;
+
 use serde_json::Value;
 
+pub use path::Template;
+pub use tabs::Tabs;
+
 /// `-o`, as kubectl has it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Output {
     Wide,
     Yaml,
     Json,
     Name,
+    JsonPath(Template),
+    Columns(Vec<(String, Template)>),
 }
 
 /// Columns to add to the server's table.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Extra {
     pub wide: bool,
     pub namespace: bool,
-    pub labels: bool,
+    pub all_labels: bool,
+    /// A column each for these labels.
+    pub labels: Vec<String>,
     pub no_headers: bool,
 }
 
-/// The whole object, without what nobody reads.
-pub fn whole(object: &Value, output: Output, show_managed_fields: bool) -> anyhow::Result<String> {
+/// Reads `-o`.
+pub fn output(text: &str) -> Result<Output, String> {
+    let (form, argument) = text.split_once('=').unwrap_or((text, ""));
+    match form {
+        "wide" => Ok(Output::Wide),
+        "yaml" => Ok(Output::Yaml),
+        "json" => Ok(Output::Json),
+        "name" => Ok(Output::Name),
+        "jsonpath" if argument.is_empty() => {
+            Err("template format specified but no template given".into())
+        }
+        "jsonpath" => Template::parse(argument).map(Output::JsonPath),
+        "custom-columns" => columns(argument).map(Output::Columns),
+        _ => Err(format!(
+            "unable to match a printer suitable for the output format \"{text}\", \
+             allowed formats are: custom-columns,json,jsonpath,name,wide,yaml"
+        )),
+    }
+}
+
+/// `NAME:.metadata.name,IMAGE:.spec.containers[*].image`.
+fn columns(text: &str) -> Result<Vec<(String, Template)>, String> {
+    if text.is_empty() {
+        return Err("custom-columns format specified but no custom columns given".into());
+    }
+    let column = |text: &str| {
+        let (name, path) = text.split_once(':').ok_or_else(|| {
+            format!("unexpected custom-columns spec: {text}, expected <header>:<json-path-expr>")
+        })?;
+        Ok((name.to_owned(), Template::parse_path(path)?))
+    };
+    text.split(',').map(column).collect()
+}
+
+/// Writes to stdout. A reader that went away, such as `head`, ends the command.
+pub fn out(text: &str) {
+    out_bytes(text.as_bytes());
+}
+
+pub fn out_bytes(bytes: &[u8]) {
+    let mut stdout = std::io::stdout().lock();
+    let written = stdout.write_all(bytes);
+    if written.and_then(|()| stdout.flush()).is_err() {
+        std::process::exit(1);
+    }
+}
+
+/// The whole object, in a form that is not a table.
+pub fn whole(object: &Value, output: &Output, show_managed_fields: bool) -> anyhow::Result<String> {
     let mut object = object.clone();
     if !show_managed_fields {
         strip_managed_fields(&mut object);
     }
     match output {
-        Output::Json => Ok(serde_json::to_string_pretty(&object)? + "\n"),
-        _ => Ok(serde_yaml::to_string(&object)?),
+        Output::Json => Ok(json::pretty(&object)? + "\n"),
+        Output::JsonPath(template) => Ok(template.fill(&object)),
+        _ => Ok(yaml::document(&object)),
     }
 }
 
@@ -37,35 +98,65 @@ fn strip_managed_fields(object: &mut Value) {
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.remove("managedFields");
     }
-    for item in object
-        .get_mut("items")
-        .and_then(Value::as_array_mut)
-        .into_iter()
-        .flatten()
-    {
-        strip_managed_fields(item);
-    }
+    let items = object.get_mut("items").and_then(Value::as_array_mut);
+    items.into_iter().flatten().for_each(strip_managed_fields);
 }
 
-/// The rows of a server's `Table`; `prefix` (`pod/`) goes before names.
-pub fn rows(table: &Value, extra: Extra, prefix: &str) -> Vec<Vec<String>> {
-    let columns = table["columnDefinitions"]
-        .as_array()
-        .cloned()
-        .unwrap_or_default();
+/// Objects in columns of the user's own.
+pub fn custom(objects: &[Value], columns: &[(String, Template)], no_headers: bool) -> String {
+    let mut lines = String::new();
+    if !no_headers {
+        let names: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
+        lines.push_str(&(names.join("\t") + "\n"));
+    }
+    for object in objects {
+        let cells: Vec<String> = columns
+            .iter()
+            .map(|(_, path)| {
+                let found: Vec<String> =
+                    path.values(object).into_iter().map(path::text_of).collect();
+                if found.is_empty() {
+                    "<none>".into()
+                } else {
+                    found.join(",")
+                }
+            })
+            .collect();
+        lines.push_str(&(cells.join("\t") + "\n"));
+    }
+    Tabs::TABLE.align(&lines)
+}
+
+/// The rows of a server's `Table`, cells with tabs between them; `prefix`
+/// (`pod/`) goes before names.
+pub fn rows(table: &Value, extra: &Extra, prefix: &str) -> String {
+    let columns = table["columnDefinitions"].as_array();
+    let columns = columns.map_or(&[] as &[Value], Vec::as_slice);
     let is_shown = |column: &Value| extra.wide || column["priority"].as_i64().unwrap_or(0) == 0;
     let shown: Vec<usize> = (0..columns.len())
         .filter(|at| is_shown(&columns[*at]))
         .collect();
-    let mut lines = Vec::new();
+    let mut lines = String::new();
     if !extra.no_headers {
-        let names = shown.iter().map(|at| {
+        let name = |at: &usize| {
             columns[*at]["name"]
                 .as_str()
                 .unwrap_or_default()
                 .to_uppercase()
-        });
-        lines.push(with_extra(names.collect(), extra, "NAMESPACE", "LABELS"));
+        };
+        let own = shown.iter().map(name).collect();
+        let heads = extra
+            .labels
+            .iter()
+            .map(|label| label.rsplit('/').next().unwrap_or(label).to_uppercase());
+        push_line(
+            &mut lines,
+            own,
+            extra,
+            "NAMESPACE",
+            heads.collect(),
+            "LABELS",
+        );
     }
     for row in table["rows"].as_array().into_iter().flatten() {
         let mut cells: Vec<String> = shown.iter().map(|at| cell(&row["cells"][*at])).collect();
@@ -74,19 +165,41 @@ pub fn rows(table: &Value, extra: Extra, prefix: &str) -> Vec<Vec<String>> {
         }
         let metadata = &row["object"]["metadata"];
         let namespace = metadata["namespace"].as_str().unwrap_or_default();
-        lines.push(with_extra(cells, extra, namespace, &labels(metadata)));
+        let chosen = extra.labels.iter().map(|label| {
+            metadata["labels"][label]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned()
+        });
+        push_line(
+            &mut lines,
+            cells,
+            extra,
+            namespace,
+            chosen.collect(),
+            &labels(metadata),
+        );
     }
     lines
 }
 
-fn with_extra(mut cells: Vec<String>, extra: Extra, namespace: &str, labels: &str) -> Vec<String> {
+fn push_line(
+    lines: &mut String,
+    mut cells: Vec<String>,
+    extra: &Extra,
+    namespace: &str,
+    chosen: Vec<String>,
+    all: &str,
+) {
     if extra.namespace {
         cells.insert(0, namespace.to_owned());
     }
-    if extra.labels {
-        cells.push(labels.to_owned());
+    cells.extend(chosen);
+    if extra.all_labels {
+        cells.push(all.to_owned());
     }
-    cells
+    lines.push_str(&cells.join("\t"));
+    lines.push('\n');
 }
 
 /// `a=b,c=d`, or `<none>`.
@@ -100,83 +213,25 @@ pub fn labels(metadata: &Value) -> String {
     }
 }
 
+/// A cell is one line, whatever the server put in.
 fn cell(value: &Value) -> String {
     match value {
         Value::Null => "<none>".into(),
-        Value::String(text) if text.is_empty() => String::new(),
-        Value::String(text) => text.clone(),
+        Value::String(text) => {
+            text.replace('\t', " ")
+                .lines()
+                .next()
+                .map_or_else(String::new, |first| {
+                    if text.trim_end().contains('\n') {
+                        format!("{first}...")
+                    } else {
+                        first.to_owned()
+                    }
+                })
+        }
         other => other.to_string(),
     }
 }
 
-/// Lines up columns, three blanks between them.
-pub fn aligned(lines: &[Vec<String>]) -> String {
-    let columns = lines.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |at: usize| {
-        lines
-            .iter()
-            .filter_map(|l| l.get(at))
-            .map(|c| c.chars().count())
-            .max()
-            .unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    let mut text = String::new();
-    for line in lines {
-        let mut out = String::new();
-        for (at, cell) in line.iter().enumerate() {
-            let pad = if at + 1 < line.len() {
-                widths[at] + 3
-            } else {
-                0
-            };
-            out.push_str(&format!("{cell:pad$}"));
-        }
-        text.push_str(out.trim_end());
-        text.push('\n');
-    }
-    text
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn table() -> Value {
-        json!({ "columnDefinitions": [{ "name": "Name", "priority": 0 }, { "name": "IP", "priority": 1 }],
-            "rows": [{ "cells": ["a", "10.0.0.1"], "object": { "metadata": { "namespace": "n", "labels": { "x": "y" } } } }] })
-    }
-
-    #[test]
-    fn wide_columns_are_shown_when_asked_for() {
-        assert_eq!(rows(&table(), Extra::default(), ""), [["NAME"], ["a"]]);
-        let wide = Extra {
-            wide: true,
-            ..Extra::default()
-        };
-        assert_eq!(
-            rows(&table(), wide, "pod/"),
-            [["NAME", "IP"], ["pod/a", "10.0.0.1"]]
-        );
-    }
-
-    #[test]
-    fn namespace_goes_first_and_labels_last() {
-        let extra = Extra {
-            namespace: true,
-            labels: true,
-            ..Extra::default()
-        };
-        assert_eq!(rows(&table(), extra, "")[1], ["n", "a", "x=y"]);
-    }
-
-    #[test]
-    fn columns_line_up_without_trailing_blanks() {
-        let lines = [
-            vec!["NAME".into(), "AGE".into()],
-            vec!["longer".into(), "1s".into()],
-        ];
-        assert_eq!(aligned(&lines), "NAME     AGE\nlonger   1s\n");
-    }
-}
+mod tests;

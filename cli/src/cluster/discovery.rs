@@ -1,7 +1,6 @@
 //! Which kinds of objects the API server has, by aggregated discovery
 //! (KEP-3352): two requests, whatever it serves.
 
-use anyhow::Context;
 use http::{Request, header};
 use kube::Client;
 use serde::Deserialize;
@@ -114,9 +113,7 @@ pub async fn list(client: &Client) -> anyhow::Result<Vec<Resource>> {
         let request = Request::get(path)
             .header(header::ACCEPT, ACCEPT)
             .body(Vec::new())?;
-        let groups: GroupList = client.request(request).await.with_context(|| {
-            format!("ask the API server what it serves ({path}); does the cluster run?")
-        })?;
+        let groups: GroupList = client.request(request).await.map_err(super::refused)?;
         resources.extend(groups.items.into_iter().flat_map(of_group));
     }
     Ok(resources)

@@ -16,7 +16,10 @@ impl Cluster {
     /// What the words of a command line mean.
     pub fn targets(&self, words: &[String]) -> anyhow::Result<Vec<Target>> {
         if words.is_empty() {
-            bail!("you must specify the type of resource, such as pods, or TYPE/NAME");
+            bail!(
+                "you must specify the type of resource, such as pods, or TYPE/NAME; \
+                 `skiff api-resources` lists the types"
+            );
         }
         if words.iter().any(|word| word.contains('/')) {
             return words.iter().map(|word| self.slashed(word)).collect();
@@ -54,6 +57,11 @@ impl Cluster {
         }
     }
 
+    /// All there is, in the server's order.
+    pub fn resources(&self) -> &[Resource] {
+        &self.resources
+    }
+
     /// The resource that a word such as `po` means.
     pub fn resource(&self, word: &str) -> anyhow::Result<Resource> {
         let mut called = self.resources.iter().filter(|r| r.is_called(word));
@@ -63,7 +71,10 @@ impl Cluster {
             .or_else(|| called.next());
         match found {
             Some(resource) => Ok(resource.clone()),
-            None => bail!("the server doesn't have a resource type \"{word}\""),
+            None => bail!(
+                "the server doesn't have a resource type \"{word}\"; \
+                 `skiff api-resources` lists those it has"
+            ),
         }
     }
 
@@ -75,9 +86,7 @@ impl Cluster {
                     name: Some(name.to_owned()),
                 })
             }
-            _ => bail!(
-                "arguments are TYPE/NAME throughout, or TYPE NAME...; {word:?} is not TYPE/NAME"
-            ),
+            _ => bail!("{word:?} is not TYPE/NAME; give TYPE/NAME throughout, or TYPE NAME..."),
         }
     }
 

@@ -1,15 +1,21 @@
+//! `skiff create`: make objects, from files or from flags.
+
+mod deployment;
+mod keyed;
+
 use std::process::ExitCode;
 
-use anyhow::bail;
+use anyhow::{bail, ensure};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use crate::client::ClientFlags;
-use crate::cluster::{Cluster, full_name, text};
+use crate::cluster::{Cluster, encode, full_name, text, when};
 use crate::manifest;
+use crate::print::{self, Output};
 
-/// `skiff create`: make objects, from files or from flags.
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = false)]
 pub struct Create {
     #[command(flatten)]
     client: ClientFlags,
@@ -18,126 +24,141 @@ pub struct Create {
     #[arg(short, long, value_name = "SOURCE")]
     filename: Vec<String>,
 
+    #[command(flatten)]
+    how: How,
+
     #[command(subcommand)]
     what: Option<What>,
+}
+
+/// What becomes of an object that a command made up.
+#[derive(Args, Clone, Debug, Default)]
+pub struct How {
+    /// Show the object that would be created; client: without asking the server
+    #[arg(long, global = true, value_name = "client|server", value_parser = ["none", "client", "server"])]
+    dry_run: Option<String>,
+
+    /// Show the object, as yaml, json, name or jsonpath=TEMPLATE
+    #[arg(short, long, global = true, value_name = "FORMAT", value_parser = print::output)]
+    output: Option<Output>,
 }
 
 #[derive(Subcommand)]
 enum What {
     /// A Deployment of an image
     #[command(visible_alias = "deploy")]
-    Deployment(Deployment),
+    Deployment(deployment::Deployment),
+    /// A Job that runs an image to its end
+    Job(deployment::Job),
     /// A namespace
     #[command(visible_alias = "ns")]
     Namespace { name: String },
+    /// A service account
+    #[command(visible_alias = "sa", name = "serviceaccount")]
+    ServiceAccount { name: String },
+    /// A ConfigMap of values and files
+    #[command(visible_alias = "cm", name = "configmap")]
+    ConfigMap(keyed::Keyed),
+    /// A Secret of values and files
+    #[command(subcommand)]
+    Secret(Secret),
 }
 
-#[derive(Args)]
-struct Deployment {
-    name: String,
+#[derive(Subcommand)]
+enum Secret {
+    /// A Secret of any values
+    Generic(keyed::Keyed),
+}
 
-    /// Image to run; more than one makes a container each
-    #[arg(long, required = true)]
-    image: Vec<String>,
-
-    /// How many pods
-    #[arg(short, long, default_value_t = 1)]
-    replicas: u32,
-
-    /// Port that the container listens on
-    #[arg(long)]
-    port: Option<u16>,
-
-    /// Command to run in place of the image's own
-    #[arg(last = true)]
-    command: Vec<String>,
+impl What {
+    fn object(&self) -> anyhow::Result<Value> {
+        let named = |kind: &str, name: &str| json!({ "apiVersion": "v1", "kind": kind, "metadata": { "name": name } });
+        match self {
+            Self::Deployment(deployment) => deployment.object(),
+            Self::Job(job) => Ok(job.object()),
+            Self::Namespace { name } => Ok(named("Namespace", name)),
+            Self::ServiceAccount { name } => Ok(named("ServiceAccount", name)),
+            Self::ConfigMap(map) => map.config_map(),
+            Self::Secret(Secret::Generic(secret)) => secret.secret(),
+        }
+    }
 }
 
 impl Create {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
-        let objects = match &self.what {
-            Some(What::Deployment(deployment)) => vec![deployment.object()?],
-            Some(What::Namespace { name }) => {
-                vec![
-                    json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } }),
-                ]
-            }
-            None => manifest::read(&self.filename, false).await?,
+        let Some(what) = &self.what else {
+            return self.files().await;
         };
+        let object = what.object()?;
         let cluster = Cluster::connect(&self.client).await?;
-        for object in &objects {
-            create(&cluster, object).await?;
+        let created = self.how.create(&cluster, &object, "created").await;
+        match (created, what) {
+            (Err(error), What::Deployment(_)) => Err(when(error, "failed to create deployment")),
+            (created, _) => created.map(|_| ExitCode::SUCCESS),
         }
-        Ok(ExitCode::SUCCESS)
+    }
+
+    async fn files(&self) -> anyhow::Result<ExitCode> {
+        ensure!(
+            !self.filename.is_empty(),
+            "must specify -f SOURCE, or what to create; see `skiff create --help`"
+        );
+        let found = manifest::read(&self.filename, false).await?;
+        ensure!(!found.is_empty(), "no objects passed to create");
+        let cluster = Cluster::connect(&self.client).await?;
+        let mut errors = Vec::new();
+        for found in &found {
+            let created = self.how.create(&cluster, &found.object, "created").await;
+            if let Err(error) = created {
+                errors.push(when(
+                    error,
+                    &format!("error when creating {:?}", found.source),
+                ));
+            }
+        }
+        Ok(super::finish(&errors))
     }
 }
 
-/// Creates an object in its own namespace, or the one to act in, and says so.
-pub async fn create(cluster: &Cluster, object: &Value) -> anyhow::Result<Value> {
-    let resource = cluster.of_kind(text(object, "/apiVersion"), text(object, "/kind"))?;
-    let namespace = match text(object, "/metadata/namespace") {
-        "" => cluster.namespace.as_str(),
-        named => named,
-    };
-    let path = cluster.path(resource, Some(namespace), None);
-    let made = cluster
-        .create(&format!("{path}?fieldManager=skiff"), object)
-        .await?;
-    println!(
-        "{} created",
-        full_name(resource, text(&made, "/metadata/name"))
-    );
-    Ok(made)
-}
-
-impl Deployment {
-    fn object(&self) -> anyhow::Result<Value> {
-        if self.image.len() > 1 && !self.command.is_empty() {
-            bail!("cannot specify multiple --image options and command");
-        }
-        let labels = json!({ "app": self.name });
-        let containers: Vec<Value> = self
-            .image
-            .iter()
-            .map(|image| self.container(image))
-            .collect();
-        Ok(json!({
-            "apiVersion": "apps/v1", "kind": "Deployment",
-            "metadata": { "name": self.name, "labels": labels },
-            "spec": {
-                "replicas": self.replicas,
-                "selector": { "matchLabels": labels },
-                "template": { "metadata": { "labels": labels }, "spec": { "containers": containers } },
-            },
-        }))
+impl How {
+    /// Creates an object in its own namespace, or the one to act in, and says so.
+    pub async fn create(
+        &self,
+        cluster: &Cluster,
+        object: &Value,
+        done: &str,
+    ) -> anyhow::Result<Value> {
+        let resource = cluster.of_kind(text(object, "/apiVersion"), text(object, "/kind"))?;
+        let namespace = cluster.namespace_of(object)?;
+        let dry = self.dry_run.as_deref().filter(|dry| *dry != "none");
+        let made = match dry {
+            Some("client") => object.clone(),
+            _ => {
+                let path = cluster.path(resource, Some(namespace), None);
+                let dry = if dry.is_some() { "&dryRun=All" } else { "" };
+                let manager = encode("skiff");
+                let path = format!("{path}?fieldManager={manager}&fieldValidation=Strict{dry}");
+                cluster.create(&path, object).await?
+            }
+        };
+        let name = full_name(resource, text(&made, "/metadata/name"));
+        print::out(&match (&self.output, dry) {
+            (Some(Output::Name), _) => format!("{name}\n"),
+            (Some(Output::Wide | Output::Columns(_)), _) => {
+                bail!("objects are shown here with -o yaml, json, name or jsonpath=")
+            }
+            (Some(output), _) => print::whole(&made, output, false)?,
+            (None, Some(dry)) => format!(
+                "{name} {done} ({})\n",
+                dry.replace("client", "dry run")
+                    .replace("server", "server dry run")
+            ),
+            (None, None) => format!("{name} {done}\n"),
+        });
+        Ok(made)
     }
 
-    fn container(&self, image: &str) -> Value {
-        let mut container = json!({ "name": container_name(image), "image": image });
-        if let Some(port) = self.port {
-            container["ports"] = json!([{ "containerPort": port }]);
-        }
-        if !self.command.is_empty() {
-            container["command"] = json!(self.command);
-        }
-        container
-    }
-}
-
-/// `registry/path/nginx:1` runs in a container called `nginx`.
-fn container_name(image: &str) -> String {
-    let last = image.rsplit('/').next().unwrap_or(image);
-    let name = last.split(['@', ':']).next().unwrap_or(last);
-    name.to_lowercase().replace(['_', '.'], "-")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn container_is_called_as_its_image() {
-        assert_eq!(container_name("127.0.0.1:5000/a/nginx:1.2"), "nginx");
-        assert_eq!(container_name("My_App@sha256:00"), "my-app");
+    pub fn is_dry(&self) -> bool {
+        self.dry_run.as_deref().is_some_and(|dry| dry != "none")
     }
 }

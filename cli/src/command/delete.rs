@@ -1,14 +1,16 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context, bail, ensure};
 use clap::{Args, ValueEnum};
+use futures::{AsyncBufReadExt, TryStreamExt};
+use http::Request;
 use serde_json::{Value, json};
 
 use crate::client::ClientFlags;
 use crate::cluster::select::Target;
-use crate::cluster::{Cluster, encode, full_name, text};
-use crate::manifest;
+use crate::cluster::{Cluster, encode, full_name, is_not_found, refused, text, when};
+use crate::{manifest, print};
 
 /// `skiff delete`: remove objects.
 #[derive(Args)]
@@ -21,7 +23,7 @@ pub struct Delete {
     what: Vec<String>,
 
     /// The objects of a file, a directory, a URL, or - for stdin
-    #[arg(short, long, value_name = "SOURCE")]
+    #[arg(short, long, value_name = "SOURCE", conflicts_with = "what")]
     filename: Vec<String>,
 
     /// Look into directories below directories
@@ -36,25 +38,41 @@ pub struct Delete {
     #[arg(long)]
     all: bool,
 
-    /// Seconds that pods are given to end
-    #[arg(long, value_name = "SECONDS")]
-    grace_period: Option<u64>,
+    /// In all namespaces, with --all or -l
+    #[arg(short = 'A', long)]
+    all_namespaces: bool,
 
-    /// Remove at once, with --grace-period=0
+    /// Seconds that pods are given to end; below 0 leaves it to them
+    #[arg(long, value_name = "SECONDS", default_value_t = -1, allow_negative_numbers = true)]
+    grace_period: i64,
+
+    /// Remove at once, as with --grace-period=0
     #[arg(long)]
     force: bool,
+
+    /// Remove with a grace period of 1 second
+    #[arg(long)]
+    now: bool,
 
     /// What becomes of what they own
     #[arg(long, value_enum, default_value = "background")]
     cascade: Cascade,
 
     /// Return without waiting until they are gone
-    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     wait: bool,
+
+    /// Give up waiting after this long, such as 90s; 0s never
+    #[arg(long, default_value = "0s", value_name = "DURATION")]
+    timeout: jiff::SignedDuration,
 
     /// An object that is not there is no error
     #[arg(long)]
     ignore_not_found: bool,
+
+    /// How to name what was deleted
+    #[arg(short, long, value_name = "name")]
+    output: Option<Named>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -64,72 +82,128 @@ enum Cascade {
     Orphan,
 }
 
+#[derive(Clone, Copy, ValueEnum)]
+enum Named {
+    Name,
+}
+
+/// What to delete, and what a manifest's source says of it.
+struct Doomed {
+    target: Target,
+    namespace: String,
+    source: Option<String>,
+}
+
 impl Delete {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         let cluster = Cluster::connect(&self.client).await?;
-        let mut paths = Vec::new();
-        for (target, namespace) in self.targets(&cluster).await? {
-            let name = target.name.unwrap_or_default();
-            let path = cluster.path(&target.resource, Some(&namespace), Some(&name));
-            let deleted = cluster.delete(&path, &self.options()).await;
-            if self.ignore_not_found && deleted.as_ref().is_err_and(crate::cluster::is_not_found) {
-                continue;
-            }
-            deleted?;
-            let how = if self.force {
-                "force deleted"
-            } else {
-                "deleted"
-            };
-            println!(
-                "{} {how}",
-                full_name(&target.resource, &name).replacen('/', " \"", 1) + "\""
+        if self.force {
+            eprintln!(
+                "Warning: Immediate deletion does not wait for confirmation that the running resource has been \
+                 terminated. The resource may continue to run on the cluster indefinitely."
             );
-            paths.push(path);
+        }
+        let (mut errors, mut paths) = (Vec::new(), Vec::new());
+        let doomed = self.doomed(&cluster).await?;
+        if doomed.is_empty() {
+            eprintln!("No resources found");
+        }
+        for doomed in doomed {
+            match self.delete(&cluster, &doomed).await {
+                Ok(gone) => paths.extend(gone),
+                Err(error) => errors.push(error),
+            }
         }
         if self.wait {
-            for path in paths {
-                until_gone(&cluster, &path).await?;
-            }
+            self.wait(&cluster, &paths).await?;
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(super::finish(&errors))
     }
 
-    /// Each with the namespace it is in.
-    async fn targets(&self, cluster: &Cluster) -> anyhow::Result<Vec<(Target, String)>> {
+    async fn delete(
+        &self,
+        cluster: &Cluster,
+        doomed: &Doomed,
+    ) -> anyhow::Result<Option<(String, String)>> {
+        let resource = &doomed.target.resource;
+        let name = doomed.target.name.as_deref().unwrap_or_default();
+        let path = cluster.path(resource, Some(&doomed.namespace), Some(name));
+        let answer = match cluster.delete(&path, &self.options()).await {
+            Ok(answer) => answer,
+            Err(error) if self.ignore_not_found && is_not_found(&error) => return Ok(None),
+            Err(error) => {
+                return Err(match &doomed.source {
+                    Some(source) => when(error, &format!("error when deleting {source:?}")),
+                    None => error,
+                });
+            }
+        };
+        let full = full_name(resource, name);
+        let how = if self.force {
+            "force deleted"
+        } else {
+            "deleted"
+        };
+        print::out(&match (self.output, full.split_once('/')) {
+            (None, Some((kind, name))) => format!("{kind} \"{name}\" {how}\n"),
+            _ => format!("{full}\n"),
+        });
+        // The object itself while it ends, a Status that names it once it is gone.
+        let uid = match text(&answer, "/metadata/uid") {
+            "" => text(&answer, "/details/uid"),
+            uid => uid,
+        };
+        Ok(Some((path, uid.to_owned())))
+    }
+
+    async fn doomed(&self, cluster: &Cluster) -> anyhow::Result<Vec<Doomed>> {
         if !self.filename.is_empty() {
-            let objects = manifest::read(&self.filename, self.recursive).await?;
-            return objects
+            let found = manifest::read(&self.filename, self.recursive).await?;
+            return found
                 .iter()
-                .rev()
-                .map(|object| of_manifest(cluster, object))
+                .map(|found| of_manifest(cluster, found))
                 .collect();
         }
-        let mut targets = Vec::new();
+        ensure!(
+            !self.what.is_empty(),
+            "you must say what to delete: TYPE NAME, TYPE/NAME, TYPE -l SELECTOR, TYPE --all or -f SOURCE"
+        );
+        let mut doomed = Vec::new();
         for target in cluster.targets(&self.what)? {
-            if target.name.is_some() {
-                targets.push((target, cluster.namespace.clone()));
-                continue;
-            }
-            if self.selector.is_none() && !self.all {
-                bail!(
-                    "resource(s) were provided, but no name was specified; give a name, -l or --all"
-                );
-            }
-            let mut path = cluster.path(&target.resource, Some(&cluster.namespace), None);
-            if let Some(selector) = &self.selector {
-                path.push_str(&format!("?labelSelector={}", encode(selector)));
-            }
-            let list = cluster.get(&path).await?;
-            for item in list["items"].as_array().into_iter().flatten() {
-                let one = Target {
-                    resource: target.resource.clone(),
-                    name: Some(text(item, "/metadata/name").into()),
-                };
-                targets.push((one, cluster.namespace.clone()));
+            let is_many = self.all || self.selector.is_some();
+            match (&target.name, is_many) {
+                (Some(_), true) => bail!("name cannot be provided when a selector is specified"),
+                (Some(_), false) => doomed.push(Doomed {
+                    target,
+                    namespace: cluster.namespace.clone(),
+                    source: None,
+                }),
+                (None, true) => doomed.extend(self.selected(cluster, &target).await?),
+                (None, false) => bail!(
+                    "resource(s) were provided, but no name was specified; give a name, -l SELECTOR or --all"
+                ),
             }
         }
-        Ok(targets)
+        Ok(doomed)
+    }
+
+    async fn selected(&self, cluster: &Cluster, kind: &Target) -> anyhow::Result<Vec<Doomed>> {
+        let namespace = (!self.all_namespaces).then_some(cluster.namespace.as_str());
+        let mut path = cluster.path(&kind.resource, namespace, None);
+        if let Some(selector) = &self.selector {
+            path.push_str(&format!("?labelSelector={}", encode(selector)));
+        }
+        let list = cluster.get(&path).await?;
+        let one = |item: &Value| Doomed {
+            target: Target {
+                resource: kind.resource.clone(),
+                name: Some(text(item, "/metadata/name").into()),
+            },
+            namespace: text(item, "/metadata/namespace").to_owned(),
+            source: None,
+        };
+        let items = list["items"].as_array().into_iter().flatten();
+        Ok(items.map(one).collect())
     }
 
     fn options(&self) -> Value {
@@ -138,47 +212,82 @@ impl Delete {
             Cascade::Foreground => "Foreground",
             Cascade::Orphan => "Orphan",
         };
-        let grace = if self.force {
-            Some(self.grace_period.unwrap_or(0))
-        } else {
-            self.grace_period
-        };
         let mut options =
             json!({ "apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": policy });
+        let grace = match self.grace_period {
+            seconds if seconds >= 0 => Some(seconds),
+            _ if self.force => Some(0),
+            _ if self.now => Some(1),
+            _ => None,
+        };
         if let Some(seconds) = grace {
             options["gracePeriodSeconds"] = seconds.into();
         }
         options
     }
-}
 
-fn of_manifest(cluster: &Cluster, object: &Value) -> anyhow::Result<(Target, String)> {
-    let resource = cluster.of_kind(text(object, "/apiVersion"), text(object, "/kind"))?;
-    let namespace = match text(object, "/metadata/namespace") {
-        "" => cluster.namespace.clone(),
-        named => named.to_owned(),
-    };
-    let name = Some(text(object, "/metadata/name").to_owned());
-    Ok((
-        Target {
-            resource: resource.clone(),
-            name,
-        },
-        namespace,
-    ))
-}
-
-async fn until_gone(cluster: &Cluster, path: &str) -> anyhow::Result<()> {
-    let mut uid = None;
-    let mut pause = Duration::from_millis(20);
-    while let Some(object) = cluster.find(path).await? {
-        // Another object of the same name is not the one we deleted.
-        let found = text(&object, "/metadata/uid").to_owned();
-        if uid.get_or_insert_with(|| found.clone()) != &found {
-            return Ok(());
+    async fn wait(&self, cluster: &Cluster, paths: &[(String, String)]) -> anyhow::Result<()> {
+        let all = async {
+            for (path, uid) in paths {
+                until_gone(cluster, path, uid).await?;
+            }
+            Ok(())
+        };
+        let limit = Duration::try_from(self.timeout).unwrap_or_default();
+        if limit.is_zero() {
+            return all.await;
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_secs(1));
+        let ended = tokio::time::timeout(limit, all).await;
+        ended.context("timed out waiting for what was deleted to be gone")?
     }
-    Ok(())
+}
+
+fn of_manifest(cluster: &Cluster, found: &manifest::Found) -> anyhow::Result<Doomed> {
+    let object = &found.object;
+    let resource = cluster.of_kind(text(object, "/apiVersion"), text(object, "/kind"))?;
+    let name = text(object, "/metadata/name");
+    ensure!(
+        !name.is_empty(),
+        "resource name may not be empty: a {} of {:?} has no metadata.name",
+        resource.kind,
+        found.source
+    );
+    Ok(Doomed {
+        target: Target {
+            resource: resource.clone(),
+            name: Some(name.to_owned()),
+        },
+        namespace: cluster.namespace_of(object)?.to_owned(),
+        source: Some(found.source.clone()),
+    })
+}
+
+/// Waits, by a watch, until the object is gone; another of its name is not it.
+pub async fn until_gone(cluster: &Cluster, path: &str, uid: &str) -> anyhow::Result<()> {
+    let (list, name) = path.rsplit_once('/').unwrap_or_default();
+    let only = encode(&format!("metadata.name={name}"));
+    loop {
+        let found = cluster.find(path).await?;
+        let Some(object) = found.filter(|found| text(found, "/metadata/uid") == uid) else {
+            return Ok(());
+        };
+        let version = text(&object, "/metadata/resourceVersion");
+        let watch = format!("{list}?watch=true&fieldSelector={only}&resourceVersion={version}");
+        let request = Request::get(watch).body(Vec::new())?;
+        let stream = cluster
+            .client
+            .request_stream(request)
+            .await
+            .map_err(refused)?;
+        let mut lines = stream.lines();
+        while let Some(line) = lines.try_next().await? {
+            let event: Value = serde_json::from_str(&line)?;
+            match event["type"].as_str() {
+                Some("DELETED") => return Ok(()),
+                // The server wants us to look again.
+                Some("ERROR") => break,
+                _ => {}
+            }
+        }
+    }
 }

@@ -1,9 +1,10 @@
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
+use super::create::How;
 use crate::client::ClientFlags;
 use crate::cluster::Cluster;
 
@@ -35,6 +36,9 @@ pub struct Expose {
 
     #[arg(long, value_enum, default_value = "TCP")]
     protocol: Protocol,
+
+    #[command(flatten)]
+    how: How,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -61,8 +65,21 @@ impl Expose {
         let (resource, name) = cluster.target(&self.what)?;
         let path = cluster.path(&resource, Some(&cluster.namespace), Some(&name));
         let object = cluster.get(&path).await?;
+        let kinds = [
+            "pods",
+            "services",
+            "deployments",
+            "replicasets",
+            "replicationcontrollers",
+            "statefulsets",
+        ];
+        ensure!(
+            kinds.contains(&resource.plural.as_str()),
+            "cannot expose a {}",
+            resource.kind
+        );
         let service = self.service(&object, &name)?;
-        super::create::create(&cluster, &service).await?;
+        self.how.create(&cluster, &service, "exposed").await?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -87,7 +104,7 @@ impl Expose {
             .filter_map(|p| u16::try_from(p["containerPort"].as_u64()?).ok())
             .collect();
         match numbers.as_slice() {
-            [] => bail!("couldn't find port via --port flag or introspection"),
+            [] => bail!("couldn't find port via --port flag or introspection; give --port"),
             [port] => Ok(vec![self.service_port(*port, None)]),
             many => {
                 let named = many.iter().enumerate();

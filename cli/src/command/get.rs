@@ -1,48 +1,64 @@
+//! `skiff get`: show objects.
+
+mod table;
+mod watch;
+
 use std::process::ExitCode;
 
+use anyhow::{bail, ensure};
 use clap::Args;
-use futures::{AsyncBufReadExt, TryStreamExt};
-use http::{Request, header};
+use http::Request;
 use serde_json::{Value, json};
 
 use crate::client::ClientFlags;
 use crate::cluster::select::Target;
-use crate::cluster::{Cluster, TABLE, encode, full_name, text};
-use crate::print::{self, Extra, Output};
+use crate::cluster::{Cluster, encode, full_name, is_not_found, refused, text};
+use crate::print::{self, Output, Template};
 
-/// `skiff get`: show objects.
 #[derive(Args)]
 pub struct Get {
     #[command(flatten)]
     client: ClientFlags,
 
     /// TYPE [NAME...], TYPE/NAME..., or several types as TYPE,TYPE
-    #[arg(required = true, value_name = "TYPE[/NAME]")]
+    #[arg(value_name = "TYPE[/NAME]")]
     what: Vec<String>,
 
-    /// How to show them
-    #[arg(short, long, value_enum)]
+    /// wide, yaml, json, name, jsonpath=TEMPLATE or custom-columns=HEADER:PATH,...
+    #[arg(short, long, value_name = "FORMAT", value_parser = print::output)]
     output: Option<Output>,
 
     /// In all namespaces
     #[arg(short = 'A', long)]
     all_namespaces: bool,
 
-    /// Only those with these labels
-    #[arg(short = 'l', long, value_name = "SELECTOR", default_value = "")]
-    selector: String,
+    /// Only those with these labels, such as app=web or 'tier in (a,b)'
+    #[arg(short = 'l', long, value_name = "SELECTOR")]
+    selector: Option<String>,
 
-    /// Only those with these fields
-    #[arg(long, value_name = "SELECTOR", default_value = "")]
-    field_selector: String,
+    /// Only those with these fields, such as status.phase=Running
+    #[arg(long, value_name = "SELECTOR")]
+    field_selector: Option<String>,
+
+    /// Order by a field, such as .metadata.creationTimestamp
+    #[arg(long, value_name = "PATH", value_parser = Template::parse_path)]
+    sort_by: Option<Template>,
 
     /// Go on showing changes
     #[arg(short, long)]
     watch: bool,
 
-    /// Show labels in a last column
+    /// Show changes only, not what is there now
+    #[arg(long)]
+    watch_only: bool,
+
+    /// Show all labels in a last column
     #[arg(long)]
     show_labels: bool,
+
+    /// Show these labels, in a column each
+    #[arg(short = 'L', long, value_delimiter = ',', value_name = "LABEL")]
+    label_columns: Vec<String>,
 
     /// Leave out the line of column names
     #[arg(long)]
@@ -55,27 +71,72 @@ pub struct Get {
     /// Show which client set which field (with -o yaml or json)
     #[arg(long)]
     show_managed_fields: bool,
+
+    /// Show what the server answers at this path, such as /healthz
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["what", "output", "watch"])]
+    raw: Option<String>,
 }
 
 impl Get {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         let cluster = Cluster::connect(&self.client).await?;
+        if let Some(path) = &self.raw {
+            let request = Request::get(path).body(Vec::new())?;
+            let answer = cluster.client.request_text(request).await;
+            print::out(&answer.map_err(refused)?);
+            return Ok(ExitCode::SUCCESS);
+        }
         let targets = cluster.targets(&self.what)?;
-        match self.output {
-            Some(Output::Yaml | Output::Json) => self.whole(&cluster, &targets).await?,
-            Some(Output::Name) => self.names(&cluster, &targets).await?,
-            None | Some(Output::Wide) => self.tables(&cluster, &targets).await?,
+        self.check(&targets)?;
+        if self.watch || self.watch_only {
+            return self.watch(&cluster, &targets).await;
         }
-        if let (true, [target]) = (self.watch, targets.as_slice()) {
-            self.watch(&cluster, target).await?;
+        let mut errors = Vec::new();
+        match &self.output {
+            None | Some(Output::Wide) => self.tables(&cluster, &targets, &mut errors).await,
+            Some(output) => {
+                let objects = self.objects(&cluster, &targets, &mut errors).await;
+                self.show(output, &targets, objects)?;
+            }
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(super::finish(&errors))
     }
 
-    async fn whole(&self, cluster: &Cluster, targets: &[Target]) -> anyhow::Result<()> {
-        let output = self.output.unwrap_or(Output::Yaml);
+    fn check(&self, targets: &[Target]) -> anyhow::Result<()> {
+        let is_named = targets.iter().any(|t| t.name.is_some());
+        ensure!(
+            !(is_named && self.all_namespaces),
+            "a resource cannot be retrieved by name across all namespaces"
+        );
+        ensure!(
+            !(is_named && self.selector.is_some()),
+            "name cannot be provided when a selector is specified"
+        );
+        Ok(())
+    }
+
+    fn show(
+        &self,
+        output: &Output,
+        targets: &[Target],
+        objects: Vec<(Target, Value)>,
+    ) -> anyhow::Result<()> {
+        if let Output::Name = output {
+            let name = |(target, object): &(Target, Value)| {
+                full_name(&target.resource, text(object, "/metadata/name")) + "\n"
+            };
+            print::out(&objects.iter().map(name).collect::<String>());
+            return Ok(());
+        }
+        let mut objects: Vec<Value> = objects.into_iter().map(|(_, object)| object).collect();
+        if let Some(path) = &self.sort_by {
+            objects.sort_by(|a, b| table::order(path, a, b));
+        }
+        if let Output::Columns(columns) = output {
+            print::out(&print::custom(&objects, columns, self.no_headers));
+            return Ok(());
+        }
         let is_one = matches!(targets, [Target { name: Some(_), .. }]);
-        let objects = self.objects(cluster, targets).await?;
         let shown = match (is_one, objects.as_slice()) {
             (true, []) => return Ok(()),
             (true, [object]) => object.clone(),
@@ -83,130 +144,48 @@ impl Get {
                 json!({ "apiVersion": "v1", "items": objects, "kind": "List", "metadata": { "resourceVersion": "" } })
             }
         };
-        print!(
-            "{}",
-            print::whole(&shown, output, self.show_managed_fields)?
-        );
+        print::out(&print::whole(&shown, output, self.show_managed_fields)?);
         Ok(())
     }
 
-    async fn names(&self, cluster: &Cluster, targets: &[Target]) -> anyhow::Result<()> {
-        for target in targets {
-            for object in self.objects(cluster, std::slice::from_ref(target)).await? {
-                println!(
-                    "{}",
-                    full_name(&target.resource, text(&object, "/metadata/name"))
-                );
-            }
-        }
-        Ok(())
-    }
-
-    async fn objects(&self, cluster: &Cluster, targets: &[Target]) -> anyhow::Result<Vec<Value>> {
+    /// Each object with what it is; what could not be had goes to `errors`.
+    async fn objects(
+        &self,
+        cluster: &Cluster,
+        targets: &[Target],
+        errors: &mut Vec<anyhow::Error>,
+    ) -> Vec<(Target, Value)> {
         let mut objects = Vec::new();
         for target in targets {
-            let path = self.path(cluster, target);
-            let found = if self.ignore_not_found {
-                cluster.find(&path).await?
-            } else {
-                Some(cluster.get(&path).await?)
+            let found = cluster.get(&self.path(cluster, target)).await;
+            let Some(mut found) = self.noted(found, errors) else {
+                continue;
             };
-            let Some(mut found) = found else { continue };
             if target.name.is_some() {
-                objects.push(found);
+                objects.push((target.clone(), found));
                 continue;
             }
             for item in found["items"].as_array_mut().into_iter().flatten() {
                 item["apiVersion"] = target.resource.api_version().into();
                 item["kind"] = target.resource.kind.clone().into();
-                objects.push(item.take());
+                objects.push((target.clone(), item.take()));
             }
         }
-        Ok(objects)
+        objects
     }
 
-    async fn tables(&self, cluster: &Cluster, targets: &[Target]) -> anyhow::Result<()> {
-        let is_mixed = targets.iter().any(|t| t.resource != targets[0].resource);
-        let (mut lines, mut is_empty, mut last) = (Vec::new(), true, None);
-        for target in targets {
-            let path = self.path(cluster, target);
-            if self.ignore_not_found
-                && target.name.is_some()
-                && cluster.find(&path).await?.is_none()
-            {
-                continue;
+    fn noted(
+        &self,
+        found: anyhow::Result<Value>,
+        errors: &mut Vec<anyhow::Error>,
+    ) -> Option<Value> {
+        match found {
+            Ok(found) => Some(found),
+            Err(error) if self.ignore_not_found && is_not_found(&error) => None,
+            Err(error) => {
+                errors.push(error);
+                None
             }
-            let table = cluster.get_as(&path, TABLE).await?;
-            if table["rows"].as_array().is_none_or(Vec::is_empty) {
-                continue;
-            }
-            let is_same = last.replace(&target.resource) == Some(&target.resource);
-            if !is_same && !lines.is_empty() {
-                println!("{}", print::aligned(&lines));
-                lines.clear();
-            }
-            let prefix = if is_mixed {
-                full_name(&target.resource, "")
-            } else {
-                String::new()
-            };
-            lines.extend(print::rows(&table, self.extra(is_same), &prefix));
-            is_empty = false;
-        }
-        print!("{}", print::aligned(&lines));
-        if is_empty && !self.ignore_not_found {
-            self.say_nothing_found(cluster, targets);
-        }
-        Ok(())
-    }
-
-    fn say_nothing_found(&self, cluster: &Cluster, targets: &[Target]) {
-        let is_namespaced = targets.iter().any(|t| t.resource.namespaced);
-        if self.all_namespaces || !is_namespaced {
-            eprintln!("No resources found");
-        } else {
-            eprintln!("No resources found in {} namespace.", cluster.namespace);
-        }
-    }
-
-    async fn watch(&self, cluster: &Cluster, target: &Target) -> anyhow::Result<()> {
-        let mut list = target.clone();
-        let name = list.name.take();
-        let mut path = self.path(cluster, &list);
-        path.push(if path.contains('?') { '&' } else { '?' });
-        path.push_str("watch=true");
-        if let Some(name) = name {
-            path.push_str(&format!(
-                "&fieldSelector={}",
-                encode(&format!("metadata.name={name}"))
-            ));
-        }
-        let version = cluster.get(&self.path(cluster, &list)).await?;
-        path.push_str(&format!(
-            "&resourceVersion={}",
-            text(&version, "/metadata/resourceVersion")
-        ));
-        let request = Request::get(path)
-            .header(header::ACCEPT, TABLE)
-            .body(Vec::new())?;
-        let stream = cluster.client.request_stream(request).await?;
-        let mut lines = stream.lines();
-        while let Some(line) = lines.try_next().await? {
-            let event: Value = serde_json::from_str(&line)?;
-            print!(
-                "{}",
-                print::aligned(&print::rows(&event["object"], self.extra(true), ""))
-            );
-        }
-        Ok(())
-    }
-
-    fn extra(&self, is_continued: bool) -> Extra {
-        Extra {
-            wide: self.output == Some(Output::Wide),
-            namespace: self.all_namespaces,
-            labels: self.show_labels,
-            no_headers: self.no_headers || is_continued,
         }
     }
 
@@ -214,17 +193,29 @@ impl Get {
         let namespace = (!self.all_namespaces).then_some(cluster.namespace.as_str());
         let mut path = cluster.path(&target.resource, namespace, target.name.as_deref());
         let mut separator = '?';
+        let mut add = |key: &str, value: &str| {
+            path.push_str(&format!("{separator}{key}={}", encode(value)));
+            separator = '&';
+        };
         if target.name.is_none() {
-            for (key, value) in [
-                ("labelSelector", &self.selector),
-                ("fieldSelector", &self.field_selector),
-            ] {
-                if !value.is_empty() {
-                    path.push_str(&format!("{separator}{key}={}", encode(value)));
-                    separator = '&';
-                }
+            if let Some(selector) = &self.selector {
+                add("labelSelector", selector);
+            }
+            if let Some(selector) = &self.field_selector {
+                add("fieldSelector", selector);
             }
         }
+        if self.sort_by.is_some() {
+            add("includeObject", "Object");
+        }
         path
+    }
+
+    /// The only kind that is meant, for what can be done with one at a time.
+    fn only<'a>(&self, targets: &'a [Target]) -> anyhow::Result<&'a Target> {
+        match targets {
+            [target] => Ok(target),
+            _ => bail!("you may only specify a single resource type"),
+        }
     }
 }

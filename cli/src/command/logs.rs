@@ -1,4 +1,5 @@
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::ensure;
@@ -8,8 +9,10 @@ use http::Request;
 use serde_json::Value;
 use tokio::task::JoinSet;
 
+use super::workload;
 use crate::client::ClientFlags;
-use crate::cluster::{Cluster, encode, text};
+use crate::cluster::{Cluster, encode, refused, text};
+use crate::print;
 
 /// `skiff logs`: what containers printed.
 #[derive(Args)]
@@ -18,16 +21,28 @@ pub struct Logs {
     client: ClientFlags,
 
     /// POD, or TYPE/NAME for a pod of a workload
-    #[arg(value_name = "POD|TYPE/NAME")]
-    what: Vec<String>,
+    #[arg(
+        value_name = "POD|TYPE/NAME",
+        required_unless_present = "selector",
+        conflicts_with = "selector"
+    )]
+    what: Option<String>,
+
+    /// Container, where the pod has several
+    #[arg(value_name = "CONTAINER", conflicts_with = "container")]
+    named: Option<String>,
 
     /// Container to show [default: the first, or the one that is annotated so]
     #[arg(short, long)]
     container: Option<String>,
 
     /// All containers of the pod
-    #[arg(long)]
+    #[arg(long, conflicts_with = "container")]
     all_containers: bool,
+
+    /// All pods of the workload, with --all-containers
+    #[arg(long)]
+    all_pods: bool,
 
     /// Pods with these labels
     #[arg(short = 'l', long, value_name = "SELECTOR")]
@@ -41,13 +56,21 @@ pub struct Logs {
     #[arg(short, long)]
     previous: bool,
 
-    /// Begin this many lines before the end; -1 shows all
-    #[arg(long, default_value_t = -1, allow_negative_numbers = true)]
-    tail: i64,
+    /// Begin this many lines before the end; -1 shows all [default: -1, or 10 with -l]
+    #[arg(long, allow_negative_numbers = true, value_name = "LINES")]
+    tail: Option<i64>,
 
     /// Only what is newer than this, such as 5m
     #[arg(long, value_name = "DURATION")]
     since: Option<jiff::SignedDuration>,
+
+    /// Only what was printed after this time, such as 2026-01-31T10:00:00Z
+    #[arg(long, value_name = "TIME", conflicts_with = "since")]
+    since_time: Option<jiff::Timestamp>,
+
+    /// Stop after this many bytes
+    #[arg(long, value_name = "BYTES")]
+    limit_bytes: Option<u64>,
 
     /// Put the time before each line
     #[arg(long)]
@@ -56,59 +79,99 @@ pub struct Logs {
     /// Put pod and container before each line
     #[arg(long)]
     prefix: bool,
+
+    /// Follow no more containers than this at once
+    #[arg(long, default_value_t = 5, value_name = "N")]
+    max_log_requests: usize,
+
+    /// An error of one container's log does not end the others
+    #[arg(long)]
+    ignore_errors: bool,
 }
 
 impl Logs {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
-        let cluster = Cluster::connect(&self.client).await?;
-        let mut pods = match &self.selector {
-            Some(selector) => cluster.pods_selected(selector).await?,
-            None => cluster.pods_of(&self.what).await?,
-        };
-        if self.selector.is_none() && pods.len() > 1 {
-            eprintln!("Found {} pods, using pod/{}", pods.len(), pods[0]);
-            pods.truncate(1);
-        }
-        let mut streams = JoinSet::new();
-        for pod in &pods {
-            for container in self.containers(&cluster, pod).await? {
-                let request =
-                    Request::get(self.path(&cluster, pod, &container)?).body(Vec::new())?;
+        let cluster = Arc::new(Cluster::connect(&self.client).await?);
+        let mut requests = Vec::new();
+        for pod in self.pods(&cluster).await? {
+            for container in self.containers(&pod)? {
+                let pod = text(&pod, "/metadata/name");
                 let prefix = if self.prefix {
                     format!("[pod/{pod}/{container}] ")
                 } else {
                     String::new()
                 };
-                let show = show(cluster.client.clone(), request, prefix);
-                if self.follow {
-                    streams.spawn(show);
-                } else {
-                    show.await?;
-                }
+                requests.push((self.path(&cluster, pod, &container)?, prefix));
             }
         }
-        while let Some(shown) = streams.join_next().await {
-            shown??;
+        if self.follow {
+            return self.follow(&cluster, requests).await;
+        }
+        for (path, prefix) in requests {
+            let shown = show(&cluster.client, &path, &prefix).await;
+            self.judge(shown)?;
         }
         Ok(ExitCode::SUCCESS)
     }
 
-    async fn containers(&self, cluster: &Cluster, pod: &str) -> anyhow::Result<Vec<String>> {
-        if let Some(container) = &self.container {
-            return Ok(vec![container.clone()]);
+    async fn follow(
+        &self,
+        cluster: &Arc<Cluster>,
+        requests: Vec<(String, String)>,
+    ) -> anyhow::Result<ExitCode> {
+        ensure!(
+            requests.len() <= self.max_log_requests,
+            "you are attempting to follow {} log streams, but maximum allowed concurrency is {}, \
+             use --max-log-requests to increase the limit",
+            requests.len(),
+            self.max_log_requests
+        );
+        let mut streams = JoinSet::new();
+        for (path, prefix) in requests {
+            let cluster = Arc::clone(cluster);
+            streams.spawn(async move { show(&cluster.client, &path, &prefix).await });
         }
-        let pods = cluster.resource("pods")?;
-        let object = cluster
-            .get(&cluster.path(&pods, Some(&cluster.namespace), Some(pod)))
-            .await?;
-        let named = |list: &str| -> Vec<String> {
-            let containers = object["spec"][list].as_array().into_iter().flatten();
-            containers.map(|c| text(c, "/name").to_owned()).collect()
-        };
+        while let Some(ended) = streams.join_next().await {
+            self.judge(ended?)?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn judge(&self, shown: anyhow::Result<()>) -> anyhow::Result<()> {
+        match shown {
+            Err(error) if self.ignore_errors => {
+                eprintln!("{}", super::words(&error));
+                Ok(())
+            }
+            shown => shown,
+        }
+    }
+
+    async fn pods(&self, cluster: &Cluster) -> anyhow::Result<Vec<Value>> {
+        if let Some(selector) = &self.selector {
+            let pods = cluster.pods_selected(selector).await?;
+            if pods.is_empty() {
+                eprintln!("No resources found in {} namespace.", cluster.namespace);
+            }
+            return Ok(pods);
+        }
+        let word = self.what.as_deref().unwrap_or_default();
+        let mut pods = cluster.pods_of(word).await?;
+        if pods.len() > 1 && !self.all_pods {
+            let first = text(&pods[0], "/metadata/name");
+            eprintln!("Found {} pods, using pod/{first}", pods.len());
+            pods.truncate(1);
+        }
+        Ok(pods)
+    }
+
+    fn containers(&self, pod: &Value) -> anyhow::Result<Vec<String>> {
         if self.all_containers {
-            return Ok([named("initContainers"), named("containers")].concat());
+            let all = workload::containers(pod);
+            return Ok(all.into_iter().map(str::to_owned).collect());
         }
-        Ok(vec![default_container(&object)])
+        let wanted = self.container.as_deref().or(self.named.as_deref());
+        Ok(vec![workload::container(pod, wanted)?])
     }
 
     fn path(&self, cluster: &Cluster, pod: &str, container: &str) -> anyhow::Result<String> {
@@ -124,42 +187,41 @@ impl Logs {
                 path.push_str(&format!("&{flag}=true"));
             }
         }
-        if self.tail >= 0 {
-            path.push_str(&format!("&tailLines={}", self.tail));
+        // Of many pods the end is what is wanted.
+        let tail = self.tail.or(self.selector.as_ref().map(|_| 10));
+        if let Some(tail) = tail.filter(|tail| *tail >= 0) {
+            path.push_str(&format!("&tailLines={tail}"));
         }
-        if let Some(since) = self.since {
-            let since = Duration::try_from(since).unwrap_or_default().as_secs();
-            ensure!(since > 0, "--since must be at least a second");
-            path.push_str(&format!("&sinceSeconds={since}"));
+        if let Some(since) = self.since.filter(|since| !since.is_zero()) {
+            let since = Duration::try_from(since).unwrap_or_default();
+            let seconds = since.as_secs() + u64::from(since.subsec_nanos() > 0);
+            ensure!(
+                seconds > 0,
+                "--since must be a time that has passed, such as 5m"
+            );
+            path.push_str(&format!("&sinceSeconds={seconds}"));
+        }
+        if let Some(time) = self.since_time {
+            path.push_str(&format!("&sinceTime={}", encode(&time.to_string())));
+        }
+        if let Some(bytes) = self.limit_bytes {
+            path.push_str(&format!("&limitBytes={bytes}"));
         }
         Ok(path)
     }
 }
 
-/// The container meant where none is named.
-pub fn default_container(pod: &Value) -> String {
-    let annotated = &pod["metadata"]["annotations"]["kubectl.kubernetes.io/default-container"];
-    let first = || text(pod, "/spec/containers/0/name").to_owned();
-    annotated.as_str().map_or_else(first, str::to_owned)
-}
-
-async fn show(
-    client: kube::Client,
-    request: Request<Vec<u8>>,
-    prefix: String,
-) -> anyhow::Result<()> {
-    use std::io::Write as _;
-    let stream = client.request_stream(request).await;
-    let mut stream = std::pin::pin!(stream.map_err(crate::cluster::refused)?);
-    let mut line = Vec::new();
+/// Shows one log to its end, whole lines at a time.
+pub async fn show(client: &kube::Client, path: &str, prefix: &str) -> anyhow::Result<()> {
+    let request = Request::get(path).body(Vec::new())?;
+    let stream = client.request_stream(request).await.map_err(refused)?;
+    let mut stream = std::pin::pin!(stream);
+    let mut line = prefix.as_bytes().to_vec();
     loop {
-        line.clear();
+        line.truncate(prefix.len());
         if stream.as_mut().read_until(b'\n', &mut line).await? == 0 {
             return Ok(());
         }
-        let mut out = std::io::stdout().lock();
-        out.write_all(prefix.as_bytes())?;
-        out.write_all(&line)?;
-        out.flush()?;
+        print::out_bytes(&line);
     }
 }

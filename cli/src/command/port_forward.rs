@@ -1,4 +1,4 @@
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail, ensure};
@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::client::ClientFlags;
 use crate::cluster::{Cluster, text};
-use crate::shutdown;
+use crate::{print, shutdown};
 
 /// `skiff port-forward`: reach a pod's ports from this machine.
 #[derive(Args)]
@@ -27,29 +27,34 @@ pub struct PortForward {
     #[arg(required = true, value_name = "[LOCAL:]REMOTE")]
     ports: Vec<String>,
 
-    /// Address to listen on
-    #[arg(long, default_value = "127.0.0.1", value_name = "IP")]
-    address: IpAddr,
+    /// Addresses to listen on [default: this machine's own, 127.0.0.1 and ::1]
+    #[arg(long, value_delimiter = ',', value_name = "IP")]
+    address: Vec<IpAddr>,
 }
 
 impl PortForward {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         let cluster = Cluster::connect(&self.client).await?;
-        let pods = cluster.pods_of(std::slice::from_ref(&self.what)).await?;
-        let pod = pods.first().context("there is no pod to forward to")?;
+        let object = cluster.pod_of(&self.what).await?;
+        let pod = text(&object, "/metadata/name").to_owned();
+        let phase = text(&object, "/status/phase");
+        ensure!(
+            phase == "Running",
+            "unable to forward port because pod is not running. Current status={phase}"
+        );
         let service = self.service(&cluster).await?;
         let mut listeners = Vec::new();
         for ports in &self.ports {
-            let (local, remote) = parse(ports)?;
+            let (local, port) = parse(ports, &object)?;
             let remote = match &service {
-                Some(service) => target_port(&cluster, service, pod, remote).await?,
-                None => remote,
+                Some(service) => target_port(service, &object, port)?,
+                None => port,
             };
-            let listener = TcpListener::bind((self.address, local))
-                .await
-                .with_context(|| format!("listen on {}:{local}; it may be in use", self.address))?;
-            println!("Forwarding from {} -> {remote}", listener.local_addr()?);
-            listeners.push((listener, remote));
+            for listener in self.listen(local).await? {
+                let at = listener.local_addr()?;
+                print::out(&format!("Forwarding from {at} -> {remote}\n"));
+                listeners.push((listener, remote));
+            }
         }
         let shutdown = shutdown::on_signal()?;
         let api: Api<Pod> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
@@ -61,6 +66,29 @@ impl PortForward {
             () = shutdown.cancelled() => Ok(ExitCode::SUCCESS),
             Some(ended) = forwards.join_next() => ended?.map(|()| ExitCode::SUCCESS),
         }
+    }
+
+    /// By default on both of this machine's own addresses, where it has both.
+    async fn listen(&self, port: u16) -> anyhow::Result<Vec<TcpListener>> {
+        if !self.address.is_empty() {
+            let mut listeners = Vec::new();
+            for address in &self.address {
+                let bound = TcpListener::bind((*address, port)).await;
+                listeners.push(bound.with_context(|| in_use(*address, port))?);
+            }
+            return Ok(listeners);
+        }
+        let (v4, v6) = (
+            IpAddr::from(Ipv4Addr::LOCALHOST),
+            IpAddr::from(Ipv6Addr::LOCALHOST),
+        );
+        let first = TcpListener::bind((v4, port))
+            .await
+            .with_context(|| in_use(v4, port))?;
+        // A free port that was found for one is taken for the other, too.
+        let port = first.local_addr()?.port();
+        let second = TcpListener::bind((v6, port)).await;
+        Ok(std::iter::once(first).chain(second).collect())
     }
 
     async fn service(&self, cluster: &Cluster) -> anyhow::Result<Option<Value>> {
@@ -76,53 +104,55 @@ impl PortForward {
     }
 }
 
-fn parse(ports: &str) -> anyhow::Result<(u16, u16)> {
+fn in_use(address: IpAddr, port: u16) -> String {
+    format!(
+        "unable to listen on {address}:{port}; another program may listen there: give another LOCAL port"
+    )
+}
+
+/// The port here, and the Service's or the pod's, which may be given by name.
+fn parse(ports: &str, pod: &Value) -> anyhow::Result<(u16, u16)> {
     let number = |text: &str| {
+        if text.starts_with(|c: char| c.is_ascii_alphabetic()) {
+            return named_port(pod, text);
+        }
         let parsed = text.parse::<u16>().ok().filter(|port| *port > 0);
         parsed.with_context(|| format!("{ports:?} is not a port, nor LOCAL:REMOTE"))
     };
     match ports.split_once(':') {
         None => Ok((number(ports)?, number(ports)?)),
         Some(("", remote)) => Ok((0, number(remote)?)),
-        Some((local, remote)) => Ok((number(local)?, number(remote)?)),
+        Some((local, remote)) => {
+            let here = local.parse().ok();
+            let here = here.with_context(|| format!("{local:?} is not a port of this machine"))?;
+            Ok((here, number(remote)?))
+        }
     }
 }
 
 /// The pod's port behind a Service's.
-async fn target_port(
-    cluster: &Cluster,
-    service: &Value,
-    pod: &str,
-    port: u16,
-) -> anyhow::Result<u16> {
-    let ports = service["spec"]["ports"].as_array().into_iter().flatten();
-    let Some(found) = ports.into_iter().find(|p| p["port"] == port) else {
+fn target_port(service: &Value, pod: &Value, port: u16) -> anyhow::Result<u16> {
+    let mut ports = service["spec"]["ports"].as_array().into_iter().flatten();
+    let Some(found) = ports.find(|p| p["port"] == port) else {
         bail!(
             "Service {} does not have a service port {port}",
             text(service, "/metadata/name")
         );
     };
-    let target = &found["targetPort"];
-    if let Some(number) = target.as_u64() {
-        return Ok(u16::try_from(number)?);
+    match (&found["targetPort"], found["targetPort"].as_u64()) {
+        (_, Some(number)) => Ok(u16::try_from(number)?),
+        (Value::String(name), None) => named_port(pod, name),
+        _ => Ok(port),
     }
-    let pods = cluster.resource("pods")?;
-    let object = cluster
-        .get(&cluster.path(&pods, Some(&cluster.namespace), Some(pod)))
-        .await?;
-    let containers = object["spec"]["containers"]
-        .as_array()
-        .cloned()
-        .unwrap_or_default();
-    let declared = containers
-        .iter()
-        .flat_map(|c| c["ports"].as_array().into_iter().flatten());
-    let number = declared
-        .into_iter()
-        .find(|p| &p["name"] == target)
-        .and_then(|p| p["containerPort"].as_u64());
-    ensure!(number.is_some(), "pod {pod} has no port named {target}");
-    Ok(u16::try_from(number.unwrap_or(0))?)
+}
+
+fn named_port(pod: &Value, name: &str) -> anyhow::Result<u16> {
+    let containers = pod["spec"]["containers"].as_array().into_iter().flatten();
+    let mut declared = containers.flat_map(|c| c["ports"].as_array().into_iter().flatten());
+    let found = declared.find(|p| p["name"] == name);
+    let number = found.and_then(|p| u16::try_from(p["containerPort"].as_u64()?).ok());
+    let pod = text(pod, "/metadata/name");
+    number.with_context(|| format!("Pod '{pod}' does not have a named port '{name}'"))
 }
 
 async fn accept(
@@ -133,7 +163,10 @@ async fn accept(
 ) -> anyhow::Result<()> {
     loop {
         let (stream, _) = listener.accept().await?;
-        println!("Handling connection for {}", listener.local_addr()?.port());
+        print::out(&format!(
+            "Handling connection for {}\n",
+            listener.local_addr()?.port()
+        ));
         let (api, pod) = (api.clone(), pod.clone());
         tokio::spawn(async move {
             if let Err(error) = forward(stream, &api, &pod, remote).await {
@@ -168,12 +201,25 @@ async fn forward(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn ports_are_one_two_or_a_free_one_here() {
+        let pod = json!({ "spec": { "containers": [{ "ports": [{ "name": "web", "containerPort": 8000 }] }] } });
+        let parse = |ports| parse(ports, &pod);
         assert_eq!(parse("80").unwrap(), (80, 80));
         assert_eq!(parse("8080:80").unwrap(), (8080, 80));
         assert_eq!(parse(":80").unwrap(), (0, 80));
-        assert!(parse("x:80").is_err() && parse("0").is_err());
+        assert_eq!(parse("80:web").unwrap(), (80, 8000));
+        assert!(parse("x:80").is_err() && parse("0").is_err() && parse("80:nosuch").is_err());
+    }
+
+    #[test]
+    fn service_port_leads_to_the_pods_by_number_or_name() {
+        let pod = json!({ "spec": { "containers": [{ "ports": [{ "name": "web", "containerPort": 8000 }] }] } });
+        let service = json!({ "spec": { "ports": [{ "port": 80, "targetPort": "web" }, { "port": 81, "targetPort": 9 }] } });
+        assert_eq!(target_port(&service, &pod, 80).unwrap(), 8000);
+        assert_eq!(target_port(&service, &pod, 81).unwrap(), 9);
+        assert!(target_port(&service, &pod, 99).is_err());
     }
 }

@@ -5,13 +5,15 @@ mod status;
 mod undo;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::ensure;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use crate::client::ClientFlags;
-use crate::cluster::{Cluster, Resource, STRATEGIC_PATCH, full_name};
+use crate::cluster::{Cluster, Resource, STRATEGIC_PATCH, encode, full_name, text};
+use crate::print;
 
 #[derive(Subcommand)]
 pub enum Rollout {
@@ -37,11 +39,64 @@ pub struct Named {
     /// TYPE NAME, or TYPE/NAME
     #[arg(required = true, value_name = "TYPE/NAME")]
     what: Vec<String>,
+
+    /// Those of the type with these labels
+    #[arg(short = 'l', long, value_name = "SELECTOR")]
+    selector: Option<String>,
+}
+
+/// A change that a word of the command line stands for.
+struct Change {
+    done: &'static str,
+    doing: &'static str,
+    kinds: &'static [&'static str],
+    /// What `spec.paused` must be, and what to say where it is not.
+    paused: Option<(bool, &'static str)>,
+}
+
+const RESTART: Change = Change {
+    done: "restarted",
+    doing: "restarting",
+    kinds: &["deployments", "daemonsets", "statefulsets"],
+    paused: Some((
+        false,
+        "can't restart paused deployment (run rollout resume first)",
+    )),
+};
+const PAUSE: Change = Change {
+    done: "paused",
+    doing: "pausing",
+    kinds: &["deployments"],
+    paused: Some((false, "is already paused")),
+};
+const RESUME: Change = Change {
+    done: "resumed",
+    doing: "resuming",
+    kinds: &["deployments"],
+    paused: Some((true, "is not paused")),
+};
+
+impl Change {
+    async fn apply(&self, workload: &Workload, patch: &Value) -> anyhow::Result<()> {
+        let full = workload.described();
+        ensure!(
+            self.kinds.contains(&workload.resource.plural.as_str()),
+            "{full} {} is not supported",
+            self.doing
+        );
+        let object = workload.get().await?;
+        if let Some((wanted, complaint)) = self.paused {
+            let is_paused = object["spec"]["paused"] == true;
+            ensure!(is_paused == wanted, "{full} {complaint}");
+        }
+        workload.patch(patch).await?;
+        Ok(())
+    }
 }
 
 /// What one command is about.
 struct Workload {
-    cluster: Cluster,
+    cluster: Arc<Cluster>,
     resource: Resource,
     name: String,
     path: String,
@@ -59,40 +114,67 @@ impl Rollout {
                     .to_string();
                 let annotations = json!({ "kubectl.kubernetes.io/restartedAt": now });
                 let patch = json!({ "spec": { "template": { "metadata": { "annotations": annotations } } } });
-                named.change("restarted", &patch).await
+                named.change(&RESTART, &patch).await
             }
             Self::Pause(named) => {
-                named
-                    .change("paused", &json!({ "spec": { "paused": true } }))
-                    .await
+                let patch = json!({ "spec": { "paused": true } });
+                named.change(&PAUSE, &patch).await
             }
             Self::Resume(named) => {
-                named
-                    .change("resumed", &json!({ "spec": { "paused": false } }))
-                    .await
+                let patch = json!({ "spec": { "paused": null } });
+                named.change(&RESUME, &patch).await
             }
         }
     }
 }
 
 impl Named {
-    async fn workload(&self) -> anyhow::Result<Workload> {
-        let cluster = Cluster::connect(&self.client).await?;
-        let (resource, name) = cluster.target(&self.what)?;
-        let path = cluster.path(&resource, Some(&cluster.namespace), Some(&name));
-        Ok(Workload {
-            cluster,
-            resource,
-            name,
-            path,
-        })
+    /// What is named, or all of the type.
+    async fn workloads(&self) -> anyhow::Result<Vec<Workload>> {
+        let cluster = Arc::new(Cluster::connect(&self.client).await?);
+        let mut workloads = Vec::new();
+        for target in cluster.targets(&self.what)? {
+            let names = match target.name {
+                Some(name) => vec![name],
+                None => self.names(&cluster, &target.resource).await?,
+            };
+            for name in names {
+                workloads.push(Workload {
+                    path: cluster.path(&target.resource, Some(&cluster.namespace), Some(&name)),
+                    cluster: Arc::clone(&cluster),
+                    resource: target.resource.clone(),
+                    name,
+                });
+            }
+        }
+        Ok(workloads)
     }
 
-    async fn change(self, done: &str, patch: &Value) -> anyhow::Result<ExitCode> {
-        let workload = self.workload().await?;
-        workload.patch(patch).await?;
-        workload.say(done);
-        Ok(ExitCode::SUCCESS)
+    async fn names(&self, cluster: &Cluster, resource: &Resource) -> anyhow::Result<Vec<String>> {
+        let mut path = cluster.path(resource, Some(&cluster.namespace), None);
+        if let Some(selector) = &self.selector {
+            path.push_str(&format!("?labelSelector={}", encode(selector)));
+        }
+        let list = cluster.get(&path).await?;
+        let items = list["items"].as_array().into_iter().flatten();
+        let names: Vec<String> = items
+            .map(|i| text(i, "/metadata/name").to_owned())
+            .collect();
+        if names.is_empty() {
+            eprintln!("No resources found in {} namespace.", cluster.namespace);
+        }
+        Ok(names)
+    }
+
+    async fn change(self, change: &Change, patch: &Value) -> anyhow::Result<ExitCode> {
+        let mut errors = Vec::new();
+        for workload in self.workloads().await? {
+            match change.apply(&workload, patch).await {
+                Ok(()) => workload.say(change.done),
+                Err(error) => errors.push(error),
+            }
+        }
+        Ok(super::finish(&errors))
     }
 }
 
@@ -106,15 +188,31 @@ impl Workload {
     }
 
     fn say(&self, done: &str) {
-        println!("{} {done}", full_name(&self.resource, &self.name));
+        print::out(&format!(
+            "{} {done}\n",
+            full_name(&self.resource, &self.name)
+        ));
+    }
+
+    /// `deployments.apps "web"`
+    fn described(&self) -> String {
+        let group = if self.resource.group.is_empty() {
+            ""
+        } else {
+            "."
+        };
+        format!(
+            "{}{group}{} {:?}",
+            self.resource.plural, self.resource.group, self.name
+        )
     }
 
     /// The Deployment's ReplicaSets by revision, oldest first.
     async fn revisions(&self, deployment: &Value) -> anyhow::Result<Vec<(i64, Value)>> {
         ensure!(
             self.resource.plural == "deployments",
-            "only Deployments have revisions here, not {}",
-            self.resource.plural
+            "no history viewer has been implemented for {}",
+            self.resource.kind
         );
         let sets = self.cluster.resource("replicasets")?;
         let path = self

@@ -1,17 +1,23 @@
+//! `skiff run`: a pod of an image.
+
+mod attached;
+
 use std::process::ExitCode;
 
+use anyhow::ensure;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
+use super::create::How;
 use crate::client::ClientFlags;
 use crate::cluster::Cluster;
 
-/// `skiff run`: a pod of an image.
 #[derive(Args)]
 pub struct Run {
     #[command(flatten)]
     client: ClientFlags,
 
+    /// Name of the pod, and of its container
     name: String,
 
     /// Image to run
@@ -30,6 +36,10 @@ pub struct Run {
     #[arg(short = 'l', long, value_delimiter = ',', value_name = "A=B", value_parser = pair)]
     labels: Vec<(String, String)>,
 
+    /// Annotations, as a=b
+    #[arg(long, value_name = "A=B", value_parser = pair)]
+    annotations: Vec<(String, String)>,
+
     /// When the container is started again after it ended
     #[arg(long, value_enum, default_value = "Always")]
     restart: Restart,
@@ -42,11 +52,41 @@ pub struct Run {
     #[arg(long)]
     command: bool,
 
+    #[command(flatten)]
+    session: Session,
+
+    #[command(flatten)]
+    how: How,
+
     #[arg(last = true)]
     args: Vec<String>,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
+/// How this terminal takes part in the pod.
+#[derive(Args)]
+struct Session {
+    /// Pass stdin on, and show what the container prints
+    #[arg(short = 'i', long)]
+    stdin: bool,
+
+    /// Give the container a terminal
+    #[arg(short, long)]
+    tty: bool,
+
+    /// Show what the container prints [default: with -i or -t]
+    #[arg(long)]
+    attach: bool,
+
+    /// Remove the pod when the session ends
+    #[arg(long)]
+    rm: bool,
+
+    /// Say nothing of our own
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 #[value(rename_all = "PascalCase")]
 enum Restart {
     Always,
@@ -62,25 +102,47 @@ enum PullPolicy {
     Never,
 }
 
+impl Session {
+    fn is_attached(&self) -> bool {
+        self.attach || self.stdin || self.tty
+    }
+}
+
 impl Run {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
+        let is_attached = self.session.is_attached();
+        ensure!(
+            is_attached || !self.session.rm,
+            "--rm should only be used for attached containers: with -i, -t or --attach"
+        );
+        ensure!(
+            !(is_attached && self.how.is_dry()),
+            "--dry-run can't be used with attached containers options (-i, -t or --attach)"
+        );
         let cluster = Cluster::connect(&self.client).await?;
-        super::create::create(&cluster, &self.pod()).await?;
-        Ok(ExitCode::SUCCESS)
+        if !is_attached {
+            self.how.create(&cluster, &self.pod(), "created").await?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        self.attached(&cluster).await
     }
 
     fn pod(&self) -> Value {
-        let mut labels: serde_json::Map<String, Value> = self
-            .labels
-            .iter()
-            .map(|(k, v)| (k.clone(), v.clone().into()))
-            .collect();
+        let map = |pairs: &[(String, String)]| -> serde_json::Map<String, Value> {
+            let pairs = pairs.iter();
+            pairs.map(|(k, v)| (k.clone(), v.clone().into())).collect()
+        };
+        let mut labels = map(&self.labels);
         if labels.is_empty() {
             labels.insert("run".into(), self.name.clone().into());
         }
+        let mut metadata = json!({ "name": self.name, "labels": labels });
+        if !self.annotations.is_empty() {
+            metadata["annotations"] = map(&self.annotations).into();
+        }
         json!({
             "apiVersion": "v1", "kind": "Pod",
-            "metadata": { "name": self.name, "labels": labels },
+            "metadata": metadata,
             "spec": { "restartPolicy": format!("{:?}", self.restart), "containers": [self.container()] },
         })
     }
@@ -99,6 +161,13 @@ impl Run {
         }
         if let Some(policy) = self.image_pull_policy {
             container["imagePullPolicy"] = format!("{policy:?}").into();
+        }
+        if self.session.stdin {
+            container["stdin"] = true.into();
+            container["stdinOnce"] = true.into();
+        }
+        if self.session.tty {
+            container["tty"] = true.into();
         }
         if !self.args.is_empty() {
             let field = if self.command { "command" } else { "args" };

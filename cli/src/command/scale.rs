@@ -5,7 +5,9 @@ use clap::Args;
 use serde_json::json;
 
 use crate::client::ClientFlags;
+use crate::cluster::select::Target;
 use crate::cluster::{Cluster, MERGE_PATCH, full_name};
+use crate::print;
 
 /// `skiff scale`: change how many pods a workload has.
 #[derive(Args)]
@@ -29,24 +31,32 @@ pub struct Scale {
 impl Scale {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         let cluster = Cluster::connect(&self.client).await?;
+        let mut errors = Vec::new();
         for target in cluster.targets(&self.what)? {
-            let Some(name) = &target.name else {
-                bail!("resource name may not be empty; give TYPE/NAME");
-            };
-            let path = cluster.path(&target.resource, Some(&cluster.namespace), Some(name));
-            let path = format!("{path}/scale");
-            if let Some(expected) = self.current_replicas {
-                let current = cluster.get(&path).await?["spec"]["replicas"]
-                    .as_u64()
-                    .unwrap_or(0);
-                if current != expected {
-                    bail!("Expected replicas to be {expected}, was {current}");
-                }
+            if let Err(error) = self.scale(&cluster, &target).await {
+                errors.push(error);
             }
-            let patch = json!({ "spec": { "replicas": self.replicas } });
-            cluster.patch(&path, MERGE_PATCH, &patch).await?;
-            println!("{} scaled", full_name(&target.resource, name));
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(super::finish(&errors))
+    }
+
+    async fn scale(&self, cluster: &Cluster, target: &Target) -> anyhow::Result<()> {
+        let Some(name) = &target.name else {
+            bail!("resource name may not be empty; give TYPE/NAME");
+        };
+        let path = cluster.path(&target.resource, Some(&cluster.namespace), Some(name));
+        let path = format!("{path}/scale");
+        if let Some(expected) = self.current_replicas {
+            let current = cluster.get(&path).await?["spec"]["replicas"]
+                .as_u64()
+                .unwrap_or(0);
+            if current != expected {
+                bail!("Expected replicas to be {expected}, was {current}");
+            }
+        }
+        let patch = json!({ "spec": { "replicas": self.replicas } });
+        cluster.patch(&path, MERGE_PATCH, &patch).await?;
+        print::out(&format!("{} scaled\n", full_name(&target.resource, name)));
+        Ok(())
     }
 }

@@ -5,7 +5,9 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use crate::client::ClientFlags;
+use crate::cluster::select::Target;
 use crate::cluster::{Cluster, STRATEGIC_PATCH, full_name};
+use crate::print;
 
 /// `skiff set`: change one thing of a workload.
 #[derive(Subcommand)]
@@ -40,17 +42,32 @@ impl Image {
             !changes.is_empty(),
             "at least one image update is required, as CONTAINER=IMAGE"
         );
+        let mut errors = Vec::new();
         for target in cluster.targets(&what)? {
-            let Some(name) = &target.name else {
-                bail!("resource name may not be empty; give TYPE/NAME");
-            };
-            let path = cluster.path(&target.resource, Some(&cluster.namespace), Some(name));
-            let patch = patch(&cluster.get(&path).await?, &changes)?;
-            cluster.patch(&path, STRATEGIC_PATCH, &patch).await?;
-            println!("{} image updated", full_name(&target.resource, name));
+            if let Err(error) = set(&cluster, &target, &changes).await {
+                errors.push(error);
+            }
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(super::finish(&errors))
     }
+}
+
+async fn set(cluster: &Cluster, target: &Target, changes: &[String]) -> anyhow::Result<()> {
+    let Some(name) = &target.name else {
+        bail!("resource name may not be empty; give TYPE/NAME");
+    };
+    let path = cluster.path(&target.resource, Some(&cluster.namespace), Some(name));
+    let object = cluster.get(&path).await?;
+    let patch = patch(&object, changes)?;
+    let patched = cluster.patch(&path, STRATEGIC_PATCH, &patch).await?;
+    // Nothing is said, as by kubectl, where nothing changed.
+    if patched["metadata"]["resourceVersion"] != object["metadata"]["resourceVersion"] {
+        print::out(&format!(
+            "{} image updated\n",
+            full_name(&target.resource, name)
+        ));
+    }
+    Ok(())
 }
 
 fn patch(object: &Value, changes: &[String]) -> anyhow::Result<Value> {

@@ -2,52 +2,51 @@
 
 use serde_json::Value;
 
+use super::Page;
 use crate::cluster::{Cluster, encode, text};
-use crate::print::aligned;
 
 /// The table of the object's events, as kubectl shows it.
-pub async fn describe(cluster: &Cluster, object: &Value) -> anyhow::Result<String> {
+pub async fn describe(cluster: &Cluster, object: &Value, page: &mut Page) -> anyhow::Result<()> {
     let metadata = &object["metadata"];
-    let namespace = metadata["namespace"].as_str().unwrap_or("default");
+    let place = match metadata["namespace"].as_str() {
+        Some(namespace) => format!("/namespaces/{namespace}"),
+        None => String::new(),
+    };
     let fields = format!(
         "involvedObject.name={},involvedObject.kind={}",
         text(object, "/metadata/name"),
         text(object, "/kind")
     );
-    let path = format!(
-        "/api/v1/namespaces/{namespace}/events?fieldSelector={}",
-        encode(&fields)
-    );
+    let path = format!("/api/v1{place}/events?fieldSelector={}", encode(&fields));
     let list = cluster.get(&path).await?;
     let mut events = list["items"].as_array().cloned().unwrap_or_default();
     // A node's events are about its name; others must be of this very object.
     events.retain(|e| e["involvedObject"]["uid"] == metadata["uid"] || object["kind"] == "Node");
     if events.is_empty() {
-        return Ok("Events:           <none>\n".into());
+        page.field(0, "Events", "<none>");
+        return Ok(());
     }
     events.sort_by_key(|event| last_seen(event).to_owned());
-    let columns = ["  Type", "Reason", "Age", "From", "Message"];
-    let rules = ["  ----", "------", "----", "----", "-------"];
-    let mut lines = vec![
-        columns.map(str::to_owned).to_vec(),
-        rules.map(str::to_owned).to_vec(),
-    ];
-    lines.extend(events.iter().map(row));
-    Ok(format!("Events:\n{}", aligned(&lines)))
+    page.line(0, "Events:");
+    page.line(1, "Type\tReason\tAge\tFrom\tMessage");
+    page.line(1, "----\t------\t----\t----\t-------");
+    events.iter().for_each(|event| page.line(1, &row(event)));
+    Ok(())
 }
 
-fn row(event: &Value) -> Vec<String> {
+fn row(event: &Value) -> String {
     let source = match text(event, "/source/component") {
         "" => text(event, "/reportingComponent"),
         component => component,
     };
-    vec![
-        format!("  {}", text(event, "/type")),
-        text(event, "/reason").to_owned(),
-        age(event),
-        source.to_owned(),
-        text(event, "/message").trim().to_owned(),
-    ]
+    let cells = [
+        text(event, "/type"),
+        text(event, "/reason"),
+        &age(event),
+        source,
+        &text(event, "/message").trim().replace(['\n', '\t'], " "),
+    ];
+    cells.join("\t")
 }
 
 /// `5s`, or `5s (x3 over 2m)`.

@@ -3,10 +3,12 @@
 
 use serde_json::{Map, Value};
 
+use super::Page;
+
 const WIDTH: usize = 18;
 
 /// Metadata first, then everything else but what the server keeps for itself.
-pub fn describe(object: &Value) -> String {
+pub fn describe(object: &Value) -> Page {
     let metadata = &object["metadata"];
     let mut lines = Vec::new();
     entry(&mut lines, 0, "Name", &metadata["name"]);
@@ -28,7 +30,9 @@ pub fn describe(object: &Value) -> String {
             entry(&mut lines, 0, &title(name), value);
         }
     }
-    lines.join("\n") + "\n"
+    let mut page = Page::default();
+    lines.iter().for_each(|line| page.line(0, line));
+    page
 }
 
 /// Labels and annotations: one a line, the first beside the title.
@@ -140,7 +144,7 @@ mod tests {
         let object = json!({ "apiVersion": "v1", "kind": "X",
             "metadata": { "name": "a", "labels": { "k": "v" } },
             "spec": { "ports": [{ "port": 1 }, { "port": 2 }] } });
-        let text = describe(&object);
+        let text = describe(&object).text();
         assert!(
             text.starts_with("Name:             a\nLabels:           k=v\n"),
             "{text}"

@@ -3,9 +3,9 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Args;
 
-use super::Named;
+use super::{Named, Workload};
 use crate::cluster::full_name;
-use crate::print::aligned;
+use crate::print::{self, Tabs};
 
 #[derive(Args)]
 pub struct History {
@@ -19,32 +19,46 @@ pub struct History {
 
 impl History {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
-        let workload = self.named.workload().await?;
+        for workload in self.named.workloads().await? {
+            self.show(&workload).await?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    async fn show(&self, workload: &Workload) -> anyhow::Result<()> {
         let deployment = workload.get().await?;
         let revisions = workload.revisions(&deployment).await?;
         let name = full_name(&workload.resource, &workload.name);
         if let Some(wanted) = self.revision {
             let found = revisions.iter().find(|(revision, _)| *revision == wanted);
-            let (_, set) =
-                found.with_context(|| format!("unable to find the specified revision {wanted}"))?;
-            println!("{name} with revision #{wanted}");
-            print!("{}", serde_yaml::to_string(&set["spec"]["template"])?);
-            return Ok(ExitCode::SUCCESS);
+            let (_, set) = found.with_context(|| {
+                format!(
+                    "unable to find the specified revision {wanted}; there are {}",
+                    list(&revisions)
+                )
+            })?;
+            print::out(&format!("{name} with revision #{wanted}\n"));
+            print::out(&format!(
+                "{}\n",
+                crate::command::describe::template(&set["spec"]["template"])
+            ));
+            return Ok(());
         }
-        let mut lines = vec![vec!["REVISION".to_owned(), "CHANGE-CAUSE".to_owned()]];
+        let mut lines = String::from("REVISION\tCHANGE-CAUSE\n");
         for (revision, set) in &revisions {
             let cause = &set["metadata"]["annotations"]["kubernetes.io/change-cause"];
-            lines.push(vec![
-                revision.to_string(),
-                cause.as_str().map_or_else(none, str::to_owned),
-            ]);
+            let cause = cause.as_str().unwrap_or("<none>");
+            lines.push_str(&format!("{revision}\t{cause}\n"));
         }
-        println!("{name}");
-        println!("{}", aligned(&lines));
-        Ok(ExitCode::SUCCESS)
+        print::out(&format!("{name} \n{}\n", Tabs::PAGE.align(&lines)));
+        Ok(())
     }
 }
 
-fn none() -> String {
-    "<none>".into()
+fn list(revisions: &[(i64, serde_json::Value)]) -> String {
+    let numbers: Vec<String> = revisions
+        .iter()
+        .map(|(revision, _)| revision.to_string())
+        .collect();
+    numbers.join(", ")
 }

@@ -3,12 +3,11 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use futures::{AsyncBufReadExt, TryStreamExt};
-use http::Request;
 use serde_json::Value;
 
 use super::{Named, Workload};
-use crate::cluster::{encode, text};
+use crate::cluster::text;
+use crate::print;
 
 #[derive(Args)]
 pub struct Status {
@@ -34,60 +33,46 @@ enum Progress {
 
 impl Status {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
-        let workload = self.named.workload().await?;
-        let object = workload.get().await?;
-        if say(&object)? || !self.watch {
-            return Ok(ExitCode::SUCCESS);
-        }
-        let waited = wait(&workload, &object);
         let limit = Duration::try_from(self.timeout).unwrap_or_default();
+        for workload in self.named.workloads().await? {
+            self.follow(&workload, limit).await?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    async fn follow(&self, workload: &Workload, limit: Duration) -> anyhow::Result<()> {
+        if !self.watch {
+            return say(&workload.get().await?).map(|_| ());
+        }
+        let waited = wait(workload);
         if limit.is_zero() {
             waited.await?;
         } else {
             let waited = tokio::time::timeout(limit, waited).await;
             waited.context("timed out waiting for the condition")??;
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(())
     }
 }
 
-async fn wait(workload: &Workload, seen: &Value) -> anyhow::Result<()> {
-    let mut version = text(seen, "/metadata/resourceVersion").to_owned();
-    let list = workload
-        .cluster
-        .path(&workload.resource, Some(&workload.cluster.namespace), None);
-    let only = encode(&format!("metadata.name={}", workload.name));
-    loop {
-        let path = format!("{list}?watch=true&fieldSelector={only}&resourceVersion={version}");
-        let stream = workload
-            .cluster
-            .client
-            .request_stream(Request::get(path).body(Vec::new())?);
-        let mut lines = stream.await?.lines();
-        while let Some(line) = lines.try_next().await? {
-            let event: Value = serde_json::from_str(&line)?;
-            match event["type"].as_str() {
-                Some("DELETED") => bail!("object has been deleted"),
-                Some("ERROR") => bail!("{}", text(&event, "/object/message")),
-                _ => {}
-            }
-            text(&event, "/object/metadata/resourceVersion").clone_into(&mut version);
-            if say(&event["object"])? {
-                return Ok(());
-            }
-        }
-    }
+async fn wait(workload: &Workload) -> anyhow::Result<()> {
+    let seen = |object: &Value| match say(object) {
+        Ok(false) => None,
+        Ok(true) => Some(Ok(())),
+        Err(error) => Some(Err(error)),
+    };
+    workload.cluster.until(&workload.path, seen).await?
 }
 
 /// Prints how far it is; true at the end.
 fn say(object: &Value) -> anyhow::Result<bool> {
     match progress(object)? {
         Progress::Waiting(message) => {
-            println!("{message}");
+            print::out(&format!("{message}\n"));
             Ok(false)
         }
         Progress::Done(message) => {
-            println!("{message}");
+            print::out(&format!("{message}\n"));
             Ok(true)
         }
         Progress::Failed(message) => bail!(message),
@@ -97,19 +82,76 @@ fn say(object: &Value) -> anyhow::Result<bool> {
 fn progress(object: &Value) -> anyhow::Result<Progress> {
     match object["kind"].as_str() {
         Some("Deployment") => Ok(of_deployment(object)),
-        Some(kind) => bail!("no rollout status for {kind} here"),
+        Some("DaemonSet") => Ok(of_daemon_set(object)),
+        Some("StatefulSet") => Ok(of_stateful_set(object)),
+        Some(kind) => bail!("no status viewer has been implemented for {kind}"),
         None => bail!("the server sent an object without a kind"),
     }
 }
 
+fn count(object: &Value, pointer: &str) -> i64 {
+    object.pointer(pointer).and_then(Value::as_i64).unwrap_or(0)
+}
+
+fn of_daemon_set(set: &Value) -> Progress {
+    let name = text(set, "/metadata/name");
+    if count(set, "/metadata/generation") > count(set, "/status/observedGeneration") {
+        return Progress::Waiting("Waiting for daemon set spec update to be observed...".into());
+    }
+    let wanted = count(set, "/status/desiredNumberScheduled");
+    let (updated, available) = (
+        count(set, "/status/updatedNumberScheduled"),
+        count(set, "/status/numberAvailable"),
+    );
+    let rest = if updated < wanted {
+        format!("{updated} out of {wanted} new pods have been updated")
+    } else if available < wanted {
+        format!("{available} of {wanted} updated pods are available")
+    } else {
+        return Progress::Done(format!("daemon set {name:?} successfully rolled out"));
+    };
+    Progress::Waiting(format!(
+        "Waiting for daemon set {name:?} rollout to finish: {rest}..."
+    ))
+}
+
+fn of_stateful_set(set: &Value) -> Progress {
+    if count(set, "/metadata/generation") > count(set, "/status/observedGeneration") {
+        return Progress::Waiting("Waiting for statefulset spec update to be observed...".into());
+    }
+    let (wanted, ready) = (
+        count(set, "/spec/replicas"),
+        count(set, "/status/readyReplicas"),
+    );
+    if ready < wanted {
+        return Progress::Waiting(format!(
+            "Waiting for {} pods to be ready...",
+            wanted - ready
+        ));
+    }
+    let partition = count(set, "/spec/updateStrategy/rollingUpdate/partition");
+    let updated = count(set, "/status/updatedReplicas");
+    if partition > 0 && updated < wanted - partition {
+        return Progress::Waiting(format!(
+            "Waiting for partitioned roll out to finish: {updated} out of {} new pods have been updated...",
+            wanted - partition
+        ));
+    }
+    let revision = text(set, "/status/updateRevision");
+    if partition == 0 && revision != text(set, "/status/currentRevision") {
+        return Progress::Waiting(format!(
+            "waiting for statefulset rolling update to complete {updated} pods at revision {revision}..."
+        ));
+    }
+    let current = count(set, "/status/currentReplicas");
+    Progress::Done(format!(
+        "statefulset rolling update complete {current} pods at revision {revision}..."
+    ))
+}
+
 fn of_deployment(deployment: &Value) -> Progress {
     let name = text(deployment, "/metadata/name");
-    let count = |pointer: &str| {
-        deployment
-            .pointer(pointer)
-            .and_then(Value::as_i64)
-            .unwrap_or(0)
-    };
+    let count = |pointer: &str| self::count(deployment, pointer);
     let wait = |rest: String| {
         Progress::Waiting(format!(
             "Waiting for deployment {name:?} rollout to finish: {rest}..."

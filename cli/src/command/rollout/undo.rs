@@ -4,7 +4,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{Named, revision};
+use super::{Named, Workload, revision};
 
 #[derive(Args)]
 pub struct Undo {
@@ -18,11 +18,20 @@ pub struct Undo {
 
 impl Undo {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
-        let workload = self.named.workload().await?;
+        let mut errors = Vec::new();
+        for workload in self.named.workloads().await? {
+            if let Err(error) = self.undo(&workload).await {
+                errors.push(error);
+            }
+        }
+        Ok(crate::command::finish(&errors))
+    }
+
+    async fn undo(&self, workload: &Workload) -> anyhow::Result<()> {
         let deployment = workload.get().await?;
         if deployment["spec"]["paused"] == true {
             bail!(
-                "you cannot rollback a paused deployment; resume it first with 'skiff rollout resume'"
+                "you cannot rollback a paused deployment; resume it first with 'skiff rollout resume' and try again"
             );
         }
         let revisions = workload.revisions(&deployment).await?;
@@ -36,7 +45,7 @@ impl Undo {
         }
         if template == deployment["spec"]["template"] {
             workload.say("skipped rollback (current template already matches revision)");
-            return Ok(ExitCode::SUCCESS);
+            return Ok(());
         }
         // Replaced whole: what the old template lacked must go.
         template["$patch"] = "replace".into();
@@ -44,7 +53,7 @@ impl Undo {
             .patch(&json!({ "spec": { "template": template } }))
             .await?;
         workload.say("rolled back");
-        Ok(ExitCode::SUCCESS)
+        Ok(())
     }
 
     fn wanted<'a>(&self, revisions: &'a [(i64, Value)], now: i64) -> anyhow::Result<&'a Value> {
