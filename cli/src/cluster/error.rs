@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// An error that the API server answered with.
 #[derive(Debug)]
@@ -69,6 +69,10 @@ fn cause(cause: &Value) -> String {
 /// Tells what the server refused from what kept it from answering.
 pub fn refused(error: kube::Error) -> anyhow::Error {
     match error {
+        // An answer in words of its own, such as a kubelet's.
+        kube::Error::Api(status) if status.reason == "Failed to parse error data" => {
+            server_error(&json!({ "code": status.code, "message": status.message }))
+        }
         kube::Error::Api(status) => match serde_json::to_value(&status) {
             Ok(status) => server_error(&status),
             Err(_) => anyhow::anyhow!("Error from server: {}", status.message),
@@ -121,7 +125,6 @@ fn has_code(error: &anyhow::Error, code: u16) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     fn words(status: Value) -> String {
         server_error(&status).to_string()

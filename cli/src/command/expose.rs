@@ -34,6 +34,7 @@ pub struct Expose {
     #[arg(long = "type", value_enum, default_value = "ClusterIP")]
     kind: Kind,
 
+    /// How the Service is spoken to
     #[arg(long, value_enum, default_value = "TCP")]
     protocol: Protocol,
 

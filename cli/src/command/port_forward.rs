@@ -189,13 +189,17 @@ async fn forward(
     let mut stream = forwarder
         .take_stream(remote)
         .context("the server opened no stream")?;
+    let failed = forwarder.take_error(remote);
     // Either side may break off; that is no error of the forwarding.
     let _ = tokio::io::copy_bidirectional(&mut local, &mut stream).await;
     drop(stream);
-    forwarder
-        .join()
-        .await
-        .context("the forwarded connection broke")
+    forwarder.abort();
+    // What the node says of the pod's port, such as that nobody listens there.
+    let said = match failed {
+        Some(failed) => failed.await,
+        None => None,
+    };
+    said.map_or(Ok(()), |said| bail!(said))
 }
 
 #[cfg(test)]

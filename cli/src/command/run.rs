@@ -58,6 +58,7 @@ pub struct Run {
     #[command(flatten)]
     how: How,
 
+    /// Arguments, or with --command the command, after --
     #[arg(last = true)]
     args: Vec<String>,
 }

@@ -21,6 +21,7 @@ pub struct Image {
     #[command(flatten)]
     client: ClientFlags,
 
+    /// TYPE/NAME, then CONTAINER=IMAGE of each container to change
     #[arg(required = true, num_args = 2.., value_name = "TYPE/NAME CONTAINER=IMAGE")]
     words: Vec<String>,
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 #[derive(Args)]
 pub struct Deployment {
+    /// Name of the object
     name: String,
 
     /// Image to run; more than one makes a container each
@@ -27,6 +28,7 @@ pub struct Deployment {
 
 #[derive(Args)]
 pub struct Job {
+    /// Name of the object
     name: String,
 
     /// Image to run

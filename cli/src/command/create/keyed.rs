@@ -14,6 +14,7 @@ const LARGEST: u64 = 1 << 20;
 
 #[derive(Args)]
 pub struct Keyed {
+    /// Name of the object
     name: String,
 
     /// A value, as KEY=VALUE

@@ -15,7 +15,7 @@ use crate::print::{self, Output, Tabs};
 struct Shown<'a> {
     get: &'a Get,
     target: &'a Target,
-    /// Column names, rows: kept so that later rows line up with earlier ones.
+    /// A line as wide as all before it, so that later rows line up with them.
     head: String,
 }
 
@@ -122,9 +122,7 @@ impl Shown<'_> {
         let known = self.head.lines().count();
         let new: String = text.split_inclusive('\n').skip(known).collect();
         print::out(&new);
-        if is_first {
-            self.head = widest(&rows);
-        }
+        self.head = widest(&format!("{}{rows}", self.head));
     }
 }
 
