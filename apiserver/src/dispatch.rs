@@ -10,7 +10,7 @@ use kinds::Kind;
 use crate::api::{Api, Call};
 use crate::body::{Body, RequestBody};
 use crate::negotiate::{Encoding, Form, Shape};
-use crate::registry::decode::{self, MediaType};
+use crate::registry::decode;
 use crate::registry::delete::Deleted;
 use crate::registry::options::{DeleteOptions, WriteOptions};
 use crate::registry::patch::PatchType;
@@ -111,7 +111,8 @@ fn check_verb(kind: &Kind, verb: Verb, resource: &Resource) -> Result<(), Status
     Err(Status::method_not_allowed())
 }
 
-async fn get(registry: &Registry<'_>, name: &str) -> Result<Response<Body>, Status> {
+/// Answers with the object.
+pub async fn get(registry: &Registry<'_>, name: &str) -> Result<Response<Body>, Status> {
     let form = Form::of(&registry.call.headers, &registry.call.query)?;
     let bytes = registry.get(name).await?;
     form::object(
@@ -183,9 +184,8 @@ async fn create(
     let call = registry.call;
     let form = Form::of(&call.headers, &call.query)?;
     let options = WriteOptions::read(&call.query, "CreateOptions")?;
-    let media = MediaType::of(&call.headers)?;
-    let body = decode::body(request.into_body()).await?;
-    let decoded = decode::object(registry.kind.into(), &body, media, options.field_validation)?;
+    let validation = options.field_validation;
+    let decoded = decode::sent(call, request, registry.kind.into(), validation).await?;
     let bytes = registry.create(decoded.object, &options).await?;
     let mut response = form::object(registry.kind, StatusCode::CREATED, bytes, form, &call.query)?;
     respond::warn(&mut response, &decoded.warnings);
@@ -201,9 +201,8 @@ pub async fn update(
     let call = registry.call;
     let form = Form::of(&call.headers, &call.query)?;
     let options = WriteOptions::read(&call.query, "UpdateOptions")?;
-    let media = MediaType::of(&call.headers)?;
-    let body = decode::body(request.into_body()).await?;
-    let decoded = decode::object(registry.kind.into(), &body, media, options.field_validation)?;
+    let validation = options.field_validation;
+    let decoded = decode::sent(call, request, registry.kind.into(), validation).await?;
     let mut code = StatusCode::OK;
     let creates = part == Part::Main && registry.kind.create_on_update;
     let bytes = if creates && registry.find(name).await?.is_none() {

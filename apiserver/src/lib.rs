@@ -30,7 +30,6 @@ mod negotiate;
 mod openapi;
 mod paths;
 mod peer;
-mod protobuf;
 mod proxy;
 mod query;
 mod registry;

@@ -14,8 +14,9 @@ use crate::body::Body;
 use crate::paths::git_version;
 use crate::respond;
 
-const PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
-const PROTOBUF_OLD: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+const PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+/// As clients ask for it; the answer is never named so, for `@` may not be in a media type.
+const PROTOBUF_ASKED: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
 
 #[derive(Default)]
 pub struct OpenApi {
@@ -42,7 +43,7 @@ impl OpenApi {
             .and_then(|v| v.to_str().ok())
             .unwrap_or("");
         let made = || served(kinds);
-        if accept.contains(PROTOBUF) || accept.contains(PROTOBUF_OLD) {
+        if accept.contains(PROTOBUF) || accept.contains(PROTOBUF_ASKED) {
             let bytes = self
                 .v2_protobuf
                 .get_or_init(|| openapi::v2_protobuf(&git_version(), &made()).into());

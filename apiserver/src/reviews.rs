@@ -15,7 +15,7 @@ use crate::authz::rules::Rule;
 use crate::authz::{Action, Attributes};
 use crate::body::{Body, RequestBody};
 use crate::negotiate::Form;
-use crate::registry::decode::{self, MediaType};
+use crate::registry::decode;
 use crate::registry::options::WriteOptions;
 use crate::route::{Resource, Verb};
 use crate::user::User;
@@ -36,9 +36,8 @@ pub async fn answer(
         return Err(Status::method_not_allowed());
     }
     let options = WriteOptions::read(&call.query, "CreateOptions")?;
-    let media = MediaType::of(&call.headers)?;
-    let body = decode::body(request.into_body()).await?;
-    let decoded = decode::object(kind.into(), &body, media, options.field_validation)?;
+    let validation = options.field_validation;
+    let decoded = decode::sent(call, request, kind.into(), validation).await?;
     let mut object = decoded.object;
     (kind.default)(&mut object);
     if kind.plural == "bindings" {

@@ -8,17 +8,16 @@ mod token;
 use std::sync::Arc;
 
 use apimachinery::Status;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use kinds::Kind;
 
 use crate::api::{Api, Call};
 use crate::body::{Body, RequestBody};
-use crate::dispatch::{patch, update, verb_of};
-use crate::negotiate::Form;
+use crate::dispatch::{get, patch, update, verb_of};
+use crate::proxy;
 use crate::registry::Registry;
 use crate::registry::update::Part;
 use crate::route::Resource;
-use crate::{form, proxy};
 
 pub async fn answer(
     api: &Arc<Api>,
@@ -75,17 +74,7 @@ async fn on_part(
     request: Request<RequestBody>,
 ) -> Result<Response<Body>, Status> {
     match verb {
-        "get" => {
-            let form = Form::of(&registry.call.headers, &registry.call.query)?;
-            let bytes = registry.get(name).await?;
-            form::object(
-                registry.kind,
-                StatusCode::OK,
-                bytes,
-                form,
-                &registry.call.query,
-            )
-        }
+        "get" => get(registry, name).await,
         "update" => update(registry, name, part, request).await,
         "patch" => patch(registry, name, part, request).await,
         _ => Err(Status::method_not_allowed()),

@@ -9,6 +9,7 @@
 //!
 //! <https://kubernetes.io/docs/reference/using-api/api-concepts/#protobuf-encoding>
 
+mod alternatives;
 mod object;
 mod table;
 mod wire;
@@ -25,7 +26,7 @@ use wire::{Field, fields};
 pub const MEDIA_TYPE: &str = "application/vnd.kubernetes.protobuf";
 
 /// What every body begins with.
-const MAGIC: &[u8] = b"k8s\0";
+pub const MAGIC: &[u8] = b"k8s\0";
 
 /// Why a body was refused; displays as Kubernetes words it where it has words.
 #[derive(Clone, Debug, PartialEq, Eq)]

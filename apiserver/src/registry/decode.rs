@@ -2,15 +2,15 @@
 
 use apimachinery::Status;
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, header};
+use http::{HeaderMap, Request, header};
 use http_body_util::BodyExt;
 use kinds::Kind;
-use schema::Problem;
+use schema::{Problem, protobuf};
 use serde_json::Value;
 
 use super::options::FieldValidation;
+use crate::api::Call;
 use crate::body::RequestBody;
-use crate::protobuf;
 
 /// The largest body of a request, as Kubernetes has it.
 pub const BODY_MAX: usize = 3 * 1024 * 1024;
@@ -20,14 +20,14 @@ const SHOWN: usize = 30;
 
 /// How the body is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MediaType {
+enum MediaType {
     Json,
     Yaml,
     Protobuf,
 }
 
 impl MediaType {
-    pub fn of(headers: &HeaderMap) -> Result<Self, Status> {
+    fn of(headers: &HeaderMap) -> Result<Self, Status> {
         let value = headers.get(header::CONTENT_TYPE);
         let text = value
             .and_then(|v| v.to_str().ok())
@@ -97,8 +97,20 @@ impl Wanted<'_> {
     }
 }
 
+/// The object that a call sends.
+pub async fn sent(
+    call: &Call,
+    request: Request<RequestBody>,
+    wanted: Wanted<'_>,
+    validation: FieldValidation,
+) -> Result<Decoded, Status> {
+    let media = MediaType::of(&call.headers)?;
+    let body = body(request.into_body()).await?;
+    object(wanted, &body, media, validation)
+}
+
 /// Parses, checks `apiVersion` and `kind`, and fits the object to its schema.
-pub fn object(
+fn object(
     wanted: Wanted<'_>,
     bytes: &[u8],
     media: MediaType,
@@ -129,8 +141,15 @@ fn parse(
             Ok((document.value, document.duplicates))
         }
         MediaType::Yaml => Ok((yaml(bytes)?, Vec::new())),
-        MediaType::Protobuf => Ok((protobuf::decode(bytes)?, Vec::new())),
+        MediaType::Protobuf => Ok((kubernetes_protobuf(wanted, bytes)?, Vec::new())),
     }
+}
+
+/// The object in a body of Kubernetes' protobuf, which says itself what it is, or
+/// is what is wanted.
+pub fn kubernetes_protobuf(wanted: Wanted<'_>, bytes: &[u8]) -> Result<Value, Status> {
+    protobuf::read(bytes, (&wanted.api_version(), wanted.kind))
+        .map_err(|error| Status::bad_request(error.to_string()))
 }
 
 /// The first YAML document of the bytes, as JSON.

@@ -2,12 +2,19 @@
 
 use apimachinery::field::{Error as FieldError, Path};
 use apimachinery::{Status, meta};
+use schema::protobuf;
 use serde_json::Value;
 
+use super::decode::{self, Wanted};
 use crate::query::Query;
 
 const GROUP: &str = "meta.k8s.io";
 const MANAGER_MAX: usize = 128;
+const DELETE_OPTIONS: Wanted<'static> = Wanted {
+    group: "",
+    version: "v1",
+    kind: "DeleteOptions",
+};
 
 /// What is done about fields that the schema lacks or that come twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -189,8 +196,8 @@ fn read_propagation(
 
 /// JSON, YAML or protobuf: the last one says so itself.
 fn read_body(body: &[u8]) -> Result<Value, Status> {
-    if body.starts_with(b"k8s\0") {
-        return crate::protobuf::decode(body);
+    if body.starts_with(protobuf::MAGIC) {
+        return decode::kubernetes_protobuf(DELETE_OPTIONS, body);
     }
     serde_json::from_slice(body)
         .or_else(|_| serde_yaml::from_slice(body))

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::api::{Api, Call};
 use crate::body::{Body, RequestBody};
 use crate::registry::Registry;
-use crate::registry::decode::{self, MediaType, Wanted};
+use crate::registry::decode::{self, Wanted};
 use crate::registry::options::WriteOptions;
 use crate::registry::update::{Made, Part};
 use crate::respond;
@@ -27,9 +27,10 @@ pub async fn post(
 ) -> Result<Response<Body>, Status> {
     let call = registry.call;
     let options = WriteOptions::read(&call.query, "CreateOptions")?;
-    let media = MediaType::of(&call.headers)?;
-    let body = decode::body(request.into_body()).await?;
-    let binding = decode::object(BINDING, &body, media, options.field_validation)?.object;
+    let validation = options.field_validation;
+    let binding = decode::sent(call, request, BINDING, validation)
+        .await?
+        .object;
     bind_pod(registry, name, &binding, &options).await
 }
 

@@ -9,7 +9,7 @@ use store::{Entry, Expect, Range};
 use crate::body::{Body, RequestBody};
 use crate::bytes_json;
 use crate::keys;
-use crate::registry::decode::{self, MediaType, Wanted};
+use crate::registry::decode::{self, Wanted};
 use crate::registry::options::{DeleteOptions, WriteOptions};
 use crate::registry::{Registry, store_failure, versions};
 use crate::respond;
@@ -28,9 +28,10 @@ pub async fn post(
 ) -> Result<Response<Body>, Status> {
     let call = registry.call;
     let options = WriteOptions::read(&call.query, "CreateOptions")?;
-    let media = MediaType::of(&call.headers)?;
-    let body = decode::body(request.into_body()).await?;
-    let eviction = decode::object(EVICTION, &body, media, options.field_validation)?.object;
+    let validation = options.field_validation;
+    let eviction = decode::sent(call, request, EVICTION, validation)
+        .await?
+        .object;
     let given = meta::name(&eviction);
     if !given.is_empty() && given != name {
         return Err(Status::bad_request(

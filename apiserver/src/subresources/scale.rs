@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::body::{Body, RequestBody};
 use crate::form;
 use crate::negotiate::Form;
-use crate::registry::decode::{self, MediaType, Wanted};
+use crate::registry::decode::{self, Wanted};
 use crate::registry::options::WriteOptions;
 use crate::registry::patch::PatchType;
 use crate::registry::update::{Made, Part};
@@ -49,9 +49,8 @@ async fn put(
 ) -> Result<Value, Status> {
     let call = registry.call;
     let options = WriteOptions::read(&call.query, "UpdateOptions")?;
-    let media = MediaType::of(&call.headers)?;
-    let body = decode::body(request.into_body()).await?;
-    let sent = decode::object(SCALE, &body, media, options.field_validation)?.object;
+    let validation = options.field_validation;
+    let sent = decode::sent(call, request, SCALE, validation).await?.object;
     let given = meta::name(&sent);
     if given != name {
         return Err(Status::bad_request(format!(

@@ -14,7 +14,7 @@ use crate::body::{Body, RequestBody};
 use crate::form;
 use crate::keys;
 use crate::negotiate::Form;
-use crate::registry::decode::{self, MediaType, Wanted};
+use crate::registry::decode::{self, Wanted};
 use crate::registry::options::WriteOptions;
 use crate::registry::{Registry, store_failure, versions};
 
@@ -39,9 +39,10 @@ pub async fn post(
     let call = registry.call;
     let form = Form::of(&call.headers, &call.query)?;
     let options = WriteOptions::read(&call.query, "CreateOptions")?;
-    let media = MediaType::of(&call.headers)?;
-    let body = decode::body(request.into_body()).await?;
-    let mut asked = decode::object(REQUEST, &body, media, options.field_validation)?.object;
+    let validation = options.field_validation;
+    let mut asked = decode::sent(call, request, REQUEST, validation)
+        .await?
+        .object;
     let account = versions::value(registry.kind, &registry.entry(name).await?.value)?;
     let seconds = meta::int(&asked, "spec.expirationSeconds").unwrap_or(DEFAULT_SECONDS);
     check_seconds(seconds)?;

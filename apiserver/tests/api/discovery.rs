@@ -62,3 +62,20 @@ async fn kubectl_gets_its_columns() {
     assert_eq!(table["rows"][0]["cells"][0], "default");
     assert_eq!(table["rows"][0]["object"]["kind"], "PartialObjectMetadata");
 }
+
+#[tokio::test]
+async fn openapi_in_protobuf_is_named_without_an_at_sign_whoever_asks() {
+    let cluster = Cluster::start().await;
+    let named = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+    for asked in [
+        named,
+        "application/com.github.proto-openapi.spec.v2@v1.0+protobuf",
+    ] {
+        let request = Request::get("/openapi/v2")
+            .header("accept", asked)
+            .body(Vec::new().into())
+            .unwrap();
+        let answer = cluster.client().send(request).await.unwrap();
+        assert_eq!(answer.headers()["content-type"], named);
+    }
+}

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::Error;
+use super::alternatives::Alternative;
 use super::table::{Row, Target, row};
 use super::wire::{self, Field, fields, varint};
 use crate::node::{self, Node, Object};
@@ -19,9 +20,12 @@ const MAX_DEPTH: usize = 64;
 const BY_VALUE: &[(&str, &str)] = &[
     ("AWSElasticBlockStoreVolumeSource", "partition"),
     ("ContainerPort", "hostPort"),
+    ("CustomResourceColumnDefinition", "priority"),
     ("DaemonSetSpec", "minReadySeconds"),
     ("DeploymentSpec", "minReadySeconds"),
     ("Event", "count"),
+    ("EventSeries", "count"),
+    ("FlowSchemaSpec", "matchingPrecedence"),
     ("GCEPersistentDiskVolumeSource", "partition"),
     ("ObjectMeta", "generation"),
     ("Probe", "failureThreshold"),
@@ -29,6 +33,9 @@ const BY_VALUE: &[(&str, &str)] = &[
     ("Probe", "periodSeconds"),
     ("Probe", "successThreshold"),
     ("Probe", "timeoutSeconds"),
+    ("QueuingConfiguration", "handSize"),
+    ("QueuingConfiguration", "queueLengthLimit"),
+    ("QueuingConfiguration", "queues"),
     ("ReplicaSetSpec", "minReadySeconds"),
     ("ReplicationControllerSpec", "minReadySeconds"),
     ("ServicePort", "nodePort"),
@@ -39,20 +46,27 @@ const BY_VALUE: &[(&str, &str)] = &[
 
 /// Booleans that Go holds by pointer, where false is not the same as unset.
 const POINTERS: &[&str] = &[
+    "adminAccess",
+    "allNodes",
     "allocateLoadBalancerNodePorts",
+    "allowMultipleAllocations",
     "allowPrivilegeEscalation",
     "allowVolumeExpansion",
     "attachRequired",
     "automountServiceAccountToken",
+    "bindsToNode",
     "blockOwnerDeletion",
     "controller",
     "enableServiceLinks",
     "hostProcess",
     "hostUsers",
+    "ignoreStoreReadErrorWithClusterBreakingPotential",
     "immutable",
     "manualSelector",
     "optional",
+    "optionalOldSelf",
     "orphanDependents",
+    "perDeviceNodeSelection",
     "podInfoOnMount",
     "privileged",
     "readOnlyRootFilesystem",
@@ -60,6 +74,7 @@ const POINTERS: &[&str] = &[
     "requiresRepublish",
     "runAsNonRoot",
     "seLinuxMount",
+    "serviceAccountTokenInSecrets",
     "serving",
     "setHostnameAsFQDN",
     "shareProcessNamespace",
@@ -67,6 +82,8 @@ const POINTERS: &[&str] = &[
     "storageCapacity",
     "suspend",
     "terminating",
+    "userNamespaces",
+    "x-kubernetes-preserve-unknown-fields",
 ];
 
 /// Reads a message into `out`. Fields that the table or the schema lacks are passed over.
@@ -109,6 +126,9 @@ fn add(
     out: &mut Map<String, Value>,
     depth: usize,
 ) -> Result<(), Error> {
+    if let (Some(alternative), Field::Bytes(bytes)) = (Alternative::of(object, &field.name), wire) {
+        return alternative.add(object, &field.name, bytes, out, depth);
+    }
     let name = || field.name.to_string();
     match (&field.node, wire) {
         (Node::List(list), wire) => {
@@ -178,8 +198,8 @@ fn value(node: &Node, wire: Field<'_>, depth: usize) -> Result<Option<Value>, Er
         (Node::Bytes, Field::Bytes(bytes)) => STANDARD.encode(bytes).into(),
         (Node::Integer(_), Field::Varint(number)) => number.cast_signed().into(),
         (Node::Boolean, Field::Varint(number)) => Value::Bool(number != 0),
-        (Node::Number, Field::Fixed64(bytes)) => f64::from_le_bytes(bytes).into(),
-        (Node::Number, Field::Fixed32(bytes)) => f64::from(f32::from_le_bytes(bytes)).into(),
+        (Node::Number, Field::Fixed64(bytes)) => number(f64::from_le_bytes(bytes)),
+        (Node::Number, Field::Fixed32(bytes)) => number(f32::from_le_bytes(bytes).into()),
         (Node::IntOrString, Field::Bytes(bytes)) => int_or_string(bytes)?,
         (Node::Quantity, Field::Bytes(bytes)) => quantity(bytes)?,
         (Node::Time, Field::Bytes(bytes)) => return timestamp(bytes, time::rfc3339),
@@ -205,6 +225,18 @@ fn value(node: &Node, wire: Field<'_>, depth: usize) -> Result<Option<Value>, Er
         _ => return Err(Error::Malformed),
     };
     Ok(Some(value))
+}
+
+/// Whole numbers are written without a fraction, as Go writes them.
+fn number(value: f64) -> Value {
+    /// The largest up to which every whole number is one of these.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    if value.fract() == 0.0 && value.abs() <= EXACT {
+        #[expect(clippy::cast_possible_truncation, reason = "it is whole and in range")]
+        let whole = value as i64;
+        return whole.into();
+    }
+    value.into()
 }
 
 /// `{ type, intVal, strVal }`.
@@ -275,8 +307,8 @@ fn is_unset(object: &Object, field: &node::Field, value: &Value) -> bool {
     match value {
         _ if field.required => false,
         Value::String(text) => {
-            text.is_empty()
-                && (definition, name) != ("PersistentVolumeClaimSpec", "storageClassName")
+            let names_none = ["storageClassName", "volumeAttributesClassName"].contains(&name);
+            text.is_empty() && !(definition == "PersistentVolumeClaimSpec" && names_none)
         }
         Value::Bool(value) => !value && !POINTERS.contains(&name),
         Value::Number(number) => {
