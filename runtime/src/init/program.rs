@@ -6,7 +6,7 @@ use std::ffi::CString;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -111,7 +111,12 @@ fn is_executable(path: &Path) -> Result<(), String> {
 
 /// The user's home as the image has it.
 fn home(uid: u32) -> String {
-    let Ok(passwd) = File::open("/etc/passwd") else {
+    let open = File::options()
+        .read(true)
+        // A fifo of that name would be waited for.
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open("/etc/passwd");
+    let Ok(passwd) = open else {
         return "/".into();
     };
     let lines = BufReader::new(passwd.take(MAX_PASSWD))
