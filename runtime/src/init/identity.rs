@@ -64,10 +64,19 @@ fn become_user(process: &Process) -> Result<(), Fault> {
         .map(|&gid| Gid::from_raw(gid))
         .collect();
     setgroups(&groups).or_fault(|| "set the supplementary groups".into())?;
-    let (uid, gid) = (Uid::from_raw(user.uid()), Gid::from_raw(user.gid()));
+    let (uid, gid) = (real(user.uid(), "user")?, real(user.gid(), "group")?);
+    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
     setresgid(gid, gid, gid).or_fault(|| format!("become group {gid}"))?;
     setresuid(uid, uid, uid).or_fault(|| format!("become user {uid}"))?;
     prctl::set_keepcaps(false).or_fault(|| "keep no capabilities".into())
+}
+
+/// setresuid(2) takes the last number there is for "leave it as it is": root (CVE-2024-40635).
+fn real(id: u32, what: &str) -> Result<u32, Fault> {
+    match id {
+        u32::MAX => Err(Fault::Create(format!("{id} is no {what} id"))),
+        id => Ok(id),
+    }
 }
 
 /// The five sets, without what this host's root lacks itself.

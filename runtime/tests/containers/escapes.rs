@@ -242,3 +242,47 @@ async fn groups_cannot_be_written_from_inside() {
         find /sys/fs/cgroup -name release_agent";
     assert_eq!(node.output(script).await, ["0"]);
 }
+
+#[tokio::test]
+async fn the_number_that_means_no_change_is_no_user() {
+    let Some(node) = node::open() else { return };
+    // CVE-2024-40635: setresuid(2) takes 4294967295 for "stay who you are", which is root.
+    let sandbox = node.sandbox().await;
+    let nobody = [(u32::MAX, 1000), (1000, u32::MAX)];
+    for (uid, gid) in nobody {
+        let mut container = node.shell("c", "id");
+        let mut user = oci_spec::runtime::User::default();
+        user.set_uid(uid).set_gid(gid);
+        let process = container.spec.process_mut().as_mut().unwrap();
+        process.set_user(user);
+        let error = sandbox.start(container).await.unwrap_err();
+        assert!(error.to_string().contains("4294967295 is no"), "{error}");
+    }
+    sandbox.start(node.shell("c", "sleep 1000")).await.unwrap();
+    for (uid, gid) in nobody {
+        let user = runtime::User {
+            uid,
+            gid,
+            additional_gids: Vec::new(),
+        };
+        let exec = Exec {
+            user: Some(user),
+            ..Exec::new(["id"])
+        };
+        let error = sandbox.exec(&id("c"), exec).await.unwrap_err();
+        assert!(error.to_string().contains("4294967295 is no"), "{error}");
+    }
+    sandbox.destroy().await.unwrap();
+    node.close().await;
+}
+
+#[tokio::test]
+async fn an_account_file_that_is_a_fifo_is_not_waited_for() {
+    let Some(node) = node::open() else { return };
+    let passwd = node.path("image/etc/passwd");
+    fs::remove_file(&passwd).unwrap();
+    nix::unistd::mkfifo(&passwd, nix::sys::stat::Mode::S_IRUSR).unwrap();
+    let run = node.output("echo $HOME");
+    let lines = tokio::time::timeout(std::time::Duration::from_secs(20), run).await;
+    assert_eq!(lines.expect("it starts"), ["/"]);
+}
