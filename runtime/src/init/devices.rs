@@ -5,7 +5,7 @@ use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag};
-use nix::sys::stat::{FchmodatFlags, Mode, SFlag, fchmodat, fstat, major, makedev, minor, mknodat};
+use nix::sys::stat::{Mode, SFlag, fstat, major, makedev, minor, mknodat, umask};
 use nix::unistd::{Gid, Uid, fchownat, symlinkat};
 use oci_spec::runtime::{LinuxDevice, LinuxDeviceType, Spec};
 use sys::path::{Links, open_in_root};
@@ -111,12 +111,13 @@ fn make_node(
     (kind, id): (SFlag, u64),
     mode: u32,
 ) -> nix::Result<bool> {
-    let mode = Mode::from_bits_truncate(mode);
-    match mknodat(dir, name, kind, mode, id) {
-        Err(Errno::EEXIST) => return Ok(false),
-        made => made?,
+    // mknod(2) takes the umask off. A change of the mode afterwards would follow a link, and
+    // a volume at /dev may be another container's too, which puts one there in between.
+    let before = umask(Mode::empty());
+    let made = mknodat(dir, name, kind, Mode::from_bits_truncate(mode), id);
+    umask(before);
+    match made {
+        Err(Errno::EEXIST) => Ok(false),
+        made => made.map(|()| true),
     }
-    // mknod(2) takes the umask off. The directory is ours and nothing else runs in it yet.
-    fchmodat(dir, name, mode, FchmodatFlags::FollowSymlink)?;
-    Ok(true)
 }
