@@ -15,6 +15,9 @@ use crate::ContainerId;
 /// With this much unread by an attached client, the container has to wait, as with any full pipe.
 const MAX_PENDING: usize = 64 << 10;
 
+/// Reads of what a container leaves behind: twice what the largest pipe holds (pipe(7)).
+const MAX_LEFT: usize = (2 << 20) / super::SCRATCH;
+
 /// One output stream of a container.
 #[derive(Default)]
 pub struct Output {
@@ -178,10 +181,15 @@ impl Container {
         }
     }
 
-    /// Reads everything a container that has ended left behind.
+    /// Reads what a container that has ended left behind: as much as pipes hold
+    /// and no more, for another container of the pod may go on writing to them.
     pub fn drain(&mut self, id: &ContainerId, poller: &mut Poller, scratch: &mut [u8]) {
         for stream in [Stream::Stdout, Stream::Stderr] {
-            while self.pump(id, stream, poller, scratch) {}
+            for _ in 0..MAX_LEFT {
+                if !self.pump(id, stream, poller, scratch) {
+                    break;
+                }
+            }
         }
     }
 
