@@ -97,7 +97,9 @@ impl Connection {
     /// Its containers die with it; what they leave, goes with their groups.
     fn kill_monitor(&self) -> Result<()> {
         let pid = self.monitor_pid().and_then(|pid| i32::try_from(pid).ok());
-        let Some(pid) = pid.filter(|pid| *pid > 1) else {
+        // One that never came to listen by itself left the socket with who made it: us.
+        let ourselves = std::process::id();
+        let Some(pid) = pid.filter(|pid| *pid > 1 && pid.unsigned_abs() != ourselves) else {
             return Ok(());
         };
         let killed = nix::sys::signal::kill(
