@@ -34,23 +34,27 @@ impl Registry<'_> {
         self.check_namespace(object)
     }
 
+    /// Puts the object into the path's namespace, if it may be there.
     pub(super) fn check_namespace(&self, object: &mut Value) -> Result<(), Status> {
+        self.may_be_here(object)?;
+        match self.namespace {
+            Some(wanted) => meta::set_meta(object, "namespace", wanted),
+            None => drop(meta::remove_meta(object, "namespace")),
+        }
+        Ok(())
+    }
+
+    /// Refuses an object of another namespace than the path's.
+    pub(super) fn may_be_here(&self, object: &Value) -> Result<(), Status> {
         let given = meta::namespace(object);
         match self.namespace {
             Some(wanted) if !given.is_empty() && given != wanted => Err(Status::bad_request(
                 "the namespace of the provided object does not match the namespace sent on the request",
             )),
-            Some(wanted) => {
-                meta::set_meta(object, "namespace", wanted);
-                Ok(())
-            }
             None if self.kind.is_namespaced() => Err(Status::bad_request(
                 "an empty namespace may not be set during creation",
             )),
-            None => {
-                meta::remove_meta(object, "namespace");
-                Ok(())
-            }
+            _ => Ok(()),
         }
     }
 

@@ -117,7 +117,7 @@ impl Registry<'_> {
         options: &WriteOptions,
     ) -> Result<Patched, Status> {
         let applied = self.read_applied(name, body)?;
-        self.check_namespace(&mut applied.clone())?;
+        self.may_be_here(&applied)?;
         let mut new = None;
         if self.find(name).await?.is_none() {
             if part != Part::Main {

@@ -121,6 +121,26 @@ async fn racing_patches_of_one_object_all_count() {
 }
 
 #[tokio::test]
+async fn a_schema_error_names_the_applied_object_as_the_client_did() {
+    let cluster = Cluster::start().await;
+    cluster.namespace("g").await;
+    let maps = cluster.config_maps("g");
+    for (namespace, named) in [
+        ("", "(/c1; v1, Kind=ConfigMap)"),
+        ("g", "(g/c1; v1, Kind=ConfigMap)"),
+    ] {
+        let object = json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "bogus": 1,
+            "metadata": { "name": "c1", "namespace": namespace },
+        });
+        let apply = PatchParams::apply("m");
+        let refused = maps.patch("c1", &apply, &Patch::Apply(object)).await;
+        let told = refused.unwrap_err().to_string();
+        assert!(told.contains(named), "{told}");
+    }
+}
+
+#[tokio::test]
 async fn server_side_apply_creates_and_then_owns() {
     let cluster = Cluster::start().await;
     cluster.namespace("g").await;
