@@ -90,7 +90,7 @@ impl<R: Source> Tarball<R> {
     /// The next file, directory, link or device; none at the end.
     pub fn next(&mut self) -> io::Result<Option<Entry>> {
         let mut extensions = Extensions::default();
-        let mut extension_bytes = 0;
+        let mut extension_bytes = 0_u64;
         loop {
             self.skip_rest()?;
             let Some(header) = self.header()? else {
@@ -103,7 +103,7 @@ impl<R: Source> Tarball<R> {
             if !is_extension(kind) {
                 return self.entry(&header, size, extensions).map(Some);
             }
-            extension_bytes += size;
+            extension_bytes = extension_bytes.saturating_add(size);
             if extension_bytes > limits::TAR_EXTENSION {
                 return Err(invalid("an extended header of more than 1 MiB"));
             }
@@ -117,7 +117,7 @@ impl<R: Source> Tarball<R> {
     fn entry(&mut self, header: &Header, size: u64, extensions: Extensions) -> io::Result<Entry> {
         let kind = kind_of(header)?;
         let size = if kind == Kind::File {
-            extensions.size.unwrap_or(size)
+            plausible(extensions.size.unwrap_or(size))?
         } else {
             0
         };
@@ -252,8 +252,8 @@ impl Extensions {
             b"path" => self.path = Some(value.to_vec()),
             b"linkpath" => self.link = Some(value.to_vec()),
             b"size" => self.size = Some(parse(value).ok_or_else(|| invalid("pax size"))?),
-            b"uid" => self.uid = Some(parse(value).ok_or_else(|| invalid("pax uid"))?),
-            b"gid" => self.gid = Some(parse(value).ok_or_else(|| invalid("pax gid"))?),
+            b"uid" => self.uid = Some(real(parse(value)).ok_or_else(|| invalid("pax uid"))?),
+            b"gid" => self.gid = Some(real(parse(value)).ok_or_else(|| invalid("pax gid"))?),
             b"mtime" => self.mtime = parse_time(value),
             _ if key.starts_with(b"GNU.sparse.") => {
                 return Err(invalid("a sparse file, which layers may not hold"));
@@ -295,10 +295,21 @@ fn kind_of(header: &Header) -> io::Result<Kind> {
 }
 
 fn id(number: io::Result<u64>) -> io::Result<u32> {
-    number
-        .ok()
-        .and_then(|id| u32::try_from(id).ok())
-        .ok_or_else(|| invalid("owner of an entry"))
+    let id = number.ok().and_then(|id| u32::try_from(id).ok());
+    real(id).ok_or_else(|| invalid("owner of an entry"))
+}
+
+/// chown(2) takes the last number there is for "leave it as it is".
+fn real(id: Option<u32>) -> Option<u32> {
+    id.filter(|id| *id != u32::MAX)
+}
+
+/// A size that can be rounded up and added to others.
+fn plausible(size: u64) -> io::Result<u64> {
+    if size > limits::LAYER_UNPACKED {
+        return Err(invalid("size of an entry"));
+    }
+    Ok(size)
 }
 
 fn parse<T: std::str::FromStr>(text: &[u8]) -> Option<T> {
@@ -317,7 +328,7 @@ fn parse_time(text: &[u8]) -> Option<(i64, i64)> {
     let (seconds, nanos): (i64, i64) = (seconds.parse().ok()?, digits.parse().ok()?);
     // A time before 1970 counts its fraction downwards.
     if text.starts_with('-') && nanos > 0 {
-        Some((seconds - 1, 1_000_000_000 - nanos))
+        Some((seconds.checked_sub(1)?, 1_000_000_000 - nanos))
     } else {
         Some((seconds, nanos))
     }

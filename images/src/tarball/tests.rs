@@ -96,3 +96,41 @@ fn times_before_1970_keep_their_fraction() {
     assert_eq!(parse_time(b"12"), Some((12, 0)));
     assert_eq!(parse_time(b"x"), None);
 }
+
+#[test]
+fn numbers_that_do_not_add_up_are_refused() {
+    let entry = |kind, size: u64| {
+        let mut header = Header::new_gnu();
+        header.set_entry_type(kind);
+        let mut bytes = one(&mut header, "a", b"");
+        header.set_size(size);
+        header.set_cksum();
+        bytes.splice(..512, header.as_bytes().iter().copied());
+        bytes
+    };
+    // The second size takes the sum of both past 2^64, to below the limit again.
+    let small = one(&mut Header::new_gnu(), "x", b"");
+    let sum = [
+        entry(EntryType::XHeader, 1),
+        small,
+        entry(EntryType::XHeader, u64::MAX),
+    ]
+    .concat();
+    let cases = [
+        entry(EntryType::Regular, u64::MAX),
+        entry(EntryType::XHeader, u64::MAX),
+        sum,
+        [
+            pax(&[("size", "18446744073709551615")]),
+            entry(EntryType::Regular, 0),
+        ]
+        .concat(),
+        [pax(&[("uid", "4294967295")]), entry(EntryType::Regular, 0)].concat(),
+    ];
+    for bytes in cases {
+        let mut tar = Tarball::new(&bytes[..]);
+        let found = std::iter::from_fn(|| tar.next().transpose()).find_map(Result::err);
+        assert!(found.is_some_and(|e| e.to_string().starts_with("invalid tar")));
+    }
+    assert_eq!(parse_time(b"-9223372036854775808.5"), None);
+}
