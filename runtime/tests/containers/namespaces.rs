@@ -160,6 +160,35 @@ async fn killing_a_container_of_a_shared_pid_namespace_kills_what_it_left() {
 }
 
 #[tokio::test]
+async fn a_container_ends_though_another_goes_on_writing_to_its_output() {
+    let shared = Namespaces {
+        pid: PidNamespace::Pod,
+        ..Namespaces::default()
+    };
+    let Some((node, sandbox)) = pod(shared).await else {
+        return;
+    };
+    let mut events = sandbox.events().await.unwrap();
+    let a = node.shell("a", "exec sleep 777");
+    sandbox.start(a).await.unwrap();
+    // By way of /proc, for ever: a monitor that read to the end would do nothing else.
+    let script = "exec yes > /proc/$(pidof sleep)/fd/1";
+    sandbox.start(node.shell("b", script)).await.unwrap();
+    let patience = std::time::Duration::from_secs(10);
+    let heard = async {
+        while std::fs::read(node.path("a.log")).unwrap().is_empty() {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(patience, heard).await.unwrap();
+    let kill = nix::sys::signal::Signal::SIGKILL;
+    sandbox.signal(&node::id("a"), kill).await.unwrap();
+    let exit = node::wait_for(&mut events, &node::id("a")).await;
+    assert_eq!(exit.signal, Some(9));
+    end(node, sandbox).await;
+}
+
+#[tokio::test]
 async fn a_pod_of_the_hosts_namespaces_is_in_them() {
     let namespaces = Namespaces {
         network: Scope::Host,
