@@ -1,6 +1,9 @@
 //! The store from outside: real archives, a real registry, a real file system.
 
-#![expect(clippy::unwrap_used, reason = "test helpers fail the test that calls them")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "test helpers fail the test that calls them"
+)]
 
 #[path = "it/archives.rs"]
 mod archives;
