@@ -183,9 +183,8 @@ async fn create(
 ) -> Result<Response<Body>, Status> {
     let call = registry.call;
     let form = Form::of(&call.headers, &call.query)?;
-    let options = WriteOptions::read(&call.query, "CreateOptions")?;
-    let validation = options.field_validation;
-    let decoded = decode::sent(call, request, registry.kind.into(), validation).await?;
+    let (decoded, options) =
+        decode::sent(call, request, registry.kind.into(), "CreateOptions").await?;
     let bytes = registry.create(decoded.object, &options).await?;
     let mut response = form::object(registry.kind, StatusCode::CREATED, bytes, form, &call.query)?;
     respond::warn(&mut response, &decoded.warnings);
@@ -200,9 +199,8 @@ pub async fn update(
 ) -> Result<Response<Body>, Status> {
     let call = registry.call;
     let form = Form::of(&call.headers, &call.query)?;
-    let options = WriteOptions::read(&call.query, "UpdateOptions")?;
-    let validation = options.field_validation;
-    let decoded = decode::sent(call, request, registry.kind.into(), validation).await?;
+    let (decoded, options) =
+        decode::sent(call, request, registry.kind.into(), "UpdateOptions").await?;
     let mut code = StatusCode::OK;
     let creates = part == Part::Main && registry.kind.create_on_update;
     let bytes = if creates && registry.find(name).await?.is_none() {

@@ -16,7 +16,6 @@ use crate::authz::{Action, Attributes};
 use crate::body::{Body, RequestBody};
 use crate::negotiate::Form;
 use crate::registry::decode;
-use crate::registry::options::WriteOptions;
 use crate::route::{Resource, Verb};
 use crate::user::User;
 use crate::{form, subresources};
@@ -35,9 +34,7 @@ pub async fn answer(
     if call.route.verb != Verb::Create {
         return Err(Status::method_not_allowed());
     }
-    let options = WriteOptions::read(&call.query, "CreateOptions")?;
-    let validation = options.field_validation;
-    let decoded = decode::sent(call, request, kind.into(), validation).await?;
+    let (decoded, options) = decode::sent(call, request, kind.into(), "CreateOptions").await?;
     let mut object = decoded.object;
     (kind.default)(&mut object);
     if kind.plural == "bindings" {

@@ -8,7 +8,7 @@ use kinds::Kind;
 use schema::{Problem, protobuf};
 use serde_json::Value;
 
-use super::options::FieldValidation;
+use super::options::{FieldValidation, WriteOptions};
 use crate::api::Call;
 use crate::body::RequestBody;
 
@@ -97,16 +97,19 @@ impl Wanted<'_> {
     }
 }
 
-/// The object that a call sends.
+/// The object that a call sends, and the options that it sends it with
+/// (`CreateOptions` or `UpdateOptions`).
 pub async fn sent(
     call: &Call,
     request: Request<RequestBody>,
     wanted: Wanted<'_>,
-    validation: FieldValidation,
-) -> Result<Decoded, Status> {
+    options: &str,
+) -> Result<(Decoded, WriteOptions), Status> {
+    let options = WriteOptions::read(&call.query, options)?;
     let media = MediaType::of(&call.headers)?;
     let body = body(request.into_body()).await?;
-    object(wanted, &body, media, validation)
+    let decoded = object(wanted, &body, media, options.field_validation)?;
+    Ok((decoded, options))
 }
 
 /// Parses, checks `apiVersion` and `kind`, and fits the object to its schema.

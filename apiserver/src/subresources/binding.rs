@@ -26,11 +26,8 @@ pub async fn post(
     request: Request<RequestBody>,
 ) -> Result<Response<Body>, Status> {
     let call = registry.call;
-    let options = WriteOptions::read(&call.query, "CreateOptions")?;
-    let validation = options.field_validation;
-    let binding = decode::sent(call, request, BINDING, validation)
-        .await?
-        .object;
+    let (decoded, options) = decode::sent(call, request, BINDING, "CreateOptions").await?;
+    let binding = decoded.object;
     bind_pod(registry, name, &binding, &options).await
 }
 

@@ -10,7 +10,7 @@ use crate::body::{Body, RequestBody};
 use crate::bytes_json;
 use crate::keys;
 use crate::registry::decode::{self, Wanted};
-use crate::registry::options::{DeleteOptions, WriteOptions};
+use crate::registry::options::DeleteOptions;
 use crate::registry::{Registry, store_failure, versions};
 use crate::respond;
 
@@ -27,11 +27,8 @@ pub async fn post(
     request: Request<RequestBody>,
 ) -> Result<Response<Body>, Status> {
     let call = registry.call;
-    let options = WriteOptions::read(&call.query, "CreateOptions")?;
-    let validation = options.field_validation;
-    let eviction = decode::sent(call, request, EVICTION, validation)
-        .await?
-        .object;
+    let (decoded, options) = decode::sent(call, request, EVICTION, "CreateOptions").await?;
+    let eviction = decoded.object;
     let given = meta::name(&eviction);
     if !given.is_empty() && given != name {
         return Err(Status::bad_request(

@@ -48,9 +48,8 @@ async fn put(
     request: Request<RequestBody>,
 ) -> Result<Value, Status> {
     let call = registry.call;
-    let options = WriteOptions::read(&call.query, "UpdateOptions")?;
-    let validation = options.field_validation;
-    let sent = decode::sent(call, request, SCALE, validation).await?.object;
+    let (decoded, options) = decode::sent(call, request, SCALE, "UpdateOptions").await?;
+    let sent = decoded.object;
     let given = meta::name(&sent);
     if given != name {
         return Err(Status::bad_request(format!(

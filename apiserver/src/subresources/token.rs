@@ -15,7 +15,6 @@ use crate::form;
 use crate::keys;
 use crate::negotiate::Form;
 use crate::registry::decode::{self, Wanted};
-use crate::registry::options::WriteOptions;
 use crate::registry::{Registry, store_failure, versions};
 
 const REQUEST: Wanted<'static> = Wanted {
@@ -38,11 +37,8 @@ pub async fn post(
 ) -> Result<Response<Body>, Status> {
     let call = registry.call;
     let form = Form::of(&call.headers, &call.query)?;
-    let options = WriteOptions::read(&call.query, "CreateOptions")?;
-    let validation = options.field_validation;
-    let mut asked = decode::sent(call, request, REQUEST, validation)
-        .await?
-        .object;
+    let (decoded, _) = decode::sent(call, request, REQUEST, "CreateOptions").await?;
+    let mut asked = decoded.object;
     let account = versions::value(registry.kind, &registry.entry(name).await?.value)?;
     let seconds = meta::int(&asked, "spec.expirationSeconds").unwrap_or(DEFAULT_SECONDS);
     check_seconds(seconds)?;
