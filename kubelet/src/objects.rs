@@ -201,9 +201,7 @@ impl Tokens for PodTokens<'_> {
             return Ok(token);
         }
         let token = self.request(&key.0, seconds).await?;
-        // Kubernetes renews after 80 % of the life, or a day.
-        let life = Duration::from_secs(seconds.max(0) as u64) * 4 / 5;
-        let renew_at = after(now, life.min(Duration::from_secs(86_400)));
+        let renew_at = after(now, renewal(seconds));
         self.cache.put(
             key,
             Cached {
@@ -213,6 +211,13 @@ impl Tokens for PodTokens<'_> {
         );
         Ok(token)
     }
+}
+
+/// How long a token asked for `seconds` is used: as in Kubernetes, 80 % of its
+/// life, or a day.
+fn renewal(seconds: i64) -> Duration {
+    let life = u64::try_from(seconds).unwrap_or(0);
+    Duration::from_secs((life / 5 * 4 + life % 5 * 4 / 5).min(86_400))
 }
 
 impl PodTokens<'_> {
@@ -248,5 +253,17 @@ impl PodTokens<'_> {
         made.status
             .and_then(|status| status.token)
             .ok_or_else(|| failed("the API server sent none".to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_renewed_before_their_end_and_once_a_day() {
+        assert_eq!(renewal(3607), Duration::from_secs(2885));
+        assert_eq!(renewal(i64::MAX), Duration::from_secs(86_400));
+        assert_eq!(renewal(-1), Duration::ZERO);
     }
 }

@@ -7,6 +7,7 @@ use runtime::{ContainerId, Sandbox};
 
 use super::launch::{Launch, describe};
 use super::message::{Launched, Message};
+use super::stop::grace_of;
 use super::{Helpers, Owned, Worker, termination};
 use crate::action::Target;
 use crate::back_off::go_duration;
@@ -249,9 +250,7 @@ impl Worker {
         };
         let container = find_container(&self.spec(), name);
         let own = container.and_then(|c| kind.of(&c)?.termination_grace_period_seconds);
-        let grace = own.map_or(self.grace(), |seconds| {
-            Duration::from_secs(seconds.max(0) as u64)
-        });
+        let grace = own.map_or(self.grace(), grace_of);
         let message = format!("Container {name} failed {word} probe, will be restarted");
         self.stop_container(name, grace, Some(("Killing", message)));
     }

@@ -18,6 +18,14 @@ use crate::record::{Next, Role, Stage, State, find_container};
 /// What is left for the stop signal when a hook used up all the grace.
 const AFTER_HOOK: Duration = Duration::from_secs(2);
 
+/// No grace is longer: the API allows more seconds than a clock can count.
+const LONGEST_GRACE: u64 = 365 * 24 * 3600;
+
+/// A grace period as the API gives it.
+pub(super) fn grace_of(seconds: i64) -> Duration {
+    Duration::from_secs(u64::try_from(seconds).unwrap_or(0).min(LONGEST_GRACE))
+}
+
 /// One container on its way down.
 struct Stop {
     target: Target,
@@ -88,7 +96,7 @@ impl Worker {
         } else {
             0
         };
-        Duration::from_secs(seconds.max(least) as u64)
+        grace_of(seconds.max(least))
     }
 
     /// Tells a running container to stop; says why, or that it stops.
@@ -200,6 +208,14 @@ fn parse_signal(name: &str) -> Option<Signal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_grace_is_too_long_for_the_clock() {
+        assert_eq!(grace_of(30), Duration::from_secs(30));
+        assert_eq!(grace_of(-1), Duration::ZERO);
+        assert!(Instant::now().checked_add(grace_of(i64::MAX)).is_some());
+        assert_eq!(grace_of(i64::MAX), Duration::from_secs(LONGEST_GRACE));
+    }
 
     #[test]
     fn signals_have_names_and_numbers() {
