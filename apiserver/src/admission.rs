@@ -109,6 +109,8 @@ impl Admission {
         part: Part,
     ) -> Result<(), Status> {
         match (registry.kind.group, registry.kind.plural, part) {
+            // A client that applies its own fields only has not named these.
+            ("", "pods", Part::Main) => pods::add_tolerations(new),
             ("", "services", Part::Main) => services::keep_given(new, old),
             ("certificates.k8s.io", "certificatesigningrequests", _) => {
                 certificates::check_change(registry, new, old, part)?;

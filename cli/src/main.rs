@@ -44,11 +44,26 @@ fn main() -> ExitCode {
     {
         return runtime::monitor::main(std::env::args_os().skip(2));
     }
-    match command::run(Skiff::parse().command) {
+    let skiff = match Skiff::try_parse() {
+        Ok(skiff) => skiff,
+        Err(usage) => return tell(&usage),
+    };
+    match command::run(skiff.command) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("{}", command::words(&error));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Help goes to stdout and is no error; a mistake ends with 1, as kubectl's does.
+fn tell(usage: &clap::Error) -> ExitCode {
+    // Whoever closed the pipe does not want to read it.
+    let _ = usage.print();
+    if usage.use_stderr() {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
     }
 }

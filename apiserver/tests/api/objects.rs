@@ -212,3 +212,26 @@ async fn racing_creates_do_not_pass_a_quota() {
     let made = answers.iter().filter(|a| a["kind"] == "ConfigMap").count();
     assert_eq!(made, 3);
 }
+
+#[tokio::test]
+async fn pod_applied_again_by_another_keeps_the_tolerations_every_pod_has() {
+    const PODS: &str = "/api/v1/namespaces/g/pods";
+    let cluster = Cluster::start().await;
+    cluster.namespace("g").await;
+    let pod = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "p" },
+        "spec": { "containers": [{ "name": "c", "image": "i" }], "tolerations": [{ "key": "k", "operator": "Exists" }] } });
+    let account = json!({ "metadata": { "name": "default" } });
+    let accounts = "/api/v1/namespaces/g/serviceaccounts";
+    cluster.ask(Method::POST, accounts, &account).await;
+    let made = cluster.ask(Method::POST, PODS, &pod).await;
+    assert_eq!(
+        made["spec"]["tolerations"].as_array().map(Vec::len),
+        Some(3)
+    );
+    let mut changed = made.clone();
+    changed["spec"]["tolerations"] = pod["spec"]["tolerations"].clone();
+    let put = cluster
+        .ask(Method::PUT, &format!("{PODS}/p"), &changed)
+        .await;
+    assert_eq!(put["spec"]["tolerations"], made["spec"]["tolerations"]);
+}
