@@ -144,7 +144,9 @@ pub fn mount_memory(dir: &Path, flags: MsFlags, options: &str) -> io::Result<()>
 }
 
 pub fn is_mount_point(dir: &Path) -> io::Result<bool> {
-    Ok(mounts_below(dir)?.iter().any(|mount| mount == dir))
+    // The kernel knows it by its path without links.
+    let real = dir.canonicalize()?;
+    Ok(mounts_below(dir)?.contains(&real))
 }
 
 /// Removes `dir` and all below, after undoing every mount there: a volume of

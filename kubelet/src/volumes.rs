@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{EmptyDirVolumeSource, PodSpec, Volume};
+use k8s_openapi::api::core::v1::{PodSpec, Volume};
 use nix::mount::MsFlags;
 
 use crate::dirs::{PodDirs, mount_memory};
@@ -16,6 +16,7 @@ use crate::objects::{Key, Kind};
 
 pub mod atomic_dir;
 mod claim;
+mod empty_dir;
 mod host_path;
 mod ownership;
 pub mod payload;
@@ -77,7 +78,7 @@ async fn set_up_one<L: Lookup, T: Tokens>(
     let group = fs_group(sources.pod.spec.as_ref());
     if let Some(source) = &volume.empty_dir {
         let path = dirs.volume(&volume.name);
-        empty_dir(&path, source, group).map_err(|e| e.to_string())?;
+        empty_dir::make(&path, source, group).map_err(|e| e.to_string())?;
         return Ok(Ready {
             path,
             read_only: false,
@@ -207,33 +208,4 @@ pub fn watched(spec: &PodSpec, namespace: &str) -> BTreeSet<Key> {
 fn fs_group(spec: Option<&PodSpec>) -> Option<u32> {
     let group = spec?.security_context.as_ref()?.fs_group?;
     u32::try_from(group).ok()
-}
-
-fn empty_dir(path: &Path, source: &EmptyDirVolumeSource, group: Option<u32>) -> io::Result<()> {
-    // What is there already may have been changed by the pod: it stays.
-    if path.try_exists()? {
-        return Ok(());
-    }
-    match source.medium.as_deref() {
-        Some("Memory") => mount_memory(path, MsFlags::empty(), &memory_options(source))?,
-        _ => {
-            std::fs::create_dir_all(path)?;
-            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777))?;
-        }
-    }
-    match group {
-        Some(group) => ownership::give_to_group(path, group, Access::ReadWrite),
-        None => Ok(()),
-    }
-}
-
-fn memory_options(source: &EmptyDirVolumeSource) -> String {
-    let limit = source
-        .size_limit
-        .as_ref()
-        .and_then(|text| text.0.parse::<apimachinery::Quantity>().ok());
-    match limit.map(|limit| limit.value()).filter(|bytes| *bytes > 0) {
-        Some(bytes) => format!("size={bytes}"),
-        None => String::new(),
-    }
 }
