@@ -1,6 +1,7 @@
 //! What all pods of the node share.
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use images::Images;
@@ -41,7 +42,9 @@ pub struct Agent {
 }
 
 impl Agent {
-    pub fn dirs(&self, pod: &Pod) -> PodDirs {
+    /// # Errors
+    /// The pod's names cannot be those of directories.
+    pub fn dirs(&self, pod: &Pod) -> io::Result<PodDirs> {
         let text = |value: &Option<String>| value.clone().unwrap_or_default();
         let (namespace, name, uid) = (
             text(&pod.metadata.namespace),

@@ -8,7 +8,7 @@
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
@@ -25,14 +25,26 @@ pub fn pods(data_dir: &Path) -> PathBuf {
 }
 
 impl PodDirs {
-    pub fn new(data_dir: &Path, log_dir: &Path, namespace: &str, name: &str, uid: &str) -> Self {
+    /// # Errors
+    /// A name is more or less than one component of a path: the pod's files
+    /// would be those of others, or of all pods.
+    pub fn new(
+        data_dir: &Path,
+        log_dir: &Path,
+        namespace: &str,
+        name: &str,
+        uid: &str,
+    ) -> io::Result<Self> {
+        for part in [namespace, name, uid] {
+            check_component(part)?;
+        }
         let logs = log_dir
             .join("pods")
             .join(format!("{namespace}_{name}_{uid}"));
-        Self {
+        Ok(Self {
             root: pods(data_dir).join(uid),
             logs,
-        }
+        })
     }
 
     pub fn make(&self) -> io::Result<()> {
@@ -119,6 +131,17 @@ impl PodDirs {
     pub fn remove_logs(&self) -> io::Result<()> {
         remove(&self.logs)
     }
+}
+
+fn check_component(name: &str) -> io::Result<()> {
+    let mut parts = Path::new(name).components();
+    let only = (parts.next(), parts.next());
+    // Compared as text too: a component is found without the slashes around it.
+    if matches!(only, (Some(Component::Normal(part)), None) if part == name) {
+        return Ok(());
+    }
+    let message = format!("{name:?} cannot be a pod's namespace, name or uid");
+    Err(io::Error::new(io::ErrorKind::InvalidInput, message))
 }
 
 fn entries(dir: &Path) -> io::Result<Vec<fs::DirEntry>> {
@@ -216,9 +239,24 @@ mod tests {
     }
 
     #[test]
+    fn a_pod_has_no_directory_but_its_own() {
+        let made = |namespace, name, uid| {
+            let dir = Path::new("/nowhere");
+            PodDirs::new(dir, dir, namespace, name, uid)
+        };
+        assert!(made("ns", "p.a-b", "u-1").is_ok());
+        for bad in ["", ".", "..", "/", "a/b", "../a", "/a", "a/"] {
+            assert!(made(bad, "p", "u").is_err(), "namespace {bad:?}");
+            assert!(made("ns", bad, "u").is_err(), "name {bad:?}");
+            assert!(made("ns", "p", bad).is_err(), "uid {bad:?}");
+        }
+    }
+
+    #[test]
     fn logs_outlive_the_pods_files_and_go_with_their_run() {
         let dir = tempfile::tempdir().unwrap();
-        let dirs = PodDirs::new(&dir.path().join("d"), &dir.path().join("l"), "ns", "p", "u");
+        let dirs =
+            PodDirs::new(&dir.path().join("d"), &dir.path().join("l"), "ns", "p", "u").unwrap();
         dirs.make().unwrap();
         fs::create_dir_all(dirs.log_dir("c")).unwrap();
         for name in ["0.log", "0.log.20260101", "1.log"] {

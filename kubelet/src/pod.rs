@@ -7,6 +7,7 @@
 //! back, so a pod can always be deleted.
 
 use std::collections::HashMap;
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -126,24 +127,33 @@ pub struct Worker {
 pub type Sender = mpsc::UnboundedSender<Message>;
 
 /// Starts the task of `pod`; `found` is what an agent before this one left.
-pub fn spawn(agent: Arc<Agent>, pod: Arc<Pod>, found: Option<Sandbox>) -> (Sender, JoinHandle<()>) {
+///
+/// # Errors
+/// The pod's names cannot be those of directories.
+pub fn spawn(
+    agent: Arc<Agent>,
+    pod: Arc<Pod>,
+    found: Option<Sandbox>,
+) -> io::Result<(Sender, JoinHandle<()>)> {
+    let dirs = agent.dirs(&pod)?;
     let (sender, inbox) = mpsc::unbounded_channel();
-    let worker = Worker::new(agent, pod, sender.clone(), inbox);
+    let worker = Worker::new(agent, pod, dirs, sender.clone(), inbox);
     let task = tokio::spawn(worker.run(found));
-    (sender, task)
+    Ok((sender, task))
 }
 
 impl Worker {
     fn new(
         agent: Arc<Agent>,
         pod: Arc<Pod>,
+        dirs: PodDirs,
         sender: Sender,
         inbox: mpsc::UnboundedReceiver<Message>,
     ) -> Self {
         let status = pod.status.clone().unwrap_or_default();
         Self {
             uid: pod.metadata.uid.clone().unwrap_or_default(),
-            dirs: agent.dirs(&pod),
+            dirs,
             records: records_of(&pod),
             publisher: Publisher::start(agent.client.clone(), &pod, sender.clone()),
             start_time: status

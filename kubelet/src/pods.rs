@@ -96,8 +96,12 @@ impl Pods {
             return;
         }
         let found = self.found.remove(&uid);
-        let task = pod::spawn(self.agent.clone(), pod, found);
-        self.tasks.insert(uid, task);
+        match pod::spawn(self.agent.clone(), pod, found) {
+            Ok(task) => {
+                self.tasks.insert(uid, task);
+            }
+            Err(e) => tracing::error!(pod = uid, "the pod is not run: {e}"),
+        }
     }
 
     fn remove(&mut self, pod: &Pod) {
@@ -161,6 +165,10 @@ async fn end_orphan(agent: Arc<Agent>, sandbox: Sandbox) {
         &config.name,
         &uid,
     );
+    let dirs = match dirs {
+        Ok(dirs) => dirs,
+        Err(e) => return tracing::error!(pod = uid, "the pod's files are not removed: {e}"),
+    };
     let torn_down = pod::set_up::tear_down(&agent, &uid, &dirs, Some(sandbox)).await;
     let logs = dirs
         .remove_logs()

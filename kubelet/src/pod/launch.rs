@@ -207,7 +207,7 @@ impl Launch {
         let env = self.env(pod).await.map_err(|e| e.to_string())?;
         let names = Names::of(&self.pod, pod, &self.agent.config.cluster_domain);
         let hostname = hostname_of(&self.agent, pod.host_network.unwrap_or_default(), &names);
-        let dirs = self.agent.dirs(&self.pod);
+        let dirs = self.agent.dirs(&self.pod).map_err(|e| e.to_string())?;
         let files = Files::make(&dirs, &self.container.name, self.attempt)
             .map_err(|e| format!("make the container's directories: {e}"))?;
         let binds = self.binds(pod, &dirs, &files, &env)?;

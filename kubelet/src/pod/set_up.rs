@@ -38,9 +38,8 @@ pub async fn set_up(
     found: Option<Sandbox>,
 ) -> Result<Up, Problem> {
     let spec = pod.spec.clone().unwrap_or_default();
-    let dirs = agent.dirs(pod);
-    dirs.make()
-        .map_err(|e| Problem::Sandbox(format!("make the pod's directory: {e}")))?;
+    let dirs = agent.dirs(pod).and_then(|dirs| dirs.make().map(|()| dirs));
+    let dirs = dirs.map_err(|e| Problem::Sandbox(format!("make the pod's directory: {e}")))?;
     let volumes = make_volumes(agent, pod, &dirs, tokens).await?;
     let is_new = found.is_none();
     let sandbox = match found {

@@ -70,7 +70,7 @@ mod tests {
     #[tokio::test]
     async fn the_message_file_wins_and_is_cut_at_its_end() {
         let dir = tempfile::tempdir().unwrap();
-        let dirs = PodDirs::new(dir.path(), dir.path(), "ns", "p", "u");
+        let dirs = PodDirs::new(dir.path(), dir.path(), "ns", "p", "u").unwrap();
         let root = dirs.container("c", 0);
         std::fs::create_dir_all(&root).unwrap();
         std::fs::write(root.join("termination-log"), "x".repeat(10_000)).unwrap();

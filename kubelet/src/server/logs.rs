@@ -42,7 +42,10 @@ pub async fn serve(
         Ok(attempt) => attempt,
         Err(message) => return text(StatusCode::BAD_REQUEST, message.replace("{pod}", pod)),
     };
-    let path = agent.dirs(&view.pod).log(container, attempt);
+    let path = match agent.dirs(&view.pod) {
+        Ok(dirs) => dirs.log(container, attempt),
+        Err(e) => return text(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()),
+    };
     let running = found.running.clone().filter(|_| attempt == found.restarts);
     let (sink, lines) = mpsc::channel(QUEUE);
     let ended = ended(
