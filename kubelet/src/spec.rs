@@ -50,6 +50,10 @@ pub enum Problem {
     NoCommand,
     #[error("cannot load seccomp profile {name:?}: {detail}")]
     Seccomp { name: String, detail: String },
+    #[error(
+        "unknown seccomp profile type {0:?}: it must be RuntimeDefault, Localhost or Unconfined"
+    )]
+    SeccompType(String),
     #[error("make the container's spec: {0}")]
     Spec(#[from] serde_json::Error),
 }
@@ -248,7 +252,8 @@ fn seccomp(inputs: &Inputs<'_>) -> Result<Option<LinuxSeccomp>, Problem> {
             localhost_profile.as_deref().unwrap_or_default(),
         )
         .map(Some),
-        _ => Ok(None),
+        "Unconfined" => Ok(None),
+        other => Err(Problem::SeccompType(other.to_owned())),
     }
 }
 

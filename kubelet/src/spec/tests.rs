@@ -119,3 +119,19 @@ fn a_local_seccomp_profile_cannot_be_anywhere_else() {
             .contains("without ..")
     );
 }
+
+#[test]
+fn only_unconfined_is_unconfined() {
+    let seccomp = |kind: &str| {
+        let profile = json!({"type": kind});
+        let container = json!({"command": ["x"], "securityContext": {"seccompProfile": profile}});
+        let spec = make(container, &image(json!({})), &[])?;
+        Ok::<_, Problem>(spec.linux().as_ref().unwrap().seccomp().is_some())
+    };
+    assert!(seccomp("RuntimeDefault").unwrap());
+    assert!(!seccomp("Unconfined").unwrap());
+    for unknown in ["", "unconfined", "Runtime/Default"] {
+        let refused = seccomp(unknown).unwrap_err();
+        assert!(matches!(refused, Problem::SeccompType(kind) if kind == unknown));
+    }
+}
