@@ -58,6 +58,27 @@ pub fn amount(list: Option<&List>, resource: &str) -> Option<Quantity> {
     list?.get(resource)?.0.parse().ok()
 }
 
+/// Says which of the pod's limits cannot be read: it would not be kept.
+pub fn check_limits(spec: &PodSpec) -> Result<(), String> {
+    let containers = spec.init_containers.iter().flatten();
+    for container in containers.chain(&spec.containers) {
+        let limits = container.resources.as_ref().and_then(|r| r.limits.as_ref());
+        for resource in ["cpu", "memory"] {
+            let Some(text) = limits.and_then(|limits| limits.get(resource)) else {
+                continue;
+            };
+            if let Err(e) = text.0.parse::<Quantity>() {
+                let name = &container.name;
+                return Err(format!(
+                    "the {resource} limit {:?} of container {name:?}: {e}",
+                    text.0
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// A container's limit; zero is none.
 pub fn limit(container: &Container, resource: &str) -> Option<Quantity> {
     let list = container.resources.as_ref().and_then(|r| r.limits.as_ref());
@@ -117,12 +138,12 @@ pub fn pod_limit(spec: &PodSpec, resource: &str) -> Option<Quantity> {
 
 /// `cpu.shares` for an amount of CPU in thousandths.
 pub fn cpu_shares(milli: i64) -> u64 {
-    (milli.max(0) as u64 * 1024 / 1000).clamp(2, 262_144)
+    ((milli.max(0) as u64).saturating_mul(1024) / 1000).clamp(2, 262_144)
 }
 
 /// `cpu.cfs_quota_us` in a period of 100 ms; 1 ms is the kernel's least.
 pub fn cpu_quota(milli: i64) -> i64 {
-    (milli * 100).max(1000)
+    milli.saturating_mul(100).max(1000)
 }
 
 /// How readily the kernel kills a container when the node is out of memory.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use nix::mount::MsFlags;
+use oci_spec::runtime::LinuxResources;
 use runtime::{Namespaces, PidNamespace, Sandbox, SandboxConfig, Scope};
 
 use super::message::Up;
@@ -19,7 +20,7 @@ use crate::fields::Place;
 use crate::hosts_file;
 use crate::objects::{Namespace, PodTokens, TokenCache};
 use crate::resolv_conf::{self, ResolvConf};
-use crate::resources::Qos;
+use crate::resources::{self, Qos};
 use crate::spec;
 use crate::volumes::{self, payload::Sources};
 
@@ -44,9 +45,7 @@ pub async fn set_up(
     let is_new = found.is_none();
     let sandbox = match found {
         Some(sandbox) => sandbox,
-        None => create(agent, pod, &spec)
-            .await
-            .map_err(|e| Problem::Sandbox(e.to_string()))?,
+        None => create(agent, pod, &spec).await.map_err(Problem::Sandbox)?,
     };
     let ip = match address(agent, pod, &spec, &sandbox).await {
         Ok(ip) => ip,
@@ -104,7 +103,7 @@ async fn make_volumes(
         .map_err(Problem::Volume)
 }
 
-async fn create(agent: &Agent, pod: &Pod, spec: &PodSpec) -> runtime::Result<Sandbox> {
+async fn create(agent: &Agent, pod: &Pod, spec: &PodSpec) -> Result<Sandbox, String> {
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
     let sysctls = spec
         .security_context
@@ -120,10 +119,17 @@ async fn create(agent: &Agent, pod: &Pod, spec: &PodSpec) -> runtime::Result<San
             .map(|s| (s.name.replace('/', "."), s.value.clone()))
             .collect(),
         cgroup_parent: cgroup(pod, spec),
-        resources: serde_json::from_value(spec::pod_limits(spec)).ok(),
+        resources: Some(limits(spec)?),
         labels: BTreeMap::new(),
     };
-    agent.runtime.create_sandbox(config).await
+    let made = agent.runtime.create_sandbox(config).await;
+    made.map_err(|e| e.to_string())
+}
+
+/// The pod's limits; a pod whose limits cannot be read must not run without.
+fn limits(spec: &PodSpec) -> Result<LinuxResources, String> {
+    resources::check_limits(spec)?;
+    serde_json::from_value(spec::pod_limits(spec)).map_err(|e| format!("the pod's limits: {e}"))
 }
 
 fn namespaces(spec: &PodSpec) -> Namespaces {
@@ -318,4 +324,26 @@ pub async fn tear_down(
     removed
         .map_err(|e| e.to_string())?
         .map_err(|e| format!("remove the pod's files: {e}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn limits_that_cannot_be_read_are_an_error() {
+        let made = |resource: &str, text: &str| {
+            let resources = json!({"limits": {resource: text}});
+            let spec = json!({"containers": [{"name": "c", "resources": resources}]});
+            limits(&serde_json::from_value(spec).unwrap())
+        };
+        let memory = made("memory", "1Mi").unwrap().memory().unwrap();
+        assert_eq!(memory.limit(), Some(1 << 20));
+        for resource in ["cpu", "memory"] {
+            let refused = made(resource, "lots").unwrap_err();
+            assert!(refused.contains(resource) && refused.contains("lots"));
+        }
+        assert!(made("cpu", &i64::MAX.to_string()).is_ok());
+    }
 }
