@@ -13,6 +13,7 @@ use nix::mount::MsFlags;
 use crate::dirs::{PodDirs, mount_memory};
 use crate::env::Lookup;
 use crate::objects::{Key, Kind};
+use crate::spec::user;
 
 pub mod atomic_dir;
 mod claim;
@@ -75,7 +76,7 @@ async fn set_up_one<L: Lookup, T: Tokens>(
     sources: &Sources<'_, L, T>,
     dirs: &PodDirs,
 ) -> Result<Ready, String> {
-    let group = fs_group(sources.pod.spec.as_ref());
+    let group = fs_group(sources.pod.spec.as_ref())?;
     if let Some(source) = &volume.empty_dir {
         let path = dirs.volume(&volume.name);
         empty_dir::make(&path, source, group).map_err(|e| e.to_string())?;
@@ -108,7 +109,7 @@ async fn write_content<L: Lookup, T: Tokens>(
 ) -> Result<Ready, String> {
     let payload = sources.payload(volume).await.map_err(|e| e.to_string())?;
     let payload = payload.ok_or_else(|| "no volume plugin matched".to_owned())?;
-    let group = fs_group(sources.pod.spec.as_ref());
+    let group = fs_group(sources.pod.spec.as_ref())?;
     let own = |path: &Path| match group {
         Some(group) => ownership::give_to_group(path, group, Access::ReadOnly),
         None => Ok(()),
@@ -205,7 +206,10 @@ pub fn watched(spec: &PodSpec, namespace: &str) -> BTreeSet<Key> {
     keys
 }
 
-fn fs_group(spec: Option<&PodSpec>) -> Option<u32> {
-    let group = spec?.security_context.as_ref()?.fs_group?;
-    u32::try_from(group).ok()
+fn fs_group(spec: Option<&PodSpec>) -> Result<Option<u32>, String> {
+    let context = spec.and_then(|spec| spec.security_context.as_ref());
+    let group = context.and_then(|context| context.fs_group);
+    group
+        .map(|group| user::id(group).map_err(|e| format!("fsGroup: {e}")))
+        .transpose()
 }

@@ -221,10 +221,11 @@ impl Question<'_> {
     }
 
     fn find_group(&self, group: &str) -> Result<u32, Problem> {
-        let numeric = group.parse().ok();
-        numeric
-            .or_else(|| self.accounts.group(group))
-            .ok_or_else(|| Problem::NoGroup(group.to_owned()))
+        if let Ok(gid) = group.parse::<i64>() {
+            return id(gid);
+        }
+        let known = self.accounts.group(group);
+        known.ok_or_else(|| Problem::NoGroup(group.to_owned()))
     }
 
     fn groups(&self, gid: u32, name: Option<&str>) -> Result<Vec<u32>, Problem> {
@@ -252,8 +253,13 @@ impl Question<'_> {
     }
 }
 
-fn id(number: i64) -> Result<u32, Problem> {
-    u32::try_from(number).map_err(|_| Problem::OutOfRange(number))
+/// An id of a user or group as Kubernetes allows it, up to 2^31-1: the very
+/// last of 32 bits would mean "unchanged" to the kernel.
+pub fn id(number: i64) -> Result<u32, Problem> {
+    i32::try_from(number)
+        .ok()
+        .and_then(|number| u32::try_from(number).ok())
+        .ok_or(Problem::OutOfRange(number))
 }
 
 #[cfg(test)]
@@ -324,6 +330,23 @@ mod tests {
             ask(json!({}), json!({}), "nobody"),
             Err(Problem::NoUser("nobody".into()))
         );
+    }
+
+    #[test]
+    fn ids_are_those_kubernetes_allows() {
+        let most = i64::from(i32::MAX);
+        let own = json!({"runAsUser": most, "runAsGroup": most});
+        assert_eq!(ask(json!({}), own, "").unwrap().gid, i32::MAX as u32);
+        for bad in [-1, most + 1, i64::from(u32::MAX), i64::MAX] {
+            let refused = Err(Problem::OutOfRange(bad));
+            assert_eq!(ask(json!({}), json!({"runAsUser": bad}), ""), refused);
+            assert_eq!(ask(json!({}), json!({"runAsGroup": bad}), ""), refused);
+            assert_eq!(ask(json!({"fsGroup": bad}), json!({}), ""), refused);
+            let groups = json!({"supplementalGroups": [bad]});
+            assert_eq!(ask(groups, json!({}), ""), refused);
+            assert_eq!(ask(json!({}), json!({}), &format!("{bad}")), refused);
+            assert_eq!(ask(json!({}), json!({}), &format!("1:{bad}")), refused);
+        }
     }
 
     #[test]
