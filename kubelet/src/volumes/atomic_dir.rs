@@ -43,12 +43,12 @@ pub fn write(
     {
         return Ok(false);
     }
-    let new = make_version(dir, payload, now)?;
-    own(&dir.join(&new))?;
-    let temporary = dir.join("..data_tmp");
-    remove_file(&temporary)?;
-    symlink(&new, &temporary)?;
-    fs::rename(&temporary, dir.join(DATA))?;
+    let new = version_name(now);
+    let version = dir.join(&new);
+    make_version(&version, payload)
+        .and_then(|()| own(&version))
+        .and_then(|()| show(dir, &new))
+        .inspect_err(|_| discard(&version))?;
     link_names(dir, payload)?;
     if let Some(old) = old.filter(|old| is_version(old)) {
         fs::remove_dir_all(dir.join(old))?;
@@ -75,11 +75,31 @@ fn is_version(target: &Path) -> bool {
         .is_some_and(|name| name.starts_with("..20") && !name.contains('/'))
 }
 
-fn make_version(dir: &Path, payload: &Payload, now: Timestamp) -> io::Result<PathBuf> {
+fn version_name(now: Timestamp) -> PathBuf {
     let time = now.strftime("..%Y_%m_%d_%H_%M_%S");
-    let name = PathBuf::from(format!("{time}.{:09}", now.subsec_nanosecond()));
-    let version = dir.join(&name);
-    make_dir(&version)?;
+    PathBuf::from(format!("{time}.{:09}", now.subsec_nanosecond()))
+}
+
+/// Points `..data` at the version called `name`.
+fn show(dir: &Path, name: &Path) -> io::Result<()> {
+    let temporary = dir.join("..data_tmp");
+    remove_file(&temporary)?;
+    symlink(name, &temporary)?;
+    fs::rename(&temporary, dir.join(DATA))
+}
+
+/// Nobody would ever remove a version that was never shown.
+fn discard(version: &Path) {
+    match fs::remove_dir_all(version) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => {
+            tracing::warn!("remove the half-made {}: {e}", version.display());
+        }
+        _ => {}
+    }
+}
+
+fn make_version(version: &Path, payload: &Payload) -> io::Result<()> {
+    make_dir(version)?;
     for (path, file) in payload {
         let path = version.join(path);
         if let Some(parent) = path.parent().filter(|parent| *parent != version) {
@@ -90,7 +110,7 @@ fn make_version(dir: &Path, payload: &Payload, now: Timestamp) -> io::Result<Pat
         }
         write_file(&path, file)?;
     }
-    Ok(name)
+    Ok(())
 }
 
 fn make_dir(path: &Path) -> io::Result<()> {
@@ -209,6 +229,20 @@ mod tests {
             .collect();
         names.sort();
         names
+    }
+
+    #[test]
+    fn a_version_that_fails_leaves_nothing_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        put(dir.path(), 1, &[("a", "1")]).unwrap();
+        let before = names(dir.path());
+        let now = Timestamp::from_second(2).unwrap();
+        let refuse = |_: &Path| Err(io::Error::other("no"));
+        write(dir.path(), &payload(&[("a", "2")]), now, refuse).unwrap_err();
+        // "a" cannot be both a file and a directory.
+        put(dir.path(), 3, &[("a", "3"), ("a/b", "3")]).unwrap_err();
+        assert_eq!(names(dir.path()), before);
+        assert_eq!(fs::read(dir.path().join("a")).unwrap(), b"1");
     }
 
     #[test]
