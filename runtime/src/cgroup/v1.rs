@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use oci_spec::runtime::{LinuxDeviceCgroup, LinuxDeviceType, LinuxResources};
 
@@ -37,18 +37,23 @@ fn make(hierarchy: &Hierarchy, dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A new cpuset is empty and holds no process until told what it may use.
-fn inherit(dir: &Path, file: &str) -> Result<()> {
-    let read = |path: PathBuf| {
-        fs::read_to_string(&path).map_err(|e| failed("read the cgroup file", &path, e))
-    };
-    if read(dir.join(file))?.trim().is_empty() {
-        let parent = dir
-            .parent()
-            .expect("a group is below its hierarchy's mount point");
-        write(&dir.join(file), read(parent.join(file))?.trim())?;
+/// What the cpuset may use. A new one is empty and holds no process until told:
+/// it takes over what its parent has. The parent may be as new, made by another
+/// process that has not come to this yet, so it is seen to first; the root of
+/// the hierarchy is never empty.
+fn inherit(dir: &Path, file: &str) -> Result<String> {
+    let path = dir.join(file);
+    let own = fs::read_to_string(&path).map_err(|e| failed("read the cgroup file", &path, e))?;
+    let own = own.trim();
+    if !own.is_empty() {
+        return Ok(own.to_owned());
     }
-    Ok(())
+    let parent = dir
+        .parent()
+        .expect("a group is below its hierarchy's mount point");
+    let inherited = inherit(parent, file)?;
+    write(&path, &inherited)?;
+    Ok(inherited)
 }
 
 pub fn apply(group: &Group, resources: &LinuxResources) -> Result<()> {
@@ -179,6 +184,22 @@ mod tests {
             .typ(LinuxDeviceType::C)
             .major(136i64);
         assert_eq!(device_rule(&rule.build().unwrap()), "c 136:* rwm");
+    }
+
+    #[test]
+    fn a_cpuset_below_one_that_is_still_empty_is_filled_with_it() {
+        let hierarchy = tempfile::tempdir().unwrap();
+        let parent = hierarchy.path().join("kubepods");
+        let pod = parent.join("pod");
+        fs::create_dir_all(&pod).unwrap();
+        for (dir, cpus) in [(hierarchy.path(), "0-1\n"), (&parent, "\n"), (&pod, "\n")] {
+            fs::write(dir.join("cpuset.cpus"), cpus).unwrap();
+        }
+        assert_eq!(inherit(&pod, "cpuset.cpus").unwrap(), "0-1");
+        for dir in [&parent, &pod] {
+            let cpus = fs::read_to_string(dir.join("cpuset.cpus")).unwrap();
+            assert_eq!(cpus.trim(), "0-1");
+        }
     }
 
     #[test]
