@@ -80,7 +80,7 @@ impl Admission {
     /// Before a new object is validated.
     pub async fn create(&self, registry: &Registry<'_>, object: &mut Value) -> Result<(), Status> {
         self.check_namespace(registry, object).await?;
-        match (registry.kind.group, registry.kind.plural) {
+        match (registry.kind.group(), registry.kind.plural()) {
             ("", "pods") => {
                 self.add_service_account(registry, object).await?;
                 self.add_priority(registry, object).await?;
@@ -108,7 +108,7 @@ impl Admission {
         old: &Value,
         part: Part,
     ) -> Result<(), Status> {
-        match (registry.kind.group, registry.kind.plural, part) {
+        match (registry.kind.group(), registry.kind.plural(), part) {
             // A client that applies its own fields only has not named these.
             ("", "pods", Part::Main) => pods::add_tolerations(new),
             ("", "services", Part::Main) => services::keep_given(new, old),
@@ -174,11 +174,11 @@ impl Admission {
     }
 
     fn check_escalation(&self, registry: &Registry<'_>, object: &Value) -> Result<(), Status> {
-        if registry.kind.group != RBAC {
+        if registry.kind.group() != RBAC {
             return Ok(());
         }
         let write = escalation::Write {
-            resource: registry.kind.plural,
+            resource: registry.kind.plural(),
             namespace: registry.namespace.unwrap_or(""),
             name: meta::name(object),
             object,
@@ -188,5 +188,5 @@ impl Admission {
 }
 
 fn is_service(registry: &Registry<'_>) -> bool {
-    registry.kind.group.is_empty() && registry.kind.plural == "services"
+    registry.kind.group().is_empty() && registry.kind.plural() == "services"
 }

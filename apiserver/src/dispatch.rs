@@ -5,7 +5,6 @@ use std::sync::Arc;
 use apimachinery::Status;
 use futures::future::BoxFuture;
 use http::{Method, Request, Response, StatusCode};
-use kinds::Kind;
 
 use crate::api::{Api, Call};
 use crate::body::{Body, RequestBody};
@@ -17,6 +16,7 @@ use crate::registry::patch::PatchType;
 use crate::registry::update::Part;
 use crate::registry::{Registry, list::Listed};
 use crate::route::{Resource, Target, Verb};
+use crate::served::Served;
 use crate::table::{self, Include};
 use crate::{form, paths, respond, reviews, subresources};
 
@@ -47,15 +47,15 @@ async fn on_resource(
         }
         return Ok(respond::page_not_found());
     };
-    check_scope(kind, resource)?;
+    check_scope(&kind, resource)?;
     if let Some(subresource) = &resource.subresource {
-        return subresources::answer(api, call, kind, resource, subresource, request).await;
+        return subresources::answer(api, call, &kind, resource, subresource, request).await;
     }
-    check_verb(kind, call.route.verb, resource)?;
+    check_verb(&kind, call.route.verb, resource)?;
     if kind.prefix().is_none() {
-        return reviews::answer(api, call, kind, resource, request).await;
+        return reviews::answer(api, call, &kind, resource, request).await;
     }
-    let registry = Registry::new(api, call, kind, resource.namespace.as_deref())?;
+    let registry = Registry::new(api, call, &kind, resource.namespace.as_deref())?;
     let name = resource.name.as_deref().unwrap_or("");
     match call.route.verb {
         Verb::Get => get(&registry, name).await,
@@ -76,9 +76,9 @@ async fn on_resource(
 
 /// `/apis/apps/v1/deployments/x` names no namespace, `/api/v1/namespaces/g/nodes`
 /// one too many.
-fn check_scope(kind: &Kind, resource: &Resource) -> Result<(), Status> {
+fn check_scope(kind: &Served, resource: &Resource) -> Result<(), Status> {
     let has_namespace = resource.namespace.is_some();
-    let is_namespace = kind.plural == "namespaces" && kind.group.is_empty();
+    let is_namespace = kind.plural() == "namespaces" && kind.group().is_empty();
     let fits = match (kind.is_namespaced(), has_namespace) {
         (true, true) => true,
         (true, false) => resource.name.is_none(),
@@ -92,7 +92,7 @@ fn check_scope(kind: &Kind, resource: &Resource) -> Result<(), Status> {
     }
 }
 
-fn check_verb(kind: &Kind, verb: Verb, resource: &Resource) -> Result<(), Status> {
+fn check_verb(kind: &Served, verb: Verb, resource: &Resource) -> Result<(), Status> {
     let needs_name = matches!(verb, Verb::Update | Verb::Patch);
     // POST is for collections, PUT and PATCH for objects.
     let fits = match verb {
@@ -105,7 +105,7 @@ fn check_verb(kind: &Kind, verb: Verb, resource: &Resource) -> Result<(), Status
         Verb::Watch => true,
         _ => !needs_name || resource.name.is_some(),
     };
-    if fits && kind.verbs.contains(&verb.as_str()) {
+    if fits && kind.verbs().contains(&verb.as_str()) {
         return Ok(());
     }
     Err(Status::method_not_allowed())
@@ -202,7 +202,7 @@ pub async fn update(
     let (decoded, options) =
         decode::sent(call, request, registry.kind.into(), "UpdateOptions").await?;
     let mut code = StatusCode::OK;
-    let creates = part == Part::Main && registry.kind.create_on_update;
+    let creates = part == Part::Main && registry.kind.create_on_update();
     let bytes = if creates && registry.find(name).await?.is_none() {
         code = StatusCode::CREATED;
         registry.create(decoded.object, &options).await?

@@ -4,18 +4,18 @@ use apimachinery::Status;
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use jiff::Timestamp;
-use kinds::Kind;
 use serde_json::Value;
 
 use crate::body::Body;
 use crate::negotiate::{Encoding, Form, Shape};
 use crate::query::Query;
 use crate::respond;
+use crate::served::Served;
 use crate::table::{self, Include};
 
 /// One object.
 pub fn object(
-    kind: &Kind,
+    kind: &Served,
     code: StatusCode,
     object: Bytes,
     form: Form,

@@ -37,6 +37,7 @@ mod resources;
 mod respond;
 mod reviews;
 mod route;
+mod served;
 mod server;
 mod service_range;
 mod subresources;

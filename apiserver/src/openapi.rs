@@ -6,13 +6,14 @@ use std::sync::{OnceLock, PoisonError, RwLock};
 use apimachinery::Status;
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
-use kinds::Kind;
 use schema::openapi;
 
 use crate::api::{Api, Call};
 use crate::body::Body;
 use crate::paths::git_version;
+use crate::resources::PerTable;
 use crate::respond;
+use crate::served::Served;
 
 const PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 /// As clients ask for it; the answer is never named so, for `@` may not be in a media type.
@@ -20,6 +21,11 @@ const PROTOBUF_ASKED: &str = "application/com.github.proto-openapi.spec.v2@v1.0+
 
 #[derive(Default)]
 pub struct OpenApi {
+    documents: PerTable<Documents>,
+}
+
+#[derive(Default)]
+struct Documents {
     v2: OnceLock<Bytes>,
     v2_protobuf: OnceLock<Bytes>,
     /// By `<group>/<version>`.
@@ -28,15 +34,18 @@ pub struct OpenApi {
 
 impl OpenApi {
     pub fn answer(&self, api: &Api, call: &Call, path: &str) -> Result<Response<Body>, Status> {
-        let kinds = api.resources.all();
+        let table = api.resources.table();
+        let documents = self.documents.get(table.clone(), |_| Documents::default());
         match path {
-            "/openapi/v2" => Ok(self.v2(kinds, call)),
-            "/openapi/v3" => Ok(respond::json(StatusCode::OK, index(kinds))),
-            _ => self.v3(kinds, path),
+            "/openapi/v2" => Ok(documents.v2(table.all(), call)),
+            "/openapi/v3" => Ok(respond::json(StatusCode::OK, index(table.all()))),
+            _ => documents.v3(table.all(), path),
         }
     }
+}
 
-    fn v2(&self, kinds: &[&'static Kind], call: &Call) -> Response<Body> {
+impl Documents {
+    fn v2(&self, kinds: &[Served], call: &Call) -> Response<Body> {
         let accept = call
             .headers
             .get(header::ACCEPT)
@@ -56,7 +65,7 @@ impl OpenApi {
         respond::json(StatusCode::OK, bytes.clone())
     }
 
-    fn v3(&self, kinds: &[&'static Kind], path: &str) -> Result<Response<Body>, Status> {
+    fn v3(&self, kinds: &[Served], path: &str) -> Result<Response<Body>, Status> {
         let wanted = path.trim_start_matches("/openapi/v3/");
         let (group, version) = match wanted.split('/').collect::<Vec<_>>().as_slice() {
             ["api", version] => ("", *version),
@@ -65,7 +74,7 @@ impl OpenApi {
         };
         if !kinds
             .iter()
-            .any(|k| k.group == group && k.version == version)
+            .any(|k| k.group() == group && k.version() == version)
         {
             return Ok(respond::page_not_found());
         }
@@ -88,12 +97,12 @@ impl OpenApi {
 }
 
 /// Clients keep a document until its hash changes: that is when the server does.
-fn index(kinds: &[&'static Kind]) -> Vec<u8> {
+fn index(kinds: &[Served]) -> Vec<u8> {
     let mut paths: Vec<String> = kinds
         .iter()
-        .map(|kind| match kind.group {
-            "" => format!("api/{}", kind.version),
-            group => format!("apis/{group}/{}", kind.version),
+        .map(|kind| match kind.group() {
+            "" => format!("api/{}", kind.version()),
+            group => format!("apis/{group}/{}", kind.version()),
         })
         .collect();
     paths.sort();
@@ -105,18 +114,18 @@ fn index(kinds: &[&'static Kind]) -> Vec<u8> {
     openapi::v3_index(&hashes)
 }
 
-fn served<'a>(kinds: &[&'a Kind]) -> Vec<openapi::Resource<'a>> {
+fn served(kinds: &[Served]) -> Vec<openapi::Resource<'_>> {
     kinds
         .iter()
         .map(|kind| openapi::Resource {
-            group: kind.group,
-            version: kind.version,
-            kind: kind.kind,
-            plural: kind.plural,
+            group: kind.group(),
+            version: kind.version(),
+            kind: kind.kind(),
+            plural: kind.plural(),
             namespaced: kind.is_namespaced(),
-            verbs: kind.verbs.to_vec(),
+            verbs: kind.verbs().to_vec(),
             subresources: kind
-                .subresources
+                .subresources()
                 .iter()
                 .map(|sub| openapi::Subresource {
                     name: sub.name,

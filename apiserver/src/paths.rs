@@ -85,7 +85,7 @@ fn architecture() -> &'static str {
 }
 
 fn index(api: &Api, call: &Call) -> Result<Response<Body>, Status> {
-    let mut paths = api.discovery.paths();
+    let mut paths = api.discovery.paths(api);
     let rest = [
         "/.well-known/openid-configuration",
         "/healthz",

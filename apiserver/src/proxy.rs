@@ -28,7 +28,7 @@ pub async fn forward(
     request: Request<RequestBody>,
 ) -> Result<Response<Body>, Status> {
     let (scheme, name, port) = split_name(name);
-    let destination = match registry.kind.plural {
+    let destination = match registry.kind.plural() {
         "pods" => to_pod(registry, name, port, scheme).await?,
         "services" => to_service(registry, name, port, scheme).await?,
         _ => to_node(api, name, port, scheme).await?,

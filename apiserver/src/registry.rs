@@ -18,19 +18,19 @@ pub mod update;
 pub mod versions;
 
 use apimachinery::{Status, status};
-use kinds::Kind;
 use store::Entry;
 
 use crate::api::{Api, Call};
 use crate::keys;
+use crate::served::Served;
 
 /// The objects of one kind in one namespace, asked for by one call.
 #[derive(Clone, Copy)]
 pub struct Registry<'a> {
     pub api: &'a Api,
     pub call: &'a Call,
-    pub kind: &'static Kind,
-    pub prefix: &'static str,
+    pub kind: &'a Served,
+    pub prefix: &'a str,
     /// None: the kind is of the whole cluster, or all namespaces are meant.
     pub namespace: Option<&'a str>,
 }
@@ -39,7 +39,7 @@ impl<'a> Registry<'a> {
     pub fn new(
         api: &'a Api,
         call: &'a Call,
-        kind: &'static Kind,
+        kind: &'a Served,
         namespace: Option<&'a str>,
     ) -> Result<Self, Status> {
         let prefix = kind.prefix().ok_or_else(Status::method_not_allowed)?;
@@ -54,8 +54,8 @@ impl<'a> Registry<'a> {
         })
     }
 
-    pub fn resource(&self) -> status::Resource<'static> {
-        status::Resource::new(self.kind.group, self.kind.plural)
+    pub fn resource(&self) -> status::Resource<'a> {
+        self.kind.resource()
     }
 
     pub fn key(&self, name: &str) -> Vec<u8> {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use apimachinery::{Status, meta};
 use http::{Request, Response, StatusCode};
-use kinds::Kind;
 use serde_json::{Value, json};
 
 use crate::api::{Api, Call};
@@ -17,18 +16,19 @@ use crate::body::{Body, RequestBody};
 use crate::negotiate::Form;
 use crate::registry::decode;
 use crate::route::{Resource, Verb};
+use crate::served::Served;
 use crate::user::User;
 use crate::{form, subresources};
 
 pub async fn answer(
     api: &Arc<Api>,
     call: &Call,
-    kind: &'static Kind,
+    kind: &Served,
     resource: &Resource,
     request: Request<RequestBody>,
 ) -> Result<Response<Body>, Status> {
     let form = Form::of(&call.headers, &call.query)?;
-    if kind.plural == "componentstatuses" {
+    if kind.plural() == "componentstatuses" {
         return components(api, call, kind, resource, form).await;
     }
     if call.route.verb != Verb::Create {
@@ -36,8 +36,8 @@ pub async fn answer(
     }
     let (decoded, options) = decode::sent(call, request, kind.into(), "CreateOptions").await?;
     let mut object = decoded.object;
-    (kind.default)(&mut object);
-    if kind.plural == "bindings" {
+    kind.default(&mut object);
+    if kind.plural() == "bindings" {
         let name = meta::name(&object).to_owned();
         return subresources::binding::bind(
             api,
@@ -52,13 +52,13 @@ pub async fn answer(
     let errors = kind.check_create(&object);
     if !errors.is_empty() {
         return Err(Status::invalid(
-            kind.group,
-            kind.kind,
+            kind.group(),
+            kind.kind(),
             meta::name(&object),
             &errors,
         ));
     }
-    let status = match kind.plural {
+    let status = match kind.plural() {
         "tokenreviews" => review::token(&api.authn, &object).await,
         "subjectaccessreviews" => review_subject(api, &object, None)?,
         "localsubjectaccessreviews" => review_subject(api, &object, resource.namespace.as_deref())?,
@@ -178,7 +178,7 @@ pub fn user_info(user: &User) -> Value {
 async fn components(
     api: &Api,
     call: &Call,
-    kind: &Kind,
+    kind: &Served,
     resource: &Resource,
     form: Form,
 ) -> Result<Response<Body>, Status> {
@@ -198,7 +198,7 @@ async fn components(
     if let Some(name) = &resource.name {
         let found = all.iter().find(|c| c["metadata"]["name"] == name.as_str());
         let found = found.ok_or_else(|| {
-            Status::not_found(apimachinery::status::Resource::new("", kind.plural), name)
+            Status::not_found(apimachinery::status::Resource::new("", kind.plural()), name)
         })?;
         return form::object(kind, StatusCode::OK, to_bytes(found), form, &call.query);
     }

@@ -150,7 +150,7 @@ async fn build(config: Config, source: &Source, advertise: SocketAddr) -> Result
         admission: Admission::load(source).await.map_err(load)?,
         services,
         resources: Resources::new(kinds::all()),
-        discovery: Discovery::new(kinds::all(), advertise.to_string()),
+        discovery: Discovery::new(advertise.to_string()),
         openapi: OpenApi::default(),
         kubelets: Kubelets::new(kubelet_tls),
         metrics: Metrics::default(),

@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use apimachinery::Status;
 use http::{Request, Response};
-use kinds::Kind;
 
 use crate::api::{Api, Call};
 use crate::body::{Body, RequestBody};
@@ -18,11 +17,12 @@ use crate::proxy;
 use crate::registry::Registry;
 use crate::registry::update::Part;
 use crate::route::Resource;
+use crate::served::Served;
 
 pub async fn answer(
     api: &Arc<Api>,
     call: &Call,
-    kind: &'static Kind,
+    kind: &Served,
     resource: &Resource,
     name: &str,
     request: Request<RequestBody>,
@@ -39,7 +39,7 @@ pub async fn answer(
         .as_deref()
         .ok_or_else(Status::no_such_resource)?;
     let registry = Registry::new(api, call, kind, resource.namespace.as_deref())?;
-    match (kind.plural, name) {
+    match (kind.plural(), name) {
         ("pods", "log" | "exec" | "attach" | "portforward") => {
             proxy::pod::connect(api, &registry, object, name, request).await
         }

@@ -3,12 +3,12 @@
 use apimachinery::Status;
 use bytes::Bytes;
 use jiff::Timestamp;
-use kinds::Kind;
 use serde_json::{Value, json};
 
 use crate::bytes_json;
 use crate::query::Query;
 use crate::registry::versions;
+use crate::served::Served;
 
 const META: &str = "meta.k8s.io/v1";
 
@@ -63,7 +63,7 @@ pub fn partial_metadata_list<'a>(
 
 /// A table of one row.
 pub fn of_one(
-    kind: &Kind,
+    kind: &Served,
     object: &Bytes,
     include: Include,
     now: Timestamp,
@@ -74,13 +74,13 @@ pub fn of_one(
 }
 
 pub fn of_many<'a>(
-    kind: &Kind,
+    kind: &Served,
     objects: impl Iterator<Item = &'a Bytes>,
     metadata: &Value,
     include: Include,
     now: Timestamp,
 ) -> Result<Bytes, Status> {
-    let columns: Vec<Value> = kind.columns.iter().map(column).collect();
+    let columns: Vec<Value> = kind.columns().iter().map(column).collect();
     let mut out = format!(
         "{{\"kind\":\"Table\",\"apiVersion\":\"{META}\",\"metadata\":{metadata},\"columnDefinitions\":{},\"rows\":[",
         Value::Array(columns)
@@ -98,13 +98,13 @@ pub fn of_many<'a>(
 
 fn push_row(
     out: &mut Vec<u8>,
-    kind: &Kind,
+    kind: &Served,
     object: &Bytes,
     include: Include,
     now: Timestamp,
 ) -> Result<(), Status> {
     let value: Value = serde_json::from_slice(object).map_err(Status::internal)?;
-    let cells = Value::Array((kind.row)(&value, now));
+    let cells = Value::Array(kind.row(&value, now));
     out.extend_from_slice(format!("{{\"cells\":{cells},\"object\":").as_bytes());
     match include {
         Include::None => out.extend_from_slice(b"null"),
@@ -115,7 +115,7 @@ fn push_row(
     Ok(())
 }
 
-fn column(column: &kinds::Column) -> Value {
+fn column(column: &kinds::Column<'_>) -> Value {
     json!({
         "name": column.name,
         "type": column.data_type,
@@ -126,7 +126,7 @@ fn column(column: &kinds::Column) -> Value {
 }
 
 /// A stored entry as the client's version, for tables of lists.
-pub fn served(kind: &Kind, entries: &[store::Entry]) -> Result<Vec<Bytes>, Status> {
+pub fn served(kind: &Served, entries: &[store::Entry]) -> Result<Vec<Bytes>, Status> {
     entries
         .iter()
         .map(|entry| versions::bytes(kind, entry))

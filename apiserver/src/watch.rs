@@ -59,7 +59,7 @@ impl Registry<'_> {
             }
             _ => keys::collection(self.prefix, namespace),
         };
-        let shaper = Shaper::new(self.kind, selector, form, query);
+        let shaper = Shaper::new(self.kind.clone(), selector, form, query);
         let (first, from) = self.start(&prefix, &shaper).await?;
         let watch = api.store.watch(&prefix, from).await.map_err(too_old)?;
         let feed = Feed {

@@ -5,18 +5,19 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 /// One column of a Table.
-pub struct Column {
-    pub name: &'static str,
+#[derive(Clone, Copy, Debug)]
+pub struct Column<'a> {
+    pub name: &'a str,
     /// `type` of the Table: string, integer, boolean, date.
-    pub data_type: &'static str,
-    pub format: &'static str,
-    pub description: &'static str,
+    pub data_type: &'a str,
+    pub format: &'a str,
+    pub description: &'a str,
     /// 0 is always shown, 1 only in `-o wide`.
     pub priority: i32,
 }
 
-impl Column {
-    pub const fn text(name: &'static str, description: &'static str) -> Self {
+impl<'a> Column<'a> {
+    pub const fn text(name: &'a str, description: &'a str) -> Self {
         Column {
             name,
             data_type: "string",
@@ -26,14 +27,14 @@ impl Column {
         }
     }
 
-    pub const fn count(name: &'static str, description: &'static str) -> Self {
+    pub const fn count(name: &'a str, description: &'a str) -> Self {
         Column {
             data_type: "integer",
             ..Self::text(name, description)
         }
     }
 
-    pub const fn flag(name: &'static str, description: &'static str) -> Self {
+    pub const fn flag(name: &'a str, description: &'a str) -> Self {
         Column {
             data_type: "boolean",
             ..Self::text(name, description)

@@ -27,7 +27,7 @@ pub struct Kind {
     pub categories: &'static [&'static str],
     pub scope: Scope,
     pub verbs: Verbs,
-    pub subresources: &'static [Subresource],
+    pub subresources: &'static [Subresource<'static>],
     pub storage: Storage,
     /// PUT to a name that does not exist creates it.
     pub create_on_update: bool,
@@ -51,13 +51,13 @@ pub struct Kind {
     pub validate_update: fn(new: &Node, old: &Node, &mut Errors),
     pub validate_status_update: fn(new: &Node, old: &Node, &mut Errors),
     /// What `kubectl get` shows after NAME is part of these too.
-    pub columns: &'static [Column],
+    pub columns: &'static [Column<'static>],
     pub row: fn(&Value, now: Timestamp) -> Vec<Value>,
     /// Selectable fields besides `metadata.name` and `metadata.namespace`.
     pub field_labels: &'static [FieldLabel],
     /// For kinds that are deleted in two steps: the seconds between them (0: at once).
     pub grace_seconds: Option<fn(&Value, requested: Option<i64>) -> i64>,
-    pub scale: Option<ScalePaths>,
+    pub scale: Option<ScalePaths<'static>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,19 +84,20 @@ pub const GET_PATCH_UPDATE: Verbs = &["get", "patch", "update"];
 pub const CONNECT_VERBS: Verbs = &["create", "delete", "get", "patch", "update"];
 
 /// `/<name>` below an object.
-pub struct Subresource {
-    pub name: &'static str,
+#[derive(Clone, Copy, Debug)]
+pub struct Subresource<'a> {
+    pub name: &'a str,
     /// The group, version and kind of what is served there.
-    pub group: &'static str,
-    pub version: &'static str,
-    pub kind: &'static str,
+    pub group: &'a str,
+    pub version: &'a str,
+    pub kind: &'a str,
     pub verbs: Verbs,
 }
 
-impl Subresource {
+impl<'a> Subresource<'a> {
     pub const fn new(
-        name: &'static str,
-        (group, version, kind): (&'static str, &'static str, &'static str),
+        name: &'a str,
+        (group, version, kind): (&'a str, &'a str, &'a str),
         verbs: Verbs,
     ) -> Self {
         Subresource {
@@ -113,7 +114,7 @@ impl Subresource {
     }
 
     /// `/status` of a kind.
-    pub const fn status(of: (&'static str, &'static str, &'static str)) -> Self {
+    pub const fn status(of: (&'a str, &'a str, &'a str)) -> Self {
         Self::new("status", of, GET_PATCH_UPDATE)
     }
 }
@@ -236,7 +237,7 @@ impl Kind {
         GroupVersionKind::new(self.group, self.version, self.kind)
     }
 
-    pub fn subresource(&self, name: &str) -> Option<&Subresource> {
+    pub fn subresource(&self, name: &str) -> Option<&Subresource<'static>> {
         self.subresources.iter().find(|sub| sub.name == name)
     }
 

@@ -8,18 +8,19 @@ use serde_json::{Value, json};
 use crate::kind::Kind;
 
 /// Where a kind keeps what `/scale` shows.
-pub struct ScalePaths {
+#[derive(Clone, Copy, Debug)]
+pub struct ScalePaths<'a> {
     /// Dotted path of the wanted count.
-    pub replicas: &'static str,
-    pub status_replicas: &'static str,
-    /// Dotted path of a `LabelSelector` object or a plain map of labels.
-    pub selector: &'static str,
+    pub replicas: &'a str,
+    pub status_replicas: &'a str,
+    /// Dotted path of a `LabelSelector` object, a plain map of labels, or the text of a selector.
+    pub selector: &'a str,
     pub selector_is_map: bool,
 }
 
-impl ScalePaths {
+impl ScalePaths<'static> {
     /// Where Deployments, ReplicaSets and StatefulSets keep them.
-    pub const WORKLOAD: ScalePaths = ScalePaths {
+    pub const WORKLOAD: ScalePaths<'static> = ScalePaths {
         replicas: "spec.replicas",
         status_replicas: "status.replicas",
         selector: "spec.selector",
@@ -28,7 +29,7 @@ impl ScalePaths {
 }
 
 /// The `autoscaling/v1` Scale of an object.
-pub fn read(paths: &ScalePaths, object: &Value) -> Value {
+pub fn read(paths: &ScalePaths<'_>, object: &Value) -> Value {
     let mut metadata = json!({});
     for key in [
         "name",
@@ -53,10 +54,13 @@ pub fn read(paths: &ScalePaths, object: &Value) -> Value {
     json!({"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata, "spec": spec, "status": status})
 }
 
-fn selector(paths: &ScalePaths, object: &Value) -> String {
+fn selector(paths: &ScalePaths<'_>, object: &Value) -> String {
     let Some(selector) = meta::get(object, paths.selector) else {
         return String::new();
     };
+    if let Some(text) = selector.as_str() {
+        return text.to_owned();
+    }
     if paths.selector_is_map {
         return selector
             .as_object()
@@ -69,7 +73,7 @@ fn selector(paths: &ScalePaths, object: &Value) -> String {
 }
 
 /// Writes a Scale's wanted count into the object it is a view of.
-pub fn write(paths: &ScalePaths, object: &mut Value, scale: &Value) {
+pub fn write(paths: &ScalePaths<'_>, object: &mut Value, scale: &Value) {
     let replicas = meta::int(scale, "spec.replicas").unwrap_or(0);
     meta::set(object, paths.replicas, replicas);
 }

@@ -12,7 +12,7 @@ pub fn check_create(registry: &Registry<'_>, object: &Value) -> Result<(), Statu
     let Some(node) = registry.call.user.node() else {
         return Ok(());
     };
-    match (registry.kind.group, registry.kind.plural) {
+    match (registry.kind.group(), registry.kind.plural()) {
         ("", "nodes") if meta::name(object) != node => refuse(
             registry,
             object,
@@ -56,7 +56,7 @@ pub fn check_update(
     let Some(node) = registry.call.user.node() else {
         return Ok(());
     };
-    match (registry.kind.group, registry.kind.plural) {
+    match (registry.kind.group(), registry.kind.plural()) {
         ("", "nodes") if meta::name(old) != node => refuse(
             registry,
             old,
@@ -92,7 +92,7 @@ pub fn check_delete(registry: &Registry<'_>, old: &Value) -> Result<(), Status> 
     let Some(node) = registry.call.user.node() else {
         return Ok(());
     };
-    let is_pod = registry.kind.group.is_empty() && registry.kind.plural == "pods";
+    let is_pod = registry.kind.group().is_empty() && registry.kind.plural() == "pods";
     if is_pod && meta::text(old, "spec.nodeName") != node {
         return refuse(
             registry,

@@ -134,7 +134,7 @@ fn check_specified(
     hard: &BTreeMap<&str, Quantity>,
     wanted: &Usage,
 ) -> Result<(), Status> {
-    if registry.kind.plural != "pods" || !usage::is_in_scope(object, quota) {
+    if registry.kind.plural() != "pods" || !usage::is_in_scope(object, quota) {
         return Ok(());
     }
     let compute = [

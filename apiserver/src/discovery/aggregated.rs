@@ -1,11 +1,14 @@
 //! `APIGroupDiscoveryList`: all of discovery in one answer (KEP-3352).
 
 use bytes::Bytes;
-use http::{HeaderMap, header};
-use kinds::{Kind, Subresource};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use kinds::Subresource;
 use serde_json::{Value, json};
 
 use super::Group;
+use crate::body::Body;
+use crate::respond;
+use crate::served::Served;
 
 const V2: &str = "v2";
 const V2_BETA: &str = "v2beta1";
@@ -26,8 +29,20 @@ pub fn wanted(headers: &HeaderMap) -> Option<&'static str> {
     })
 }
 
+pub fn answer(document: &Bytes, version: &str) -> Response<Body> {
+    let mut response = respond::json(StatusCode::OK, in_version(document, version));
+    let kind =
+        format!("application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList");
+    let headers = response.headers_mut();
+    if let Ok(kind) = HeaderValue::from_str(&kind) {
+        headers.insert(header::CONTENT_TYPE, kind);
+    }
+    headers.insert(header::VARY, HeaderValue::from_static("Accept"));
+    response
+}
+
 /// The document in the wanted version; the two differ in nothing else.
-pub fn in_version(document: &Bytes, version: &str) -> Bytes {
+fn in_version(document: &Bytes, version: &str) -> Bytes {
     if version == V2 {
         return document.clone();
     }
@@ -39,7 +54,7 @@ pub fn in_version(document: &Bytes, version: &str) -> Bytes {
     ))
 }
 
-pub fn document(groups: &[&Group], kinds: &[&'static Kind]) -> Bytes {
+pub fn document(groups: &[&Group], kinds: &[Served]) -> Bytes {
     let items: Vec<Value> = groups
         .iter()
         .map(|group| group_item(group, kinds))
@@ -53,45 +68,46 @@ pub fn document(groups: &[&Group], kinds: &[&'static Kind]) -> Bytes {
     Bytes::from(list.to_string())
 }
 
-fn group_item(group: &Group, kinds: &[&'static Kind]) -> Value {
+fn group_item(group: &Group, kinds: &[Served]) -> Value {
     let versions = group.versions.iter().map(|version| {
         let served = kinds
             .iter()
-            .filter(|k| k.group == group.name && k.version == *version);
+            .filter(|k| k.group() == group.name && k.version() == *version);
         json!({
             "version": version,
-            "resources": served.map(|kind| resource(kind)).collect::<Vec<_>>(),
+            "resources": served.map(resource).collect::<Vec<_>>(),
             "freshness": "Current",
         })
     });
     let mut metadata = json!({ "creationTimestamp": null });
     if !group.name.is_empty() {
-        metadata["name"] = group.name.into();
+        metadata["name"] = group.name.as_str().into();
     }
     json!({ "metadata": metadata, "versions": versions.collect::<Vec<_>>() })
 }
 
-fn resource(kind: &Kind) -> Value {
+fn resource(kind: &Served) -> Value {
     let mut entry = json!({
-        "resource": kind.plural,
-        "responseKind": { "group": kind.group, "version": kind.version, "kind": kind.kind },
+        "resource": kind.plural(),
+        "responseKind": { "group": kind.group(), "version": kind.version(), "kind": kind.kind() },
         "scope": if kind.is_namespaced() { "Namespaced" } else { "Cluster" },
-        "singularResource": kind.singular,
-        "verbs": kind.verbs,
+        "singularResource": kind.singular(),
+        "verbs": kind.verbs(),
     });
-    if !kind.short_names.is_empty() {
-        entry["shortNames"] = json!(kind.short_names);
+    if !kind.short_names().is_empty() {
+        entry["shortNames"] = json!(kind.short_names());
     }
-    if !kind.categories.is_empty() {
-        entry["categories"] = json!(kind.categories);
+    if !kind.categories().is_empty() {
+        entry["categories"] = json!(kind.categories());
     }
-    if !kind.subresources.is_empty() {
-        entry["subresources"] = kind.subresources.iter().map(subresource).collect();
+    let subresources = kind.subresources();
+    if !subresources.is_empty() {
+        entry["subresources"] = subresources.iter().map(subresource).collect();
     }
     entry
 }
 
-fn subresource(sub: &Subresource) -> Value {
+fn subresource(sub: &Subresource<'_>) -> Value {
     json!({
         "subresource": sub.name,
         "responseKind": { "group": sub.group, "version": sub.version, "kind": sub.kind },

@@ -18,7 +18,7 @@ impl Registry<'_> {
     /// Creates what a client sent.
     pub async fn create(&self, mut object: Value, options: &WriteOptions) -> Result<Bytes, Status> {
         self.check_sent(&mut object)?;
-        (self.kind.default)(&mut object);
+        self.kind.default(&mut object);
         self.own_fields(None, &mut object, options);
         self.insert(object, options).await
     }
@@ -74,7 +74,7 @@ impl Registry<'_> {
         now: &str,
     ) {
         let kind = self.kind;
-        let Some(node) = schema::of(kind.group, kind.version, kind.kind) else {
+        let Some(node) = kind.node() else {
             return;
         };
         let manager =
@@ -98,13 +98,13 @@ impl Registry<'_> {
         let generated = meta::name(&object).is_empty();
         self.stamp(&mut object);
         self.api.admission.create(self, &mut object).await?;
-        (self.kind.prepare_create)(&mut object);
+        self.kind.prepare_create(&mut object);
         let errors = self.kind.check_create(&object);
         if !errors.is_empty() {
             let name = meta::name(&object);
             return Err(Status::invalid(
-                self.kind.group,
-                self.kind.kind,
+                self.kind.group(),
+                self.kind.kind(),
                 name,
                 &errors,
             ));

@@ -4,13 +4,13 @@ use apimachinery::Status;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Request, header};
 use http_body_util::BodyExt;
-use kinds::Kind;
 use schema::{Problem, protobuf};
 use serde_json::Value;
 
 use super::options::{FieldValidation, WriteOptions};
 use crate::api::Call;
 use crate::body::RequestBody;
+use crate::served::Served;
 
 /// The largest body of a request, as Kubernetes has it.
 pub const BODY_MAX: usize = 3 * 1024 * 1024;
@@ -75,14 +75,28 @@ pub struct Wanted<'a> {
     pub group: &'a str,
     pub version: &'a str,
     pub kind: &'a str,
+    /// The kind, where it may be another than a built-in one.
+    pub served: Option<&'a Served>,
 }
 
-impl<'a> From<&'a Kind> for Wanted<'a> {
-    fn from(kind: &'a Kind) -> Self {
+impl<'a> Wanted<'a> {
+    pub const fn built_in(group: &'a str, version: &'a str, kind: &'a str) -> Self {
         Self {
-            group: kind.group,
-            version: kind.version,
-            kind: kind.kind,
+            group,
+            version,
+            kind,
+            served: None,
+        }
+    }
+}
+
+impl<'a> From<&'a Served> for Wanted<'a> {
+    fn from(kind: &'a Served) -> Self {
+        Self {
+            group: kind.group(),
+            version: kind.version(),
+            kind: kind.kind(),
+            served: Some(kind),
         }
     }
 }
@@ -215,10 +229,11 @@ fn check_type(wanted: Wanted<'_>, object: &mut Value) -> Result<(), Status> {
 /// # Errors
 /// 400 when a value is of a wrong type.
 pub fn fit(wanted: Wanted<'_>, object: &mut Value) -> Result<Vec<Problem>, Status> {
-    let Some(node) = schema::of(wanted.group, wanted.version, wanted.kind) else {
-        return Ok(Vec::new());
+    let problems = match wanted.served {
+        Some(kind) => kind.fit(object),
+        None => schema::of(wanted.group, wanted.version, wanted.kind)
+            .map_or_else(Vec::new, |node| schema::decode(node, object)),
     };
-    let problems = schema::decode(node, object);
     if let Some(fatal) = problems.iter().find(|p| p.is_fatal()) {
         return Err(Status::bad_request(format!(
             "{} in version {:?} cannot be handled as a {}: {fatal}",

@@ -73,7 +73,7 @@ impl Registry<'_> {
     }
 
     fn is_namespaces(&self) -> bool {
-        self.kind.plural == "namespaces" && self.kind.group.is_empty()
+        self.kind.plural() == "namespaces" && self.kind.group().is_empty()
     }
 
     fn check_delete_preconditions(
@@ -81,7 +81,7 @@ impl Registry<'_> {
         old: &Value,
         options: &DeleteOptions,
     ) -> Result<(), Status> {
-        let resource = status::Resource::new(self.kind.group, self.kind.kind);
+        let resource = status::Resource::new(self.kind.group(), self.kind.kind());
         let name = meta::name(old);
         let (uid, version) = (meta::uid(old), meta::resource_version(old));
         if let Some(wanted) = options.uid.as_deref().filter(|w| *w != uid) {
@@ -116,14 +116,8 @@ impl Registry<'_> {
         if self.is_namespaces() {
             return namespace_step(new, old, &finalizers);
         }
-        if let Some(grace) = self.kind.grace_seconds {
-            return graceful_step(
-                new,
-                old,
-                grace(old, options.grace_seconds),
-                options,
-                &finalizers,
-            );
+        if let Some(grace) = self.kind.grace_seconds(old, options.grace_seconds) {
+            return graceful_step(new, old, grace, options, &finalizers);
         }
         if finalizers.is_empty() {
             return Step::Remove(new);
@@ -140,7 +134,7 @@ impl Registry<'_> {
         let has = |wanted: &str| meta::finalizers(old).any(|f| f == wanted);
         let default = || {
             ORPHAN_BY_DEFAULT
-                .contains(&self.kind.plural)
+                .contains(&self.kind.plural())
                 .then_some(Propagation::Orphan)
         };
         let policy = options.propagation.or_else(|| {
@@ -206,14 +200,14 @@ impl Registry<'_> {
                 Err(error) => return Err(store_failure(error)),
             }
         }
-        if RETURN_OBJECT.contains(&self.kind.plural) {
+        if RETURN_OBJECT.contains(&self.kind.plural()) {
             return Ok(Some(Deleted::Object(versions::encode(&last)?)));
         }
         Ok(Some(Deleted::Gone(Status::success(Some(
             status::Details {
                 name: meta::name(old).to_owned(),
-                group: self.kind.group.to_owned(),
-                kind: self.kind.plural.to_owned(),
+                group: self.kind.group().to_owned(),
+                kind: self.kind.plural().to_owned(),
                 uid: meta::uid(old).to_owned(),
                 ..status::Details::default()
             },

@@ -204,7 +204,7 @@ impl Registry<'_> {
     fn head(&self, listed: &Listed) -> String {
         format!(
             "{{\"kind\":{:?},\"apiVersion\":{:?},\"metadata\":{},\"items\":[",
-            self.kind.list_kind,
+            self.kind.list_kind(),
             self.kind.api_version(),
             listed.metadata()
         )

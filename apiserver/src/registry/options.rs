@@ -10,11 +10,7 @@ use crate::query::Query;
 
 const GROUP: &str = "meta.k8s.io";
 const MANAGER_MAX: usize = 128;
-const DELETE_OPTIONS: Wanted<'static> = Wanted {
-    group: "",
-    version: "v1",
-    kind: "DeleteOptions",
-};
+const DELETE_OPTIONS: Wanted<'static> = Wanted::built_in("", "v1", "DeleteOptions");
 
 /// What is done about fields that the schema lacks or that come twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -95,7 +95,7 @@ impl Registry<'_> {
                 check_operations(body)?;
                 patch::json(old, body)
             }
-            PatchType::Strategic => match schema::of(kind.group, kind.version, kind.kind) {
+            PatchType::Strategic => match kind.node() {
                 Some(node) => patch::strategic(old, body, node),
                 None => patch::merge(old, body),
             },
@@ -128,7 +128,7 @@ impl Registry<'_> {
         }
         if let Some(mut object) = new {
             self.check_namespace(&mut object)?;
-            (self.kind.default)(&mut object);
+            self.kind.default(&mut object);
             let bytes = self.insert(object, options).await?;
             return Ok(Patched {
                 bytes,
@@ -168,11 +168,11 @@ impl Registry<'_> {
                 "Incorrect version specified in apply patch. Specified patch version: {given}, expected: {expected}"
             )));
         }
-        if meta::kind(&applied) != self.kind.kind {
+        if meta::kind(&applied) != self.kind.kind() {
             let given = meta::kind(&applied);
             return Err(Status::bad_request(format!(
                 "the kind in the data ({given}) does not match the expected kind ({})",
-                self.kind.kind
+                self.kind.kind()
             )));
         }
         if meta::name(&applied).is_empty() {
@@ -190,7 +190,7 @@ impl Registry<'_> {
         options: &WriteOptions,
     ) -> Result<Value, Status> {
         let kind = self.kind;
-        let Some(node) = schema::of(kind.group, kind.version, kind.kind) else {
+        let Some(node) = kind.node() else {
             return Err(Status::unsupported_media_type(&[
                 "application/merge-patch+json",
             ]));

@@ -4,13 +4,13 @@ use std::borrow::Cow;
 
 use apimachinery::Status;
 use apimachinery::selector::{FieldSelector, LabelSelector};
-use kinds::Kind;
 use memchr::memmem::Finder;
 use serde_json::Value;
 
 use super::versions;
 use crate::bytes_json;
 use crate::query::Query;
+use crate::served::Served;
 
 /// Kinds whose field labels are paths of the stored object, so that a selector
 /// need not parse the whole.
@@ -29,7 +29,7 @@ const TEXT_LABELS: &[(&str, &str)] = &[("pods", "spec.nodeName")];
 /// Which objects of a kind are wanted.
 #[derive(Clone)]
 pub struct Selector {
-    kind: &'static Kind,
+    kind: Served,
     labels: LabelSelector,
     fields: FieldSelector,
     /// Texts, in quotes, that every object of the selection has somewhere: most
@@ -40,7 +40,7 @@ pub struct Selector {
 impl Selector {
     /// # Errors
     /// 400 when a selector does not parse or names a field that is not selectable.
-    pub fn read(kind: &'static Kind, query: &Query) -> Result<Self, Status> {
+    pub fn read(kind: &Served, query: &Query) -> Result<Self, Status> {
         let labels = match query.text("labelSelector") {
             None => LabelSelector::everything(),
             Some(text) => text.parse().map_err(bad)?,
@@ -56,7 +56,7 @@ impl Selector {
         }
         let needles = needles(kind, &fields);
         Ok(Self {
-            kind,
+            kind: kind.clone(),
             labels,
             fields,
             needles,
@@ -86,19 +86,22 @@ impl Selector {
                 || self.labels.matches(bytes_json::labels(stored).as_ref()))
     }
 
+    fn has_path_labels(&self) -> bool {
+        matches!(self.kind, Served::BuiltIn(kind) if PATH_LABELS.contains(&kind.plural))
+    }
+
     fn fields_match(&self, stored: &[u8]) -> bool {
         if self.fields.is_everything() {
             return true;
         }
-        let simple =
-            |label: &str| label.starts_with("metadata.") || PATH_LABELS.contains(&self.kind.plural);
+        let simple = |label: &str| label.starts_with("metadata.") || self.has_path_labels();
         if self.fields.terms.iter().all(|term| simple(&term.field)) {
             return self.fields.matches(|label| {
                 let path: Vec<&str> = label.split('.').collect();
                 Cow::Owned::<str>(bytes_json::scalar_at(stored, &path))
             });
         }
-        let Ok(object) = versions::value(self.kind, stored) else {
+        let Ok(object) = versions::value(&self.kind, stored) else {
             return false;
         };
         self.fields.matches(|label| {
@@ -113,15 +116,16 @@ impl Selector {
 }
 
 /// The values that fields must have, where JSON writes them as they are.
-fn needles(kind: &Kind, fields: &FieldSelector) -> Vec<Finder<'static>> {
+fn needles(kind: &Served, fields: &FieldSelector) -> Vec<Finder<'static>> {
     let is_plain = |text: &str| {
         !text.is_empty()
             && text
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || b"-._:".contains(&b))
     };
-    let is_text =
-        |label: &str| label.starts_with("metadata.") || TEXT_LABELS.contains(&(kind.plural, label));
+    let is_text = |label: &str| {
+        label.starts_with("metadata.") || TEXT_LABELS.contains(&(kind.plural(), label))
+    };
     let pinned = fields
         .terms
         .iter()
@@ -135,8 +139,8 @@ fn bad(error: apimachinery::selector::Error) -> Status {
     Status::bad_request(error.0)
 }
 
-fn unknown_field(kind: &Kind, field: &str) -> Status {
-    if !kind.field_labels.is_empty() {
+fn unknown_field(kind: &Served, field: &str) -> Status {
+    if kind.has_field_labels() {
         return Status::bad_request(format!("field label not supported: {field}"));
     }
     let known = if kind.is_namespaced() {

@@ -75,12 +75,12 @@ impl Registry<'_> {
         let mut sent = sent;
         check_name(&mut sent, name)?;
         self.check_namespace(&mut sent)?;
-        if meta::resource_version(&sent).is_empty() && self.kind.update_needs_version {
+        if meta::resource_version(&sent).is_empty() && self.kind.update_needs_version() {
             let path = Path::new("metadata.resourceVersion");
             let error = FieldError::invalid(&path, 0, "must be specified for an update");
             return Err(Status::invalid(
-                self.kind.group,
-                self.kind.kind,
+                self.kind.group(),
+                self.kind.kind(),
                 name,
                 &[error],
             ));
@@ -130,7 +130,7 @@ impl Registry<'_> {
         } = made;
         self.check_preconditions(&new, old)?;
         keep_identity(&mut new, old);
-        (self.kind.default)(&mut new);
+        self.kind.default(&mut new);
         if !is_owned {
             let now = time::rfc3339(Timestamp::now());
             self.own(
@@ -159,9 +159,9 @@ impl Registry<'_> {
 
     fn prepare(&self, new: &mut Value, old: &Value, part: Part) {
         match part {
-            Part::Main | Part::Scale | Part::Resize => (self.kind.prepare_update)(new, old),
+            Part::Main | Part::Scale | Part::Resize => self.kind.prepare_update(new, old),
             Part::Binding => {}
-            Part::Status => (self.kind.prepare_status_update)(new, old),
+            Part::Status => self.kind.prepare_status_update(new, old),
             Part::Finalize => keep_all_but(new, old, "spec"),
             Part::EphemeralContainers => {
                 let wanted = new["spec"]["ephemeralContainers"].take();
@@ -190,8 +190,8 @@ impl Registry<'_> {
             return Ok(());
         }
         Err(Status::invalid(
-            self.kind.group,
-            self.kind.kind,
+            self.kind.group(),
+            self.kind.kind(),
             meta::name(old),
             &errors,
         ))
@@ -259,7 +259,7 @@ impl Registry<'_> {
         if meta::deletion_timestamp(new).is_none() || meta::finalizers(new).next().is_some() {
             return false;
         }
-        if self.kind.plural == "namespaces" && self.kind.group.is_empty() {
+        if self.kind.plural() == "namespaces" && self.kind.group().is_empty() {
             return meta::items(new, "spec.finalizers").is_empty();
         }
         meta::deletion_grace_period_seconds(old) == Some(0)

@@ -2,14 +2,14 @@
 
 use apimachinery::Status;
 use bytes::Bytes;
-use kinds::Kind;
 use serde_json::Value;
 use store::{Entry, Revision};
 
 use crate::bytes_json;
+use crate::served::Served;
 
 /// The object as `kind` serves it.
-pub fn bytes(kind: &Kind, entry: &Entry) -> Result<Bytes, Status> {
+pub fn bytes(kind: &Served, entry: &Entry) -> Result<Bytes, Status> {
     match kind.conversion() {
         None => Ok(entry.value.clone()),
         Some(_) => encode(&value(kind, &entry.value)?),
@@ -17,9 +17,10 @@ pub fn bytes(kind: &Kind, entry: &Entry) -> Result<Bytes, Status> {
 }
 
 /// The stored bytes, parsed, as `kind` serves it.
-pub fn value(kind: &Kind, stored: &[u8]) -> Result<Value, Status> {
-    let mut value: Value = serde_json::from_slice(stored)
-        .map_err(|error| Status::internal(format!("a stored {} is no JSON: {error}", kind.kind)))?;
+pub fn value(kind: &Served, stored: &[u8]) -> Result<Value, Status> {
+    let mut value: Value = serde_json::from_slice(stored).map_err(|error| {
+        Status::internal(format!("a stored {} is no JSON: {error}", kind.kind()))
+    })?;
     if let Some(conversion) = kind.conversion() {
         (conversion.from_stored)(&mut value);
     }
@@ -27,7 +28,7 @@ pub fn value(kind: &Kind, stored: &[u8]) -> Result<Value, Status> {
 }
 
 /// The object as it was deleted at `revision`.
-pub fn deleted(kind: &Kind, entry: &Entry, revision: Revision) -> Result<Bytes, Status> {
+pub fn deleted(kind: &Served, entry: &Entry, revision: Revision) -> Result<Bytes, Status> {
     let last = Entry {
         value: bytes_json::with_revision(&entry.value, revision),
         ..entry.clone()
@@ -36,7 +37,7 @@ pub fn deleted(kind: &Kind, entry: &Entry, revision: Revision) -> Result<Bytes, 
 }
 
 /// What to store for an object of `kind`.
-pub fn to_stored(kind: &Kind, object: &Value) -> Result<store::Value, Status> {
+pub fn to_stored(kind: &Served, object: &Value) -> Result<store::Value, Status> {
     let converted = kind.conversion().map(|conversion| {
         let mut object = object.clone();
         (conversion.to_stored)(&mut object);

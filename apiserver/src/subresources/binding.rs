@@ -2,7 +2,6 @@
 
 use apimachinery::{Status, meta, status};
 use http::{Request, Response, StatusCode};
-use kinds::Kind;
 use serde_json::{Value, json};
 
 use crate::api::{Api, Call};
@@ -12,12 +11,9 @@ use crate::registry::decode::{self, Wanted};
 use crate::registry::options::WriteOptions;
 use crate::registry::update::{Made, Part};
 use crate::respond;
+use crate::served::Served;
 
-const BINDING: Wanted<'static> = Wanted {
-    group: "",
-    version: "v1",
-    kind: "Binding",
-};
+const BINDING: Wanted<'static> = Wanted::built_in("", "v1", "Binding");
 
 /// POST `/pods/<name>/binding`.
 pub async fn post(
@@ -44,7 +40,7 @@ pub async fn bind(
         .resources
         .find("", "v1", "pods")
         .ok_or_else(Status::no_such_resource)?;
-    let registry = Registry::new(api, call, pods, namespace)?;
+    let registry = Registry::new(api, call, &pods, namespace)?;
     let mut options = WriteOptions::read(&call.query, "CreateOptions")?;
     options.dry_run = dry_run;
     bind_pod(&registry, name, binding, &options).await
@@ -84,7 +80,7 @@ async fn bind_pod(
     Ok(respond::status(&done))
 }
 
-fn check(_: &Kind, name: &str, pod: &Value, wanted_uid: &str) -> Result<(), Status> {
+fn check(_: &Served, name: &str, pod: &Value, wanted_uid: &str) -> Result<(), Status> {
     let refuse = |why: &str| {
         Err(Status::conflict(
             status::Resource::new("", "pods/binding"),

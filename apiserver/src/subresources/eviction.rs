@@ -14,11 +14,7 @@ use crate::registry::options::DeleteOptions;
 use crate::registry::{Registry, store_failure, versions};
 use crate::respond;
 
-const EVICTION: Wanted<'static> = Wanted {
-    group: "policy",
-    version: "v1",
-    kind: "Eviction",
-};
+const EVICTION: Wanted<'static> = Wanted::built_in("policy", "v1", "Eviction");
 const RETRY_SECONDS: u16 = 10;
 
 pub async fn post(

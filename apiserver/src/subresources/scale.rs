@@ -14,11 +14,7 @@ use crate::registry::patch::PatchType;
 use crate::registry::update::{Made, Part};
 use crate::registry::{Registry, versions};
 
-const SCALE: Wanted<'static> = Wanted {
-    group: "autoscaling",
-    version: "v1",
-    kind: "Scale",
-};
+const SCALE: Wanted<'static> = Wanted::built_in("autoscaling", "v1", "Scale");
 
 pub async fn answer(
     registry: &Registry<'_>,
@@ -26,24 +22,20 @@ pub async fn answer(
     verb: &str,
     request: Request<RequestBody>,
 ) -> Result<Response<Body>, Status> {
-    let paths = registry
-        .kind
-        .scale
-        .as_ref()
-        .ok_or_else(Status::no_such_resource)?;
+    let paths = registry.kind.scale().ok_or_else(Status::no_such_resource)?;
     let form = Form::of(&registry.call.headers, &registry.call.query)?;
     let object = match verb {
         "get" => versions::value(registry.kind, &registry.entry(name).await?.value)?,
-        "update" => put(registry, paths, name, request).await?,
-        "patch" => patch_scale(registry, paths, name, request).await?,
+        "update" => put(registry, &paths, name, request).await?,
+        "patch" => patch_scale(registry, &paths, name, request).await?,
         _ => return Err(Status::method_not_allowed()),
     };
-    form::value(StatusCode::OK, &scale::read(paths, &object), form)
+    form::value(StatusCode::OK, &scale::read(&paths, &object), form)
 }
 
 async fn put(
     registry: &Registry<'_>,
-    paths: &'static ScalePaths,
+    paths: &ScalePaths<'_>,
     name: &str,
     request: Request<RequestBody>,
 ) -> Result<Value, Status> {
@@ -61,7 +53,7 @@ async fn put(
 
 async fn patch_scale(
     registry: &Registry<'_>,
-    paths: &'static ScalePaths,
+    paths: &ScalePaths<'_>,
     name: &str,
     request: Request<RequestBody>,
 ) -> Result<Value, Status> {
@@ -86,7 +78,7 @@ async fn patch_scale(
 /// Changes the object as `make` changes its Scale.
 async fn write(
     registry: &Registry<'_>,
-    paths: &'static ScalePaths,
+    paths: &ScalePaths<'_>,
     name: &str,
     options: &WriteOptions,
     make: impl Fn(&Value) -> Result<Value, Status>,

@@ -17,11 +17,7 @@ use crate::negotiate::Form;
 use crate::registry::decode::{self, Wanted};
 use crate::registry::{Registry, store_failure, versions};
 
-const REQUEST: Wanted<'static> = Wanted {
-    group: "authentication.k8s.io",
-    version: "v1",
-    kind: "TokenRequest",
-};
+const REQUEST: Wanted<'static> = Wanted::built_in("authentication.k8s.io", "v1", "TokenRequest");
 const DEFAULT_SECONDS: i64 = 3600;
 const MIN_SECONDS: i64 = 600;
 const MAX_SECONDS: i64 = 1 << 32;

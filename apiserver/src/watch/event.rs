@@ -3,7 +3,6 @@
 use apimachinery::Status;
 use bytes::{BufMut, Bytes, BytesMut};
 use jiff::Timestamp;
-use kinds::Kind;
 use serde_json::json;
 use store::{Change, Entry, Revision};
 
@@ -11,6 +10,7 @@ use crate::negotiate::{Form, Shape};
 use crate::query::Query;
 use crate::registry::select::Selector;
 use crate::registry::versions;
+use crate::served::Served;
 use crate::table::{self, Include};
 
 const ADDED: &str = "ADDED";
@@ -20,14 +20,14 @@ const BOOKMARK: &str = "BOOKMARK";
 
 /// Turns changes into events of the form that one watcher asked for.
 pub struct Shaper {
-    kind: &'static Kind,
+    kind: Served,
     selector: Selector,
     form: Form,
     include: Include,
 }
 
 impl Shaper {
-    pub fn new(kind: &'static Kind, selector: Selector, form: Form, query: &Query) -> Self {
+    pub fn new(kind: Served, selector: Selector, form: Form, query: &Query) -> Self {
         Self {
             kind,
             selector,
@@ -41,7 +41,7 @@ impl Shaper {
         if !self.selector.matches(&entry.value) {
             return None;
         }
-        self.event(ADDED, versions::bytes(self.kind, entry).ok()?)
+        self.event(ADDED, versions::bytes(&self.kind, entry).ok()?)
     }
 
     /// None when the watcher does not see the change.
@@ -50,8 +50,8 @@ impl Shaper {
         let was = previous.is_some_and(|entry| self.selector.matches(&entry.value));
         match change {
             Change::Put { entry, .. } => match (was, self.selector.matches(&entry.value)) {
-                (false, true) => self.event(ADDED, versions::bytes(self.kind, entry).ok()?),
-                (true, true) => self.event(MODIFIED, versions::bytes(self.kind, entry).ok()?),
+                (false, true) => self.event(ADDED, versions::bytes(&self.kind, entry).ok()?),
+                (true, true) => self.event(MODIFIED, versions::bytes(&self.kind, entry).ok()?),
                 // The last state that matched, at the revision it left.
                 (true, false) => self.gone(previous?, entry.modified),
                 (false, false) => None,
@@ -64,7 +64,7 @@ impl Shaper {
     }
 
     fn gone(&self, last: &Entry, revision: Revision) -> Option<Bytes> {
-        self.event(DELETED, versions::deleted(self.kind, last, revision).ok()?)
+        self.event(DELETED, versions::deleted(&self.kind, last, revision).ok()?)
     }
 
     fn event(&self, what: &str, object: Bytes) -> Option<Bytes> {
@@ -72,7 +72,7 @@ impl Shaper {
             Shape::Object => object,
             Shape::Metadata => table::partial_metadata(&object),
             Shape::Table => {
-                table::of_one(self.kind, &object, self.include, Timestamp::now()).ok()?
+                table::of_one(&self.kind, &object, self.include, Timestamp::now()).ok()?
             }
         };
         Some(wrap(what, &shaped))
@@ -87,7 +87,7 @@ impl Shaper {
         }
         let (kind, version) = match self.form.shape {
             Shape::Metadata => ("PartialObjectMetadata".into(), "meta.k8s.io/v1".into()),
-            Shape::Object | Shape::Table => (self.kind.kind.to_owned(), self.kind.api_version()),
+            Shape::Object | Shape::Table => (self.kind.kind().to_owned(), self.kind.api_version()),
         };
         let object = json!({ "kind": kind, "apiVersion": version, "metadata": metadata });
         wrap(BOOKMARK, object.to_string().as_bytes())

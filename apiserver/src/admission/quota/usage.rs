@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::served::Served;
 use apimachinery::{Quantity, meta};
-use kinds::Kind;
 use serde_json::Value;
 
 pub type Usage = BTreeMap<String, Quantity>;
@@ -20,19 +20,19 @@ const BARE: &[&str] = &[
 ];
 
 /// Everything the object uses, by the names that `hard` may have.
-pub fn of_object(kind: &Kind, object: &Value, quota: &Value) -> Usage {
+pub fn of_object(kind: &Served, object: &Value, quota: &Value) -> Usage {
     let mut usage = Usage::new();
     let one = || Quantity::from_milli(1000);
-    let full = if kind.group.is_empty() {
-        kind.plural.to_owned()
+    let full = if kind.group().is_empty() {
+        kind.plural().to_owned()
     } else {
-        format!("{}.{}", kind.plural, kind.group)
+        format!("{}.{}", kind.plural(), kind.group())
     };
     usage.insert(format!("count/{full}"), one());
-    if !kind.group.is_empty() {
+    if !kind.group().is_empty() {
         return usage;
     }
-    match kind.plural {
+    match kind.plural() {
         "pods" if is_over(object) || !is_in_scope(object, quota) => return Usage::new(),
         "pods" => add_pod(&mut usage, object),
         "services" => add_service(&mut usage, object),
@@ -45,8 +45,8 @@ pub fn of_object(kind: &Kind, object: &Value, quota: &Value) -> Usage {
         }
         _ => {}
     }
-    if BARE.contains(&kind.plural) {
-        usage.insert(kind.plural.into(), one());
+    if BARE.contains(&kind.plural()) {
+        usage.insert(kind.plural().into(), one());
     }
     usage
 }
