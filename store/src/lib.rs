@@ -20,4 +20,4 @@ mod watch;
 pub use contract::{Change, Entry, Expect, Page, Range, Revision, Store, Value};
 pub use error::Error;
 pub use log::{Log, Options};
-pub use watch::{Signal, Watch};
+pub use watch::{Signal, Source, Watch};

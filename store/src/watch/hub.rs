@@ -13,7 +13,7 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use super::Watch;
+use super::{Subscription, Watch};
 use crate::{Change, Error, Revision};
 
 #[derive(Debug)]
@@ -80,7 +80,7 @@ impl Hub {
             let same_prefix = watchers.by_prefix.entry(prefix.clone()).or_default();
             same_prefix.push(watcher);
         }
-        Ok(Watch {
+        let subscription = Subscription {
             hub: Arc::clone(self),
             prefix,
             id,
@@ -89,7 +89,8 @@ impl Hub {
             delivered: after,
             wants_progress: false,
             fell_behind,
-        })
+        };
+        Ok(subscription.into())
     }
 
     pub fn leave(&self, prefix: &Bytes, id: u64) {
