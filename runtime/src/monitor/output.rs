@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use jiff::Timestamp;
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::Monitor;
 use super::container::Container;
@@ -131,6 +132,14 @@ impl Output {
 }
 
 impl Reader {
+    /// Asked of the kernel: an event may be of a time when there was no room, which
+    /// output that came before it in the same batch has since found.
+    fn is_gone(&self) -> bool {
+        let mut sink = [PollFd::new(self.sink.as_fd(), PollFlags::empty())];
+        let is_ready = poll(&mut sink, PollTimeout::ZERO).is_ok_and(|count| count > 0);
+        is_ready && sink[0].any().unwrap_or(true)
+    }
+
     /// # Errors
     /// It is gone.
     fn flush(&mut self, poller: &Poller) -> nix::Result<()> {
@@ -247,8 +256,7 @@ impl Monitor {
             return;
         };
         let output = container.output(stream);
-        // Nothing was waiting for room, so this is the news that it is gone.
-        output.drop_readers(poller, |r| r.token == token && r.pending.is_empty());
+        output.drop_readers(poller, |r| r.token == token && r.is_gone());
         output.flush(poller, token);
         output.watch(poller, id, stream);
     }
