@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-pub(crate) use self::{hub::Hub, subscription::Subscription};
+pub use self::hub::Hub;
+pub(crate) use self::subscription::Subscription;
 use crate::{Change, Error, Revision};
 
 /// What a watcher reads next.
@@ -49,7 +50,8 @@ impl Watch {
     /// Cancel-safe: a dropped call loses nothing.
     ///
     /// # Errors
-    /// [`Error::Slow`], once, after the last change that was kept; then `None`.
+    /// [`Error::Slow`] or [`Error::Compacted`], once, after the last change that
+    /// was kept; then `None`.
     pub async fn next(&mut self) -> Option<Result<Signal, Error>> {
         match &mut self.0 {
             Feed::Hub(subscription) => subscription.next().await,

@@ -5,8 +5,8 @@ use std::{
     collections::BTreeMap,
     ops::Bound,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering},
     },
 };
 
@@ -16,6 +16,18 @@ use tokio::sync::mpsc;
 use super::{Subscription, Watch};
 use crate::{Change, Error, Revision};
 
+/// Why the hub gave up on a watcher.
+#[derive(Clone, Copy, Debug)]
+pub enum Ending {
+    FellBehind,
+    /// Changes after `delivered` were lost.
+    Interrupted {
+        delivered: Revision,
+        oldest: Revision,
+    },
+}
+
+/// The watchers of one store, whichever backend it is.
 #[derive(Debug)]
 pub struct Hub {
     watchers: Mutex<Watchers>,
@@ -36,7 +48,7 @@ struct Watcher {
     /// Changes up to here reach the watcher as history.
     after: Revision,
     queue: mpsc::Sender<Arc<Change>>,
-    fell_behind: Arc<AtomicBool>,
+    ending: Arc<OnceLock<Ending>>,
 }
 
 impl Hub {
@@ -67,7 +79,7 @@ impl Hub {
         let mut watchers = self.lock();
         let (history, after) = history()?;
         let (queue, live) = mpsc::channel(self.queue);
-        let fell_behind = Arc::new(AtomicBool::new(false));
+        let ending = Arc::new(OnceLock::new());
         let id = watchers.next_id;
         watchers.next_id += 1;
         if !watchers.is_closed {
@@ -75,7 +87,7 @@ impl Hub {
                 id,
                 after,
                 queue,
-                fell_behind: Arc::clone(&fell_behind),
+                ending: Arc::clone(&ending),
             };
             let same_prefix = watchers.by_prefix.entry(prefix.clone()).or_default();
             same_prefix.push(watcher);
@@ -88,7 +100,8 @@ impl Hub {
             live,
             delivered: after,
             wants_progress: false,
-            fell_behind,
+            ending,
+            is_told: false,
         };
         Ok(subscription.into())
     }
@@ -111,6 +124,25 @@ impl Hub {
             watchers.offer(change);
         }
         self.published.store(last.revision().0, Ordering::Release);
+    }
+
+    /// Notes that nothing else changed up to `revision`.
+    pub fn advance(&self, revision: Revision) {
+        let _watchers = self.lock();
+        self.published.fetch_max(revision.0, Ordering::AcqRel);
+    }
+
+    /// Ends the watches there are, because changes before `oldest` cannot be
+    /// had any more; `reset` is done where no watcher can join or be told.
+    pub fn interrupt(&self, oldest: Revision, reset: impl FnOnce()) {
+        let mut watchers = self.lock();
+        let delivered = self.published();
+        for watcher in watchers.by_prefix.values().flatten() {
+            let _ = watcher.ending.set(Ending::Interrupted { delivered, oldest });
+        }
+        watchers.by_prefix.clear();
+        reset();
+        self.published.fetch_max(oldest.0, Ordering::AcqRel);
     }
 
     /// Ends all watches, now and from now on.
@@ -163,7 +195,7 @@ impl Watcher {
         if !queued {
             // Before the queue is dropped, or the watcher would see its end
             // and no reason.
-            self.fell_behind.store(true, Ordering::Release);
+            let _ = self.ending.set(Ending::FellBehind);
         }
         queued
     }

@@ -1,17 +1,14 @@
-//! A watch of the embedded log: history first, then what the hub queues.
+//! A watch that a hub feeds: history first, then what the hub queues.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, OnceLock},
     vec,
 };
 
 use bytes::Bytes;
 use tokio::sync::mpsc::{self, error::TryRecvError};
 
-use super::{Hub, Signal};
+use super::{Hub, Signal, hub::Ending};
 use crate::{Change, Error, Revision};
 
 #[derive(Debug)]
@@ -25,8 +22,9 @@ pub struct Subscription {
     /// All changes up to here are in `history` or were taken from `live`.
     pub delivered: Revision,
     pub wants_progress: bool,
-    /// The hub gave up on this watcher; the error is still to be told.
-    pub fell_behind: Arc<AtomicBool>,
+    /// Why the hub gave up on this watcher, if it did.
+    pub ending: Arc<OnceLock<Ending>>,
+    pub is_told: bool,
 }
 
 impl Subscription {
@@ -68,10 +66,19 @@ impl Subscription {
     }
 
     fn end(&mut self) -> Option<Result<Signal, Error>> {
-        let queue = self.hub.queue();
-        self.fell_behind
-            .swap(false, Ordering::AcqRel)
-            .then_some(Err(Error::Slow { queue }))
+        let ending = *self.ending.get()?;
+        if std::mem::replace(&mut self.is_told, true) {
+            return None;
+        }
+        Some(Err(match ending {
+            Ending::FellBehind => Error::Slow {
+                queue: self.hub.queue(),
+            },
+            Ending::Interrupted { delivered, oldest } => Error::Compacted {
+                wanted: delivered,
+                oldest,
+            },
+        }))
     }
 }
 
