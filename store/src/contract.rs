@@ -223,4 +223,10 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`Error::Future`] if `before` is not reached yet.
     async fn compact(&self, before: Revision) -> Result<(), Error>;
+
+    /// Whether the value should be written again though nothing about it has
+    /// changed: a layer that encrypts says so of what an older key sealed.
+    async fn is_stale(&self, _key: &[u8]) -> Result<bool, Error> {
+        Ok(false)
+    }
 }

@@ -27,6 +27,13 @@ pub enum Error {
         size: usize,
         limit: usize,
     },
+    /// A layer above the store does not understand what is stored; its source
+    /// says who should do what.
+    #[error("read {key}")]
+    Unreadable {
+        key: String,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// A mistake of the caller.
     #[error("revision hole at {at} of a value of {size} bytes")]
     BadHole { at: usize, size: usize },
