@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use events::Events;
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 use k8s_openapi::api::core::v1::{ConfigMap, Endpoints, Secret, ServiceAccount};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -12,7 +13,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::informer::{Informer, Object};
 use crate::object::{Deployment, Lease, Namespace, Node, Pod, ReplicaSet, Service};
-use crate::recorder::Events;
 
 /// Everything a controller may look at, and the client to change it with.
 #[derive(Clone)]

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use apimachinery::selector::LabelSelector;
+use events::Recorder;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
@@ -28,7 +29,6 @@ use crate::key::Key;
 use crate::object::{Deployment, ReplicaSet};
 use crate::owner;
 use crate::queue::Queue;
-use crate::recorder::Recorder;
 
 const WORKERS: usize = 5;
 

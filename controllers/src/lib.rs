@@ -33,7 +33,6 @@ mod object;
 mod owner;
 mod pod_gc;
 mod queue;
-mod recorder;
 mod replicaset;
 mod resources;
 mod root_ca;

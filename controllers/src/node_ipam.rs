@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use events::Recorder;
 use ipnet::Ipv4Net;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
@@ -15,7 +16,6 @@ use crate::error::Error;
 use crate::key::Key;
 use crate::object::Node;
 use crate::queue::Queue;
-use crate::recorder::Recorder;
 use crate::run::Config;
 
 /// What a node gets: 256 addresses.

@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use events::Recorder;
 use k8s_openapi::api::core::v1::{NodeCondition, Taint};
 use kube::Api;
 use kube::api::{Patch, PatchParams};
@@ -27,7 +28,6 @@ use crate::error::Error;
 use crate::key::Key;
 use crate::object::Node;
 use crate::queue::Queue;
-use crate::recorder::Recorder;
 use crate::run::Config;
 
 /// One worker: whether a node is evicted depends on how the others are.

@@ -5,6 +5,7 @@ mod tolerance;
 
 use std::sync::Arc;
 
+use events::Recorder;
 use k8s_openapi::api::core::v1::{Pod as FullPod, Taint};
 use kube::Api;
 use kube::api::{DeleteParams, Preconditions};
@@ -18,7 +19,6 @@ use crate::error::Error;
 use crate::key::Key;
 use crate::object::{Node, Pod};
 use crate::queue::Queue;
-use crate::recorder::Recorder;
 use tolerance::Verdict;
 
 const WORKERS: usize = 8;

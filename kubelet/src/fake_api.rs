@@ -78,17 +78,6 @@ impl FakeApi {
             .map(|asked| format!("{} {}", asked.method, asked.path))
             .collect()
     }
-
-    /// Waits until `count` requests were made.
-    pub async fn wait_for(&self, count: usize) -> Vec<Asked> {
-        let waited = tokio::time::timeout(std::time::Duration::from_secs(5), async {
-            while self.asked().len() < count {
-                tokio::time::sleep(std::time::Duration::from_millis(2)).await;
-            }
-        });
-        assert!(waited.await.is_ok(), "asked only {:?}", self.lines());
-        self.asked()
-    }
 }
 
 /// The body of a refusal.

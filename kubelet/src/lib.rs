@@ -20,7 +20,6 @@ mod config;
 mod dirs;
 mod env;
 mod error;
-mod events;
 mod expand;
 #[cfg(test)]
 mod fake_api;
@@ -31,6 +30,7 @@ mod node;
 mod objects;
 mod plan;
 mod pod;
+mod pod_events;
 mod pods;
 mod probe;
 mod pull_secrets;

@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{Container, Pod, Probe};
 use tokio::time::Instant;
 
 use crate::action::{self, Answer, Target};
-use crate::events::{Level, Recorder};
+use crate::pod_events::{Level, Recorder};
 
 /// What a probe is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use apimachinery::Quantity;
 use apimachinery::quantity::Format;
+use events::Events;
 use images::Images;
 use kube::Client;
 use netproxy::PodNetwork;
@@ -18,10 +19,10 @@ use crate::admission::Ledger;
 use crate::agent::{Agent, Registry};
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::events::Recorder;
 use crate::node::machine::{self, Machine};
 use crate::node::{self, Keeper};
 use crate::objects::Changes;
+use crate::pod_events::Recorder;
 use crate::pods::Pods;
 use crate::resources::Allocatable;
 use crate::services::Services;
@@ -60,10 +61,12 @@ pub async fn run(
         registered,
         shutdown.clone(),
     );
+    let events = Events::new();
+    let telling = tokio::spawn(events.clone().run(client.clone(), shutdown.clone()));
     let agent = Arc::new(Agent {
         changes: Changes::new(client.clone()),
         services: Services::start(client.clone(), shutdown.clone()),
-        events: Recorder::start(client.clone(), &config.node_name, shutdown.clone()),
+        events: Recorder::new(&events, &config.node_name),
         ledger: Ledger::default(),
         limits: limits(&machine),
         pods: Registry::default(),
@@ -79,6 +82,7 @@ pub async fn run(
     let serving = server::run(agent.clone(), listener);
     let keeping = keeper.keep(node.clone(), shutdown.clone());
     let ((), (), served) = tokio::join!(Pods::new(agent, found).run(), keeping, serving);
+    telling.abort();
     served
 }
 

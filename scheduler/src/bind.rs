@@ -23,7 +23,7 @@ pub async fn bind(client: &Client, pod: &Candidate, node: &str) -> Result<(), Er
         .create_subresource("binding", name, &PostParams::default(), &binding)
         .await;
     answer.map(drop).map_err(|source| Error::Bind {
-        pod: pod.key.clone(),
+        pod: pod.key.to_string(),
         node: node.to_owned(),
         source,
     })

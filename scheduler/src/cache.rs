@@ -11,7 +11,7 @@ use crate::requests::{Amounts, Requests};
 /// A pod that waits for a node, or was just assumed to have one.
 #[derive(Debug, Clone)]
 pub struct Candidate {
-    pub key: String,
+    pub key: Arc<str>,
     pub uid: String,
     pub spec: Arc<PodSpec>,
     pub requests: Requests,
@@ -64,7 +64,7 @@ struct Placed {
 #[derive(Default)]
 pub struct Cache {
     nodes: BTreeMap<String, NodeInfo>,
-    pods: HashMap<String, Placed>,
+    pods: HashMap<Arc<str>, Placed>,
 }
 
 impl Candidate {
@@ -180,7 +180,7 @@ impl Cache {
     }
 
     /// Keys of all pods that have a node by the API's word.
-    pub fn confirmed_pods(&self) -> Vec<String> {
+    pub fn confirmed_pods(&self) -> Vec<Arc<str>> {
         let confirmed = self.pods.iter().filter(|(_, p)| !p.is_assumed);
         confirmed.map(|(key, _)| key.clone()).collect()
     }

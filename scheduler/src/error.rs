@@ -11,10 +11,4 @@ pub enum Error {
     /// The pod stays queued; only its condition is out of date.
     #[error("write the PodScheduled condition of pod {pod}")]
     Condition { pod: String, source: kube::Error },
-    #[error("record event {reason} of pod {pod}")]
-    Event {
-        pod: String,
-        reason: &'static str,
-        source: kube::Error,
-    },
 }

@@ -12,6 +12,7 @@
 
 mod bind;
 mod cache;
+mod conditions;
 mod cycle;
 mod error;
 pub mod object;
@@ -20,6 +21,7 @@ mod queue;
 mod report;
 mod requests;
 mod run;
+mod specs;
 
 pub use error::Error;
 pub use run::{Config, run};

@@ -2,15 +2,17 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use k8s_openapi::api::core::v1 as core;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::Resource;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 /// A pod: identity, demands, and where it is.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct Pod {
+    #[serde(deserialize_with = "metadata")]
     pub metadata: ObjectMeta,
     #[serde(default)]
     pub spec: PodSpec,
@@ -84,6 +86,7 @@ pub struct Condition {
 /// A node: labels, taints, and what it can hold.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct Node {
+    #[serde(deserialize_with = "metadata")]
     pub metadata: ObjectMeta,
     #[serde(default)]
     pub spec: NodeSpec,
@@ -112,12 +115,44 @@ pub struct NodeImage {
     pub size_bytes: Option<i64>,
 }
 
+/// The metadata that is read here; most of the rest is who owns which field.
+fn metadata<'de, D: Deserializer<'de>>(from: D) -> Result<ObjectMeta, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Wire {
+        name: Option<String>,
+        namespace: Option<String>,
+        uid: Option<String>,
+        resource_version: Option<String>,
+        labels: Option<BTreeMap<String, String>>,
+        deletion_timestamp: Option<Time>,
+    }
+    let wire = Wire::deserialize(from)?;
+    Ok(ObjectMeta {
+        name: wire.name,
+        namespace: wire.namespace,
+        uid: wire.uid,
+        resource_version: wire.resource_version,
+        labels: wire.labels,
+        deletion_timestamp: wire.deletion_timestamp,
+        ..ObjectMeta::default()
+    })
+}
+
 impl Pod {
     /// `namespace/name`, by which the scheduler's tables know a pod.
-    pub fn key(&self) -> String {
+    pub fn key(&self) -> Arc<str> {
         let namespace = self.metadata.namespace.as_deref().unwrap_or_default();
         let name = self.metadata.name.as_deref().unwrap_or_default();
-        format!("{namespace}/{name}")
+        format!("{namespace}/{name}").into()
+    }
+
+    /// Why the pod has no node, as its status says.
+    pub fn unschedulable(&self) -> Option<&str> {
+        let mut conditions = self.status.conditions.iter();
+        let found = conditions.find(|c| c.type_ == "PodScheduled" && c.status == "False")?;
+        let is_ours = found.reason.as_deref() == Some("Unschedulable");
+        found.message.as_deref().filter(|_| is_ours)
     }
 
     pub fn is_finished(&self) -> bool {

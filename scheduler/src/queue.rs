@@ -5,12 +5,14 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::cache::Candidate;
 use crate::plugins::Wakeup;
+use crate::specs::Specs;
 
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
@@ -42,15 +44,17 @@ struct Waiting {
 /// Pods by what they wait for. Higher priority first, then first come first served.
 #[derive(Default)]
 pub struct Queue {
-    pods: HashMap<String, Waiting>,
-    ready: BTreeSet<(Reverse<i32>, u64, String)>,
-    timers: BinaryHeap<Reverse<(Instant, String)>>,
+    pods: HashMap<Arc<str>, Waiting>,
+    ready: BTreeSet<(Reverse<i32>, u64, Arc<str>)>,
+    timers: BinaryHeap<Reverse<(Instant, Arc<str>)>>,
+    specs: Specs,
     next_sequence: u64,
 }
 
 impl Queue {
     /// Adds a pod, or takes over its changed spec and looks at it afresh.
-    pub fn add(&mut self, candidate: Candidate) {
+    pub fn add(&mut self, mut candidate: Candidate) {
+        candidate.spec = self.specs.share(candidate.spec);
         let key = candidate.key.clone();
         if let Some(known) = self.pods.get_mut(&key)
             && known.candidate.uid == candidate.uid
@@ -83,7 +87,7 @@ impl Queue {
         }
     }
 
-    pub fn keys(&self) -> Vec<String> {
+    pub fn keys(&self) -> Vec<Arc<str>> {
         self.pods.keys().cloned().collect()
     }
 
@@ -126,7 +130,7 @@ impl Queue {
             _ => false,
         };
         let parked = self.pods.iter().filter(|(_, w)| helped(w));
-        let keys: Vec<String> = parked.map(|(key, _)| key.clone()).collect();
+        let keys: Vec<Arc<str>> = parked.map(|(key, _)| key.clone()).collect();
         for key in keys {
             self.retry(&key, now);
         }
@@ -164,7 +168,7 @@ impl Queue {
     }
 }
 
-fn ready_key(waiting: &Waiting) -> (Reverse<i32>, u64, String) {
+fn ready_key(waiting: &Waiting) -> (Reverse<i32>, u64, Arc<str>) {
     let priority = waiting.candidate.spec.priority.unwrap_or(0);
     (
         Reverse(priority),

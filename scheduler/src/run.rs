@@ -1,7 +1,9 @@
 //! The scheduler's one task.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
+use std::sync::Arc;
 
+use events::Events;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use kube::runtime::WatchStreamExt;
@@ -14,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Error;
 use crate::bind::bind;
 use crate::cache::{Cache, Candidate};
+use crate::conditions::Conditions;
 use crate::cycle::{self, Unschedulable};
 use crate::object::{Node, Pod};
 use crate::plugins::Wakeup;
@@ -46,7 +49,9 @@ impl Default for Config {
 pub async fn run(config: Config, client: Client, shutdown: CancellationToken) -> Result<(), Error> {
     let mut pods = watch::<Pod>(&client, "status.phase!=Succeeded,status.phase!=Failed");
     let mut nodes = watch::<Node>(&client, "");
-    let mut scheduler = Scheduler::new(config, client);
+    let events = Events::new();
+    let telling = tokio::spawn(events.clone().run(client.clone(), shutdown.clone()));
+    let mut scheduler = Scheduler::new(config, client, &events);
     loop {
         let has_work = scheduler.schedule_batch();
         tokio::select! {
@@ -55,25 +60,28 @@ pub async fn run(config: Config, client: Client, shutdown: CancellationToken) ->
             Some(event) = pods.next() => scheduler.on_pod(event),
             Some(bound) = scheduler.bindings.join_next() => scheduler.on_bound(bound),
             () = until(scheduler.queue.next_timer()) => scheduler.queue.tick(Instant::now()),
+            () = until(scheduler.conditions.next_write()) => scheduler.conditions.write(Instant::now()),
+            () = scheduler.conditions.written() => {}
             () = std::future::ready(()), if has_work => {}
         }
     }
     scheduler.bindings.join_all().await;
+    // Ends with `shutdown`, as this does.
+    let _ = telling.await;
     Ok(())
 }
 
-type Bound = (Candidate, Result<(), Error>);
+type Bound = (Candidate, Result<String, Error>);
 
 struct Scheduler {
     config: Config,
     client: Client,
     reports: Reports,
+    conditions: Conditions,
     cache: Cache,
     queue: Queue,
     bindings: JoinSet<Bound>,
-    /// Why each waiting pod waits, as last reported.
-    reported: HashMap<String, String>,
-    listed_pods: HashSet<String>,
+    listed_pods: HashSet<Arc<str>>,
     listed_nodes: HashSet<String>,
     decisions: usize,
     /// Nodes have been listed once: before that, "no node" means nothing.
@@ -81,15 +89,15 @@ struct Scheduler {
 }
 
 impl Scheduler {
-    fn new(config: Config, client: Client) -> Self {
+    fn new(config: Config, client: Client, events: &Events) -> Self {
         Self {
-            reports: Reports::new(client.clone(), &config.scheduler_name),
+            reports: Reports::new(events.recorder(&config.scheduler_name)),
+            conditions: Conditions::new(client.clone(), Instant::now()),
             config,
             client,
             cache: Cache::default(),
             queue: Queue::default(),
             bindings: JoinSet::new(),
-            reported: HashMap::new(),
             listed_pods: HashSet::new(),
             listed_nodes: HashSet::new(),
             decisions: 0,
@@ -148,13 +156,16 @@ impl Scheduler {
         if let Some(node) = pod.spec.node_name.as_deref().filter(|n| !n.is_empty()) {
             self.cache.set_pod(pod, node);
             self.queue.remove(&key);
-            self.reported.remove(&key);
+            self.conditions.forget(&key);
             return;
         }
         let named = pod.spec.scheduler_name.as_deref();
         let is_ours = named.is_none_or(|name| name == self.config.scheduler_name);
         let is_deleted = pod.metadata.deletion_timestamp.is_some();
         if is_ours && !is_deleted && pod.spec.scheduling_gates.is_empty() {
+            if let Some(message) = pod.unschedulable() {
+                self.conditions.know(&key, message);
+            }
             self.queue.add(Candidate::new(pod));
         } else {
             self.queue.remove(&key);
@@ -163,17 +174,18 @@ impl Scheduler {
 
     fn lose(&mut self, key: &str) {
         self.queue.remove(key);
-        self.reported.remove(key);
+        self.conditions.forget(key);
         if self.cache.remove_pod(key) {
             self.queue.wake(Wakeup::NodeOrPod, Instant::now());
         }
     }
 
     fn drop_unlisted_pods(&mut self) {
+        let listed = std::mem::take(&mut self.listed_pods);
         let mut known = self.cache.confirmed_pods();
         known.extend(self.queue.keys());
         for key in known {
-            if !self.listed_pods.contains(&key) {
+            if !listed.contains(&key) {
                 self.lose(&key);
             }
         }
@@ -200,64 +212,42 @@ impl Scheduler {
         self.decisions = self.decisions.wrapping_add(1);
         match cycle::choose(&self.cache, &pod, self.decisions) {
             Ok(node) => self.assume_and_bind(pod, node),
-            Err(refused) => self.park(&pod, refused),
+            Err(refused) => self.park(&pod, &refused),
         }
     }
 
     fn assume_and_bind(&mut self, pod: Candidate, node: String) {
         self.cache.assume(&pod, &node);
-        let (client, reports) = (self.client.clone(), self.reports.clone());
+        let client = self.client.clone();
         self.bindings.spawn(async move {
-            let bound = bind(&client, &pod, &node).await;
-            if bound.is_ok() {
-                tokio::spawn(log(pod.clone(), reports, Report::Scheduled(node)));
-            }
+            let bound = bind(&client, &pod, &node).await.map(|()| node);
             (pod, bound)
         });
     }
 
-    fn park(&mut self, pod: &Candidate, refused: Unschedulable) {
+    fn park(&mut self, pod: &Candidate, refused: &Unschedulable) {
         self.queue.park(&pod.key, refused.wakeup, Instant::now());
-        if self.reported.get(&pod.key) == Some(&refused.message) {
-            return;
+        if self.conditions.set(pod, &refused.message) {
+            self.reports.failed(pod, &refused.message);
         }
-        self.reported
-            .insert(pod.key.clone(), refused.message.clone());
-        let reports = self.reports.clone();
-        tokio::spawn(log(pod.clone(), reports, Report::Failed(refused.message)));
     }
 
     fn on_bound(&mut self, bound: Result<Bound, tokio::task::JoinError>) {
         let Ok((pod, result)) = bound else {
             return;
         };
-        let Err(error) = result else {
-            self.queue.remove(&pod.key);
-            return;
+        let error = match result {
+            Ok(node) => {
+                self.queue.remove(&pod.key);
+                return self.reports.scheduled(&pod, &node);
+            }
+            Err(error) => error,
         };
         self.cache.forget(&pod.key);
         self.queue.retry(&pod.key, Instant::now());
         if !is_gone(&error) {
             tracing::warn!(error = &error as &dyn std::error::Error, "binding failed");
         }
-    }
-}
-
-enum Report {
-    Scheduled(String),
-    Failed(String),
-}
-
-async fn log(pod: Candidate, reports: Reports, report: Report) {
-    let written = match report {
-        Report::Scheduled(node) => reports.scheduled(&pod, &node).await,
-        Report::Failed(message) => reports.failed(&pod, &message).await,
-    };
-    if let Err(error) = written {
-        tracing::debug!(
-            error = &error as &dyn std::error::Error,
-            "report not written"
-        );
     }
 }
 

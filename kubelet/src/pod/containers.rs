@@ -11,7 +11,7 @@ use super::stop::grace_of;
 use super::{Helpers, Owned, Worker, termination};
 use crate::action::Target;
 use crate::back_off::go_duration;
-use crate::events::{Level, field_of};
+use crate::pod_events::{Level, field_of};
 use crate::probe::{Kind, Prober};
 use crate::record::{Exit, Next, Record, Running, Stage, State, Waiting, find_container};
 

@@ -11,8 +11,8 @@ use super::set_up::place;
 use super::{Owned, Worker};
 use crate::agent::Agent;
 use crate::dirs::PodDirs;
-use crate::events::Level;
 use crate::objects::{Namespace, PodTokens, TokenCache};
+use crate::pod_events::Level;
 use crate::volumes::{self, payload::Sources};
 
 /// A token is looked at this much after its time, so that it is surely due.

@@ -8,7 +8,7 @@ use super::launch::describe;
 use super::message::Message;
 use super::{Owned, Worker};
 use crate::action::{self, Answer, Target};
-use crate::events::{Level, field_of};
+use crate::pod_events::{Level, field_of};
 use crate::record::find_container;
 
 /// A hook has no timeout of its own; this one only ends what was forgotten.

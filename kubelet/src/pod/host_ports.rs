@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::{ContainerPort, PodSpec};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{Owned, Worker};
-use crate::events::Level;
+use crate::pod_events::Level;
 
 const PAUSE: Duration = Duration::from_millis(100);
 

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 
 use super::launch::{Launch, Refused};
 use crate::back_off::after;
-use crate::events::Level;
 use crate::objects::Namespace;
+use crate::pod_events::Level;
 use crate::pull_secrets;
 
 /// A failed pull shows as such for this long before it shows as backing off.

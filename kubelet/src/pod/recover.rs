@@ -11,8 +11,8 @@ use super::containers::exit_of;
 use super::{Stage as PodStage, Worker, termination};
 use crate::admission::NodeFacts;
 use crate::back_off::after;
-use crate::events::Level;
 use crate::plan::plan;
+use crate::pod_events::Level;
 use crate::record::{Exit, Next, Record, Role, Running, Stage, State, Waiting, find_container};
 use crate::status::{Failure, of_refused};
 

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::content::Refresh;
 use super::{Owned, Worker, hooks};
 use crate::action::Target;
-use crate::events::{Level, Recorder, field_of};
+use crate::pod_events::{Level, Recorder, field_of};
 use crate::record::{Next, Role, Stage, State, find_container};
 
 /// What is left for the stop signal when a hook used up all the grace.

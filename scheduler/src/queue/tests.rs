@@ -8,7 +8,7 @@ fn pod(name: &str, priority: i32) -> Candidate {
 }
 
 fn names(queue: &mut Queue, now: Instant) -> Vec<String> {
-    std::iter::from_fn(|| queue.pop(now).map(|c| c.key)).collect()
+    std::iter::from_fn(|| queue.pop(now).map(|c| c.key.to_string())).collect()
 }
 
 #[test]
