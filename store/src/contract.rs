@@ -54,7 +54,7 @@ impl Value {
     }
 
     /// The bytes as they are stored under `revision`.
-    pub(crate) fn fill(&self, revision: Revision) -> Bytes {
+    pub fn fill(&self, revision: Revision) -> Bytes {
         let Some(at) = self.revision_at else {
             return self.bytes.clone();
         };
@@ -76,6 +76,13 @@ pub struct Entry {
     pub created: Revision,
     /// The write that put this value.
     pub modified: Revision,
+}
+
+impl Entry {
+    /// What the entry counts for in a quota: the bytes of key and value.
+    pub fn size(&self) -> u64 {
+        (self.key.len() + self.value.len()) as u64
+    }
 }
 
 /// What must be true of a key for a write to it to happen.
@@ -178,11 +185,35 @@ impl Change {
     }
 }
 
+/// How full a store is, and what is wrong with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct State {
+    /// The bytes of all keys and values that are there now.
+    pub live: u64,
+    /// How many there may be.
+    pub quota: Option<u64>,
+    pub alarm: Option<Alarm>,
+}
+
+/// Why a store refuses writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Alarm {
+    /// The quota is used up. Deletes go on; they or a higher quota end it.
+    NoSpace,
+    /// The disk failed: nothing is written until a restart.
+    Stopped,
+}
+
 /// The cluster's memory.
 #[async_trait]
 pub trait Store: Send + Sync {
-    /// The newest visible revision.
+    /// The newest revision that was visible here. Where several servers share
+    /// the store there may be newer ones: see [`Store::newest`].
     fn revision(&self) -> Revision;
+
+    /// The newest revision of all: not older than any that anyone has seen
+    /// before the call.
+    async fn newest(&self) -> Result<Revision, Error>;
 
     /// The oldest revision that can still be read and watched from.
     fn oldest(&self) -> Revision;
@@ -198,8 +229,9 @@ pub trait Store: Send + Sync {
     async fn count(&self, prefix: &[u8]) -> Result<u64, Error>;
 
     /// # Errors
-    /// [`Error::Conflict`] with what is there, if `expect` does not hold. Any
-    /// other error: the write was not acknowledged and nobody has seen it.
+    /// [`Error::Conflict`] with what is there, if `expect` does not hold;
+    /// [`Error::Quota`] if there is no room for it. Whatever the error, the
+    /// write was not acknowledged.
     async fn put(&self, key: &[u8], value: Value, expect: Expect) -> Result<Entry, Error>;
 
     /// Removes a key and answers what it held and the revision of the removal.
@@ -218,7 +250,7 @@ pub trait Store: Send + Sync {
     async fn watch(&self, prefix: &[u8], from: Revision) -> Result<Watch, Error>;
 
     /// Forgets the history before `before`: that revision and later ones stay
-    /// readable.
+    /// readable. What is forgotten already is no mistake.
     ///
     /// # Errors
     /// [`Error::Future`] if `before` is not reached yet.
@@ -228,5 +260,10 @@ pub trait Store: Send + Sync {
     /// changed: a layer that encrypts says so of what an older key sealed.
     async fn is_stale(&self, _key: &[u8]) -> Result<bool, Error> {
         Ok(false)
+    }
+
+    /// `None`: the backend cannot tell.
+    fn state(&self) -> Option<State> {
+        None
     }
 }

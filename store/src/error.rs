@@ -27,11 +27,55 @@ pub enum Error {
         size: usize,
         limit: usize,
     },
+    /// The store holds as much as it may; the operator makes room or raises the
+    /// quota. Reads and deletes go on.
+    #[error(
+        "the store is full: {used} of {quota} bytes are used; delete what is not needed, or restart skiff with a higher --store-quota"
+    )]
+    Quota { used: u64, quota: u64 },
     /// A layer above the store does not understand what is stored; its source
     /// says who should do what.
     #[error("read {key}")]
     Unreadable {
         key: String,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// No server of the datastore could be asked; nothing was written. The
+    /// operator should look at the network and the datastore.
+    #[error(
+        "the datastore at {endpoints} cannot be reached: check that it runs and that this machine reaches it"
+    )]
+    Unreachable {
+        endpoints: String,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A write was sent and no answer came: it may have happened or may still
+    /// happen. The writer should read before it writes again.
+    #[error("the datastore at {endpoints} did not answer a write: it may have been made or not")]
+    Unanswered {
+        endpoints: String,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The datastore answered that it will not; nothing was written. The
+    /// operator should do what its message says.
+    #[error("the datastore at {endpoints} refuses")]
+    Refused {
+        endpoints: String,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Somebody else wrote there; the operator should remove the key or choose
+    /// another prefix.
+    #[error(
+        "the value of {key} was not written by skiff: remove it, or choose another --datastore-prefix"
+    )]
+    Foreign { key: String },
+    /// A mistake of the caller.
+    #[error("the key {key:?} does not begin with a slash")]
+    BadKey { key: String },
+    /// A flag says what cannot be used.
+    #[error("{what}")]
+    Datastore {
+        what: String,
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A mistake of the caller.

@@ -35,6 +35,8 @@ pub struct Index {
     keys: BTreeMap<Bytes, Versions>,
     history: VecDeque<Arc<Change>>,
     history_bytes: usize,
+    /// The size of all entries that are there now.
+    live: u64,
     oldest: Revision,
     newest: Revision,
     /// A snapshot is being read at this revision; it must not be compacted.
@@ -49,6 +51,7 @@ impl Index {
             keys: BTreeMap::new(),
             history: VecDeque::new(),
             history_bytes: 0,
+            live: 0,
             oldest: revision,
             newest: revision,
             pinned: None,
@@ -58,6 +61,7 @@ impl Index {
 
     /// Adds what a snapshot holds.
     pub fn restore(&mut self, entry: Entry) {
+        self.live += entry.size();
         let version = Version {
             created: entry.created,
             modified: entry.modified,
@@ -72,6 +76,10 @@ impl Index {
 
     pub fn oldest(&self) -> Revision {
         self.oldest
+    }
+
+    pub fn live(&self) -> u64 {
+        self.live
     }
 
     pub fn get(&self, key: &[u8]) -> Option<Entry> {
@@ -138,6 +146,10 @@ impl Index {
     /// Makes the next write visible.
     pub fn apply(&mut self, change: Arc<Change>) {
         debug_assert_eq!(change.revision(), self.newest.next(), "revisions are dense");
+        self.live -= change.previous().map_or(0, Entry::size);
+        if let Change::Put { entry, .. } = &*change {
+            self.live += entry.size();
+        }
         let version = Version::of(&change);
         match self.keys.get_mut(change.key()) {
             Some(versions) => versions.push(version),

@@ -17,7 +17,7 @@ mod index;
 mod log;
 mod watch;
 
-pub use contract::{Change, Entry, Expect, Page, Range, Revision, Store, Value};
+pub use contract::{Alarm, Change, Entry, Expect, Page, Range, Revision, State, Store, Value};
 pub use error::Error;
 pub use log::{Log, Options};
-pub use watch::{Signal, Source, Watch};
+pub use watch::{Hub, Signal, Source, Watch};

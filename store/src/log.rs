@@ -7,6 +7,7 @@
 mod files;
 mod format;
 mod plan;
+mod quota;
 mod reader;
 mod replay;
 mod segment;
@@ -15,7 +16,10 @@ mod writer;
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{
+        Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicBool, Ordering},
+    },
     thread::{self, JoinHandle},
 };
 
@@ -26,11 +30,12 @@ use tokio::sync::{mpsc, oneshot};
 use self::{
     files::Files,
     plan::{Action, Write},
+    quota::Quota,
     snapshot::Snapshots,
     writer::{Request, Writer},
 };
 use crate::{
-    Change, Entry, Error, Expect, Page, Range, Revision, Store, Value, Watch,
+    Alarm, Change, Entry, Error, Expect, Page, Range, Revision, State, Store, Value, Watch,
     disk::{self, Disk},
     index::{Bounds, Index},
     watch::Hub,
@@ -53,6 +58,9 @@ pub struct Options {
     pub history_changes: usize,
     /// History beyond this many bytes of memory is compacted.
     pub history_bytes: usize,
+    /// Keys and values that are there may take so many bytes; what would take
+    /// more is refused with [`Error::Quota`].
+    pub quota: Option<u64>,
     /// A watcher that is more than so many changes behind is ended.
     pub watch_queue: usize,
 }
@@ -63,6 +71,7 @@ impl Default for Options {
             snapshot_after: 64 << 20,
             history_changes: 100_000,
             history_bytes: 24 << 20,
+            quota: None,
             watch_queue: 8192,
         }
     }
@@ -83,6 +92,9 @@ pub struct Log {
 struct Shared {
     index: RwLock<Index>,
     hub: Arc<Hub>,
+    quota: Quota,
+    /// The disk failed; no write is taken.
+    is_stopped: AtomicBool,
 }
 
 impl Shared {
@@ -129,6 +141,8 @@ impl Log {
         let shared = Arc::new(Shared {
             index: RwLock::new(replayed.index),
             hub: Arc::new(hub),
+            quota: Quota::new(options.quota),
+            is_stopped: AtomicBool::new(false),
         });
         let writer = Writer {
             shared: Arc::clone(&shared),
@@ -205,6 +219,10 @@ impl Store for Log {
         self.shared.index().newest()
     }
 
+    async fn newest(&self) -> Result<Revision, Error> {
+        Ok(self.revision())
+    }
+
     fn oldest(&self) -> Revision {
         self.shared.index().oldest()
     }
@@ -263,6 +281,20 @@ impl Store for Log {
             tokio::task::yield_now().await;
         }
         Ok(())
+    }
+
+    fn state(&self) -> Option<State> {
+        let quota = &self.shared.quota;
+        let alarm = if self.shared.is_stopped.load(Ordering::Relaxed) {
+            Some(Alarm::Stopped)
+        } else {
+            quota.is_exceeded().then_some(Alarm::NoSpace)
+        };
+        Some(State {
+            live: self.shared.index().live(),
+            quota: quota.limit(),
+            alarm,
+        })
     }
 }
 

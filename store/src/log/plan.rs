@@ -6,6 +6,7 @@ use std::{collections::HashMap, sync::Arc};
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
+use super::quota::Quota;
 use crate::{Change, Entry, Error, Expect, Revision, Value, index::Index};
 
 /// A write somebody waits for.
@@ -40,7 +41,9 @@ impl Write {
 #[derive(Debug)]
 pub struct Plan<'a> {
     index: &'a Index,
+    quota: &'a Quota,
     last: Revision,
+    live: u64,
     /// What the keys that the batch writes will hold.
     pending: HashMap<Bytes, Option<Entry>>,
     pub changes: Vec<Arc<Change>>,
@@ -48,10 +51,12 @@ pub struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    pub fn new(index: &'a Index) -> Self {
+    pub fn new(index: &'a Index, quota: &'a Quota) -> Self {
         Self {
             index,
+            quota,
             last: index.newest(),
+            live: index.live(),
             pending: HashMap::new(),
             changes: Vec::new(),
             answers: Vec::new(),
@@ -70,7 +75,10 @@ impl<'a> Plan<'a> {
             current,
             self.last.next(),
         );
-        let outcome = outcome.map(Arc::new);
+        let outcome = outcome.and_then(|change| {
+            self.live = self.quota.admit(self.live, &change)?;
+            Ok(Arc::new(change))
+        });
         if let Ok(change) = &outcome {
             self.last = change.revision();
             let left = match &**change {

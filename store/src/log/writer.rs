@@ -1,7 +1,10 @@
 //! The one thread that writes: takes what waits as a batch, makes it durable
 //! with one sync, then visible, then acknowledges it.
 
-use std::{io, sync::Arc};
+use std::{
+    io,
+    sync::{Arc, atomic::Ordering},
+};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -79,6 +82,9 @@ impl Writer {
 
     fn commit(&mut self, writes: Vec<Write>) {
         let (changes, mut answers) = self.plan(writes);
+        let is_full = answers
+            .iter()
+            .any(|(_, answer)| matches!(answer, Err(Error::Quota { .. })));
         let outcome = self.make_durable(&changes);
         match &outcome {
             Ok(()) => self.make_visible(&changes),
@@ -90,6 +96,7 @@ impl Writer {
                 }
             }
         }
+        self.watch_quota(is_full);
         for (waiter, answer) in answers {
             // A waiter that has gone away does not want to know.
             let _ = waiter.send(answer);
@@ -101,7 +108,7 @@ impl Writer {
 
     fn plan(&self, writes: Vec<Write>) -> Planned {
         let index = self.shared.index();
-        let mut plan = Plan::new(&index);
+        let mut plan = Plan::new(&index, &self.shared.quota);
         for write in writes {
             plan.add(write);
         }
@@ -140,6 +147,16 @@ impl Writer {
         self.shared.hub.publish(changes);
     }
 
+    /// Before anyone is answered: who is refused finds the alarm raised.
+    fn watch_quota(&self, is_full: bool) {
+        let live = self.shared.index().live();
+        if is_full {
+            self.shared.quota.refused(live);
+        } else {
+            self.shared.quota.settle(live);
+        }
+    }
+
     /// Starts a new segment and a snapshot of everything before it.
     fn rotate_if_due(&mut self) {
         if !self.snapshots.is_due(self.segment.size()) {
@@ -168,6 +185,7 @@ impl Writer {
         let error: Error = self.segment.error(&failure);
         tracing::error!(%error, "the store takes no more writes");
         self.poison = Some(failure);
+        self.shared.is_stopped.store(true, Ordering::Relaxed);
     }
 }
 

@@ -138,7 +138,9 @@ impl Hub {
         let mut watchers = self.lock();
         let delivered = self.published();
         for watcher in watchers.by_prefix.values().flatten() {
-            let _ = watcher.ending.set(Ending::Interrupted { delivered, oldest });
+            let _ = watcher
+                .ending
+                .set(Ending::Interrupted { delivered, oldest });
         }
         watchers.by_prefix.clear();
         reset();

@@ -12,3 +12,5 @@ mod format;
 mod kill;
 #[cfg(test)]
 mod promises;
+#[cfg(test)]
+mod quota;
