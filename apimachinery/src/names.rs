@@ -96,6 +96,23 @@ pub fn dns_subdomain(name: &str) -> Vec<String> {
     errors
 }
 
+/// A subdomain that may have underscores: what a resolver searches.
+pub fn subdomain_with_underscores(name: &str) -> Vec<String> {
+    let mut errors = Vec::new();
+    if name.len() > SUBDOMAIN_MAX {
+        errors.push(too_long(SUBDOMAIN_MAX));
+    }
+    let part = |part: &str| is_shaped(part, |b| is_lower_alnum(b) || b == b'_', b"-");
+    if !name.split('.').all(part) {
+        errors.push(explain(
+            "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character",
+            "[a-z0-9_]([-_a-z0-9]*[a-z0-9_])?(\\.[a-z0-9_]([-_a-z0-9]*[a-z0-9_])?)*",
+            &["example.com"],
+        ));
+    }
+    errors
+}
+
 /// RFC 1035 label: like a DNS label, but starts with a letter. Service names.
 pub fn dns_1035_label(name: &str) -> Vec<String> {
     let mut errors = Vec::new();

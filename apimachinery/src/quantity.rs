@@ -39,6 +39,12 @@ pub enum Error {
     Suffix,
 }
 
+impl Default for Quantity {
+    fn default() -> Self {
+        Quantity::ZERO
+    }
+}
+
 impl Quantity {
     pub const ZERO: Quantity = Quantity {
         nanos: 0,

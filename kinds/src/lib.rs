@@ -32,6 +32,7 @@ pub mod policy;
 pub mod prepare;
 pub mod rbac;
 pub mod resource;
+mod resource_names;
 pub mod scale;
 pub mod scheduling;
 pub mod storage;

@@ -169,6 +169,21 @@ pub fn validate_template(meta: &Node, errors: &mut Errors) {
     annotations(&meta.at("annotations"), errors);
 }
 
+/// Metadata of what is made for an object later: it gets its names then.
+pub fn only_labels_and_annotations(meta: &Node, errors: &mut Errors) {
+    let Some(fields) = meta.map() else { return };
+    for (field, value) in fields {
+        let is_empty = Node {
+            value,
+            path: meta.path,
+        }
+        .is_empty();
+        if !matches!(field.as_str(), "labels" | "annotations") && !is_empty {
+            errors.push(Error::forbidden(&meta.path.child(field), "cannot be set"));
+        }
+    }
+}
+
 /// The path of every object's metadata.
 pub const METADATA: Path<'static> = Path::new("metadata");
 

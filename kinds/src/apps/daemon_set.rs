@@ -43,7 +43,10 @@ pub static KIND: Kind = Kind {
         validate(new, errors);
         errors.immutable(&new.at("spec.selector"), &old.at("spec.selector"));
     },
-    validate_status_update: |new, _, errors| status(new, errors),
+    validate_status_update: |new, old, errors| {
+        status(new, errors);
+        super::stateful_set::never_fewer_collisions(new, old, errors);
+    },
     columns: &[
         NAME,
         Column::count("Desired", "How many nodes should run the pod."),
@@ -92,7 +95,7 @@ fn validate(set: &Node, errors: &mut Errors) {
     let spec = set.at("spec");
     let selector = spec.at("selector");
     if let Some(selects) = label_selector::of_workload(&selector, "daemonset", errors) {
-        pod_template::validate_workload_template(&spec, &selects, errors);
+        pod_template::validate_workload_template(&spec, &selects, "DaemonSet", errors);
     }
     errors.not_negative(&spec.at("minReadySeconds"));
     let strategy = spec.at("updateStrategy");

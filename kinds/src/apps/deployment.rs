@@ -40,7 +40,10 @@ pub static KIND: Kind = Kind {
     prepare_status_update,
     validate,
     validate_update,
-    validate_status_update: |new, _, errors| status(new, errors),
+    validate_status_update: |new, old, errors| {
+        status(new, errors);
+        super::stateful_set::never_fewer_collisions(new, old, errors);
+    },
     columns: &[
         NAME,
         Column::text("Ready", "Number of the pod with ready state"),
@@ -89,7 +92,7 @@ fn validate(deployment: &Node, errors: &mut Errors) {
     let selector = spec.at("selector");
     let selects = label_selector::of_workload(&selector, "deployment", errors);
     if let Some(selects) = selects {
-        pod_template::validate_workload_template(&spec, &selects, errors);
+        pod_template::validate_workload_template(&spec, &selects, "ReplicaSet", errors);
     }
     strategy(&spec.at("strategy"), errors);
     errors.not_negative(&spec.at("minReadySeconds"));

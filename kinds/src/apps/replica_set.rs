@@ -79,7 +79,7 @@ fn validate(set: &Node, errors: &mut Errors) {
     let Some(selects) = label_selector::of_workload(&selector, "replica set", errors) else {
         return;
     };
-    pod_template::validate_workload_template(&spec, &selects, errors);
+    pod_template::validate_workload_template(&spec, &selects, "ReplicaSet", errors);
 }
 
 /// Counts are not negative, and no part is greater than the whole.

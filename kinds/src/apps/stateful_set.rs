@@ -1,11 +1,13 @@
 //! StatefulSet.
 
-use apimachinery::meta;
+use apimachinery::field::Error;
+use apimachinery::{meta, names};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::deployment::{count_or_percent, not_over_hundred_percent};
 use crate::columns::{self, AGE, Column, NAME};
+use crate::core::persistent_volume_claim;
 use crate::defaults::{each, is, object, set_default, set_text};
 use crate::errors::Errors;
 use crate::kind::{Kind, Storage, Subresource};
@@ -14,6 +16,7 @@ use crate::node::Node;
 use crate::pod_template;
 use crate::prepare;
 use crate::scale::ScalePaths;
+use crate::text_cells::plain;
 
 pub static KIND: Kind = Kind {
     group: "apps",
@@ -38,6 +41,8 @@ pub static KIND: Kind = Kind {
     prepare_update: prepare::keep_status,
     validate,
     validate_update,
+    validate_status_update: validate_status,
+    name_rule: names::dns_label,
     columns: &[
         NAME,
         Column::text("Ready", "How many pods are ready, of how many."),
@@ -71,7 +76,7 @@ fn default(set: &mut Value) {
     each(spec, "volumeClaimTemplates", |claim| {
         set_text(claim, "kind", "PersistentVolumeClaim");
         set_text(claim, "apiVersion", "v1");
-        set_text(object(claim, "spec"), "volumeMode", "Filesystem");
+        persistent_volume_claim::default_spec(object(claim, "spec"));
         set_text(object(claim, "status"), "phase", "Pending");
     });
 }
@@ -83,41 +88,45 @@ fn validate(set: &Node, errors: &mut Errors) {
         errors.invalid(&policy, "must be 'OrderedReady' or 'Parallel'");
     }
     update_strategy(&spec.at("updateStrategy"), errors);
+    let retention = spec.at("persistentVolumeClaimRetentionPolicy");
     for field in ["whenDeleted", "whenScaled"] {
-        let policy = spec.at("persistentVolumeClaimRetentionPolicy");
-        errors.one_of(&policy.at(field), &["Delete", "Retain"]);
+        errors.one_of(&retention.at(field), &["Retain", "Delete"]);
     }
     errors.not_negative(&spec.at("replicas"));
     errors.not_negative(&spec.at("minReadySeconds"));
     errors.not_negative(&spec.at("ordinals.start"));
+    errors.follows_if_set(&spec.at("serviceName"), names::dns_subdomain);
     let selector = spec.at("selector");
     if let Some(selects) = label_selector::of_workload(&selector, "statefulset", errors) {
-        pod_template::validate_workload_template(&spec, &selects, errors);
+        pod_template::validate_workload_template(&spec, &selects, "StatefulSet", errors);
     }
 }
 
 fn update_strategy(strategy: &Node, errors: &mut Errors) {
     let (kind, rolling) = (strategy.at("type"), strategy.at("rollingUpdate"));
     match kind.text() {
-        "" => errors.required(&kind, ""),
+        "" => errors.required(strategy, ""),
         "OnDelete" => {
             if rolling.exists() {
                 errors.invalid(&rolling, "only allowed for updateStrategy 'RollingUpdate'");
             }
         }
-        "RollingUpdate" => {
-            errors.not_negative(&rolling.at("partition"));
-            let unavailable = rolling.at("maxUnavailable");
-            if unavailable.exists() {
-                count_or_percent(&unavailable, errors);
-                not_over_hundred_percent(&unavailable, errors);
-                if unavailable.int() == Some(0) {
-                    errors.invalid(&unavailable, "cannot be 0");
-                }
-            }
-        }
-        _ => errors.invalid(&kind, "must be 'RollingUpdate' or 'OnDelete'"),
+        "RollingUpdate" => rolling_update(&rolling, errors),
+        _ => errors.invalid(strategy, "must be 'RollingUpdate' or 'OnDelete'"),
     }
+}
+
+fn rolling_update(rolling: &Node, errors: &mut Errors) {
+    errors.not_negative(&rolling.at("partition"));
+    let unavailable = rolling.at("maxUnavailable");
+    if !unavailable.exists() {
+        return;
+    }
+    count_or_percent(&unavailable, errors);
+    if matches!(plain(unavailable.value).as_str(), "0" | "0%") {
+        errors.invalid(&unavailable, "cannot be 0");
+    }
+    not_over_hundred_percent(&unavailable, errors);
 }
 
 const MUTABLE: [&str; 7] = [
@@ -131,6 +140,7 @@ const MUTABLE: [&str; 7] = [
 ];
 
 fn validate_update(new: &Node, old: &Node, errors: &mut Errors) {
+    validate(new, errors);
     let (spec, before) = (new.at("spec"), old.at("spec"));
     let mut put_back = spec.value.clone();
     for field in MUTABLE {
@@ -140,7 +150,48 @@ fn validate_update(new: &Node, old: &Node, errors: &mut Errors) {
         let why = "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden";
         errors.forbidden(&spec, why);
     }
-    validate(new, errors);
+}
+
+const COUNTS: [&str; 4] = [
+    "readyReplicas",
+    "currentReplicas",
+    "updatedReplicas",
+    "availableReplicas",
+];
+
+fn validate_status(new: &Node, old: &Node, errors: &mut Errors) {
+    let status = new.at("status");
+    errors.not_negative(&status.at("replicas"));
+    for field in COUNTS {
+        errors.not_negative(&status.at(field));
+    }
+    for field in ["observedGeneration", "collisionCount"] {
+        errors.not_negative(&status.at(field));
+    }
+    let count = |field| status.at(field).int().unwrap_or(0);
+    for field in COUNTS {
+        if count(field) > count("replicas") {
+            errors.invalid(&status.at(field), "cannot be greater than status.replicas");
+        }
+    }
+    if count("availableReplicas") > count("readyReplicas") {
+        let why = "cannot be greater than status.readyReplicas";
+        errors.invalid(&status.at("availableReplicas"), why);
+    }
+    never_fewer_collisions(new, old, errors);
+}
+
+/// A count of collisions that went down would make them happen again.
+pub fn never_fewer_collisions(new: &Node, old: &Node, errors: &mut Errors) {
+    let (now, was) = (
+        new.at("status.collisionCount"),
+        old.at("status.collisionCount"),
+    );
+    let count = now.int().unwrap_or(0);
+    if was.exists() && (!now.exists() || count < was.int().unwrap_or(0)) {
+        let why = "cannot be decremented";
+        errors.push(Error::invalid(&now.path, count, why));
+    }
 }
 
 fn row(set: &Value, now: Timestamp) -> Vec<Value> {

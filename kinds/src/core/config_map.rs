@@ -42,11 +42,17 @@ fn validate(map: &Node, errors: &mut Errors) {
     }
     for (key, value) in binary.entries() {
         key_rule(key, &value, errors);
-        size += value.len() / 4 * 3;
+        size += decoded_len(value.text());
     }
     if size > SIZE_MAX {
         errors.push(Error::too_long(&Path::ROOT, SIZE_MAX));
     }
+}
+
+/// How many bytes a base64 text stands for.
+pub fn decoded_len(text: &str) -> usize {
+    let padding = text.bytes().rev().take_while(|&b| b == b'=').count();
+    (text.len() / 4 * 3).saturating_sub(padding)
 }
 
 fn key_rule(key: &str, value: &Node, errors: &mut Errors) {

@@ -60,11 +60,17 @@ fn validate(endpoints: &Node, errors: &mut Errors) {
 
 fn validate_address(address: &Node, errors: &mut Errors) {
     let ip = address.at("ip");
-    if errors.ip(&ip) {
-        usable_address(&ip, errors);
-    }
+    errors.ip(&ip);
     errors.follows_if_set(&address.at("hostname"), names::dns_label);
-    errors.follows_if_set(&address.at("nodeName"), names::dns_subdomain);
+    let node_name = address.at("nodeName");
+    if node_name.exists() {
+        errors.follows(&node_name, names::dns_subdomain);
+    }
+    if ip.text().parse::<std::net::IpAddr>().is_ok() {
+        usable_address(&ip, errors);
+    } else {
+        errors.invalid_text(&ip, "must be a valid IP address");
+    }
 }
 
 /// Nobody can be reached at these addresses, or only the sender.
@@ -103,7 +109,10 @@ fn validate_port(port: &Node, needs_name: bool, errors: &mut Errors) {
     }
     errors.port(&port.at("port"));
     errors.require_one_of(&port.at("protocol"), PROTOCOLS);
-    errors.follows_if_set(&port.at("appProtocol"), names::qualified);
+    let protocol = port.at("appProtocol");
+    if protocol.exists() {
+        errors.follows(&protocol, names::qualified);
+    }
 }
 
 const SHOWN: usize = 3;

@@ -1,5 +1,6 @@
 //! Namespace.
 
+use apimachinery::field::Error;
 use apimachinery::{meta, names};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -35,7 +36,9 @@ pub static KIND: Kind = Kind {
     default,
     prepare_create,
     prepare_update,
+    validate: validate_finalizers,
     validate_update: |new, _, errors| validate_finalizers(new, errors),
+    validate_status_update: |new, _, errors| validate_status(new, errors),
     columns: &[
         NAME,
         Column::text(
@@ -73,9 +76,36 @@ fn prepare_update(new: &mut Value, old: &Value) {
     prepare::copy_field(new, old, "status");
 }
 
+const STANDARD_FINALIZERS: [&str; 3] = ["kubernetes", "orphan", "foregroundDeletion"];
+
 fn validate_finalizers(namespace: &Node, errors: &mut Errors) {
     for finalizer in namespace.at("spec.finalizers").items() {
         errors.follows(&finalizer, names::qualified);
+        let name = finalizer.text();
+        if !name.contains('/') && !STANDARD_FINALIZERS.contains(&name) {
+            let why = "name is neither a standard finalizer name nor is it fully qualified";
+            errors.invalid_text(&finalizer, why);
+        }
+    }
+}
+
+/// The phase says whether the namespace is being deleted.
+fn validate_status(namespace: &Node, errors: &mut Errors) {
+    let phase = namespace.at("status.phase");
+    let going = namespace.at("metadata.deletionTimestamp").exists();
+    let (wanted, word) = if going {
+        ("Terminating", "not empty")
+    } else {
+        ("Active", "empty")
+    };
+    if phase.text() != wanted {
+        let status = namespace.at("status");
+        let why = format!("may only be '{wanted}' if `deletionTimestamp` is {word}");
+        errors.push(Error::invalid(
+            &status.path.child("Phase"),
+            phase.text(),
+            why,
+        ));
     }
 }
 

@@ -10,6 +10,7 @@ use crate::defaults::{canonical_amounts, object, one_and_many, set_default};
 use crate::errors::{Errors, Seen};
 use crate::kind::{CONNECT_VERBS, Kind, Scope, Storage, Subresource, plain_field};
 use crate::node::Node;
+use crate::pod_template;
 use crate::prepare;
 use crate::text_cells::{NONE, or_none};
 
@@ -88,57 +89,81 @@ fn default(node: &mut Value) {
 const EFFECTS: &[&str] = &["NoSchedule", "PreferNoSchedule", "NoExecute"];
 
 fn validate(node: &Node, errors: &mut Errors) {
+    taints(node, errors);
+    resources(node, errors);
+    pod_cidrs(&node.at("spec.podCIDRs"), errors);
+}
+
+/// Kubernetes tells of taints as if they stood in the metadata.
+fn taints(node: &Node, errors: &mut Errors) {
+    let metadata = node.at("metadata");
+    let told = Node {
+        value: node.at("spec.taints").value,
+        path: metadata.path.child("taints"),
+    };
     let mut seen = Seen::new();
-    for taint in node.at("spec.taints").items() {
+    for taint in told.items() {
         validate_taint(&taint, &mut seen, errors);
     }
-    let mut addresses = Seen::new();
-    for address in node.at("status.addresses").items() {
-        let key = format!(
-            "{}/{}",
-            address.at("type").text(),
-            address.at("address").text()
-        );
-        if !addresses.insert(key) {
-            errors.duplicate(&address);
-        }
-    }
-    for list in ["status.capacity", "status.allocatable"] {
-        for (_, amount) in node.at(list).entries() {
-            errors.amount(&amount);
-        }
-    }
-    pod_cidrs(&node.at("spec.podCIDRs"), errors);
 }
 
 fn validate_taint(taint: &Node, seen: &mut Seen, errors: &mut Errors) {
     errors.follows(&taint.at("key"), names::qualified);
     let value = taint.at("value");
-    if !value.is_empty() {
-        errors.follows(&value, names::label_value);
+    let problems = names::label_value(value.text());
+    if !problems.is_empty() {
+        errors.invalid(&value, problems.join(";"));
     }
     let effect = taint.at("effect");
     errors.require_one_of(&effect, EFFECTS);
     let pair = format!("{}:{}", taint.at("key").text(), effect.text());
     if !seen.insert(pair) {
-        errors.duplicate(taint);
+        let mut error = Error::duplicate(&taint.path, taint.value.clone());
+        error.detail = "taints must be unique by key and effect pair".to_owned();
+        errors.push(error);
+    }
+}
+
+fn resources(node: &Node, errors: &mut Errors) {
+    for list in ["status.capacity", "status.allocatable"] {
+        let amounts = node.at(list);
+        for (name, amount) in amounts.entries() {
+            let told = Node {
+                value: amount.value,
+                path: amounts.path.child(name),
+            };
+            pod_template::amount_of(name, &told, errors);
+        }
     }
 }
 
 fn pod_cidrs(cidrs: &Node, errors: &mut Errors) {
-    for cidr in cidrs.items() {
-        errors.cidr(&cidr);
+    let parsed: Vec<_> = cidrs.items().map(|cidr| errors.cidr(&cidr)).collect();
+    let families = |v6: bool| {
+        let parsed = parsed.iter().flatten();
+        parsed.filter(|cidr| cidr.addr().is_ipv6() == v6).count()
+    };
+    if cidrs.len() < 2 {
+        return;
     }
-    if cidrs.len() > 2 {
-        errors.invalid(
-            cidrs,
-            "may specify no more than one CIDR for each IP family",
-        );
+    if families(false) > 1 || families(true) > 1 || cidrs.len() > 2 {
+        let why = "may specify no more than one CIDR for each IP family";
+        errors.invalid(cidrs, why);
+    }
+    let mut seen = Seen::new();
+    for cidr in cidrs.items() {
+        errors.unique(&cidr, &mut seen);
     }
 }
 
 fn validate_update(new: &Node, old: &Node, errors: &mut Errors) {
-    validate(new, errors);
+    resources(new, errors);
+    let mut addresses = Seen::new();
+    for address in new.at("status.addresses").items() {
+        if !addresses.insert(address.value.to_string()) {
+            errors.duplicate(&address);
+        }
+    }
     let (cidrs, before) = (new.at("spec.podCIDRs"), old.at("spec.podCIDRs"));
     if !before.is_empty() && cidrs.value != before.value {
         errors.forbidden(
@@ -148,10 +173,15 @@ fn validate_update(new: &Node, old: &Node, errors: &mut Errors) {
     }
     let (provider, before) = (new.at("spec.providerID"), old.at("spec.providerID"));
     if !before.is_empty() && provider.text() != before.text() {
-        errors.push(Error::forbidden(
-            &provider.path,
+        errors.forbidden(
+            &provider,
             "node updates may not change providerID except from \"\" to valid",
-        ));
+        );
+    }
+    taints(new, errors);
+    let (external, before) = (new.at("spec.externalID"), old.at("spec.externalID"));
+    if external.text() != before.text() {
+        errors.forbidden(&external, "may not be updated");
     }
 }
 

@@ -1,7 +1,7 @@
 //! PersistentVolume.
 
-use apimachinery::field::Error;
-use apimachinery::meta;
+use apimachinery::field::{Error, Path};
+use apimachinery::{Quantity, meta, names};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use crate::defaults::{canonical_amounts, object, set_text};
 use crate::errors::Errors;
 use crate::kind::{Kind, Scope, Storage, Subresource};
 use crate::node::Node;
-use crate::pod_template::volume::{SOURCE_NAMES, default_source, host_path, shared_source};
+use crate::pod_template::volume::{self, default_source};
 use crate::prepare;
 use crate::text_cells::plain;
 
@@ -82,10 +82,37 @@ pub const ACCESS_MODES: &[&str] = &[
 ];
 
 fn validate(volume: &Node, errors: &mut Errors) {
-    let spec = volume.at("spec");
-    access_modes(&spec.at("accessModes"), errors);
-    let capacity = spec.at("capacity");
-    errors.require(&capacity);
+    let name = volume.at("metadata.name").text();
+    validate_spec(&volume.at("spec"), name, errors);
+}
+
+pub fn validate_spec(spec: &Node, name: &str, errors: &mut Errors) {
+    let modes = spec.at("accessModes");
+    errors.require(&modes);
+    access_modes(&modes, errors);
+    capacity(&spec.at("capacity"), errors);
+    let policy = spec.at("persistentVolumeReclaimPolicy");
+    if !policy.is_empty() {
+        errors.one_of(&policy, &["Delete", "Recycle", "Retain"]);
+    }
+    affinity(&spec.at("nodeAffinity"), errors);
+    sources(spec, name, errors);
+    errors.follows_if_set(&spec.at("storageClassName"), names::dns_subdomain);
+    errors.one_of_if_set(&spec.at("volumeMode"), &["Block", "Filesystem"]);
+    let class = spec.at("volumeAttributesClassName");
+    if class.exists() {
+        if errors.require_because(&class, "an empty string is disallowed") {
+            errors.follows(&class, names::dns_subdomain);
+        }
+        if !spec.at("csi").exists() {
+            let why = "has to be specified when using volumeAttributesClassName";
+            errors.required(&spec.at("csi"), why);
+        }
+    }
+}
+
+fn capacity(capacity: &Node, errors: &mut Errors) {
+    errors.require(capacity);
     let has_storage = capacity
         .map()
         .is_some_and(|all| all.contains_key("storage"));
@@ -96,47 +123,36 @@ fn validate(volume: &Node, errors: &mut Errors) {
     for (_, amount) in capacity.entries() {
         positive(&amount, errors);
     }
-    let policy = spec.at("persistentVolumeReclaimPolicy");
-    errors.one_of(&policy, &["Delete", "Recycle", "Retain"]);
-    affinity(&spec, errors);
-    sources(&spec, errors);
-    errors.one_of(&spec.at("volumeMode"), &["Block", "Filesystem"]);
-    let class = spec.at("storageClassName");
-    errors.follows_if_set(&class, apimachinery::names::dns_subdomain);
 }
 
+/// More than nothing.
 pub fn positive(amount: &Node, errors: &mut Errors) {
-    if let Some(quantity) = errors.amount(amount)
-        && quantity.is_zero()
+    if let Ok(quantity) = Quantity::from_json(amount.value)
+        && (quantity.is_zero() || quantity.is_negative())
     {
-        errors.push(Error::invalid(
-            &amount.path,
-            "0",
-            "must be greater than zero",
-        ));
+        let why = "must be greater than zero";
+        errors.push(Error::invalid(&amount.path, quantity.to_string(), why));
     }
 }
 
 pub fn access_modes(modes: &Node, errors: &mut Errors) {
-    errors.require(modes);
     for mode in modes.items() {
         if !ACCESS_MODES.contains(&mode.text()) {
             errors.push(Error::not_supported(&modes.path, mode.text(), ACCESS_MODES));
         }
     }
-    let alone = modes.items().any(|mode| mode.text() == "ReadWriteOncePod");
-    if alone && modes.len() > 1 {
+    let is_alone = |mode: &Node| mode.text() == "ReadWriteOncePod";
+    let others = modes
+        .items()
+        .any(|mode| !is_alone(&mode) && ACCESS_MODES.contains(&mode.text()));
+    if others && modes.items().any(|mode| is_alone(&mode)) {
         let why = "may not use ReadWriteOncePod with other access modes";
         errors.forbidden(modes, why);
     }
 }
 
-fn affinity(spec: &Node, errors: &mut Errors) {
-    let affinity = spec.at("nodeAffinity");
+fn affinity(affinity: &Node, errors: &mut Errors) {
     if !affinity.exists() {
-        if spec.at("local").exists() {
-            errors.required(&affinity, "Local volume requires node affinity");
-        }
         return;
     }
     let required = affinity.at("required");
@@ -147,11 +163,38 @@ fn affinity(spec: &Node, errors: &mut Errors) {
     }
 }
 
-/// Exactly one source, from those a pod can have too, or `local`.
-fn sources(spec: &Node, errors: &mut Errors) {
+/// What a PersistentVolume can be made of, in the order Kubernetes looks.
+const SOURCES: [&str; 23] = [
+    "hostPath",
+    "gcePersistentDisk",
+    "awsElasticBlockStore",
+    "glusterfs",
+    "flocker",
+    "nfs",
+    "rbd",
+    "quobyte",
+    "cephfs",
+    "iscsi",
+    "cinder",
+    "fc",
+    "flexVolume",
+    "azureFile",
+    "vsphereVolume",
+    "photonPersistentDisk",
+    "portworxVolume",
+    "azureDisk",
+    "scaleIO",
+    "local",
+    "storageos",
+    "csi",
+    "image",
+];
+
+/// Exactly one source.
+fn sources(spec: &Node, name: &str, errors: &mut Errors) {
     let mut count = 0;
-    for name in SOURCE_NAMES.iter().copied().chain(["local"]) {
-        let source = spec.at(name);
+    for source_name in SOURCES {
+        let source = spec.at(source_name);
         if !source.exists() {
             continue;
         }
@@ -160,27 +203,19 @@ fn sources(spec: &Node, errors: &mut Errors) {
             errors.forbidden(&source, "may not specify more than 1 volume type");
             continue;
         }
-        match name {
-            "hostPath" => host_path(&source, errors),
-            "local" => {
-                let path = source.at("path");
-                if errors.require(&path) {
-                    errors.no_backsteps(&path);
-                }
-            }
-            "csi" => {
-                errors.require(&source.at("driver"));
-                errors.require(&source.at("volumeHandle"));
-            }
-            _ => shared_source(name, &source, errors),
+        volume::persistent(source_name, &source, name, errors);
+        if source_name == "local" && !spec.at("nodeAffinity").exists() {
+            let why = "Local volume requires node affinity";
+            errors.required(&spec.at("nodeAffinity"), why);
         }
     }
     if count == 0 {
         errors.required(spec, "must specify a volume type");
     }
-    let recycle = spec.at("persistentVolumeReclaimPolicy").text() == "Recycle";
-    if recycle && spec.at("hostPath.path").text() == "/" {
-        let policy = spec.at("persistentVolumeReclaimPolicy");
+    let policy = spec.at("persistentVolumeReclaimPolicy");
+    let path = spec.at("hostPath.path");
+    let is_root = !path.is_empty() && path.text().bytes().all(|b| b == b'/');
+    if policy.text() == "Recycle" && is_root {
         errors.forbidden(&policy, "may not be 'recycle' for a hostPath mount of '/'");
     }
 }
@@ -188,21 +223,82 @@ fn sources(spec: &Node, errors: &mut Errors) {
 fn validate_update(new: &Node, old: &Node, errors: &mut Errors) {
     validate(new, errors);
     let (spec, before) = (new.at("spec"), old.at("spec"));
-    let source = |spec: &Node| -> Vec<Value> {
-        let names = SOURCE_NAMES.iter().copied().chain(["local"]);
-        names.map(|name| spec.at(name).value.clone()).collect()
-    };
-    if source(&spec) != source(&before) {
-        let why = "spec.persistentvolumesource is immutable after creation";
+    if source_of(&spec, &before) != source_of(&before, &before) {
+        let why = "spec.persistentvolumesource is immutable after creation\n";
         errors.push(Error::forbidden(
             &spec.path.child("persistentvolumesource"),
             why,
         ));
     }
-    errors.immutable(&spec.at("volumeMode"), &before.at("volumeMode"));
-    if before.at("nodeAffinity").exists() {
-        errors.immutable(&spec.at("nodeAffinity"), &before.at("nodeAffinity"));
+    let (mode, mode_before) = (spec.at("volumeMode"), before.at("volumeMode"));
+    if mode.value != mode_before.value {
+        let told = Path::new("volumeMode");
+        let why = "field is immutable";
+        errors.push(Error::invalid(&told, mode.value.clone(), why));
     }
+    let (affinity, affinity_before) = (spec.at("nodeAffinity"), before.at("nodeAffinity"));
+    if affinity_before.exists()
+        && stable_labels(affinity.value) != stable_labels(affinity_before.value)
+    {
+        let told = Path::new("nodeAffinity");
+        let why = "field is immutable, except for updating from beta label to GA";
+        errors.push(Error::invalid(&told, affinity.value.clone(), why));
+    }
+    let (class, class_before) = (
+        spec.at("volumeAttributesClassName"),
+        before.at("volumeAttributesClassName"),
+    );
+    if class_before.exists() && !class.exists() {
+        errors.forbidden(&class, "update from non-nil value to nil is forbidden");
+    }
+}
+
+/// What the volume is made of; a driver may learn once which secret it grows volumes with.
+fn source_of(spec: &Node, before: &Node) -> Vec<Value> {
+    const SECRET: &str = "controllerExpandSecretRef";
+    let learns = before.at("csi").exists() && !before.at("csi").at(SECRET).exists();
+    let value = |name: &&str| {
+        let mut source = spec.at(name).value.clone();
+        if *name == "csi" && learns {
+            meta::remove(&mut source, SECRET);
+        }
+        source
+    };
+    SOURCES.iter().map(value).collect()
+}
+
+/// Labels of old and what they are called today.
+const RENAMED: [(&str, &str); 5] = [
+    (
+        "failure-domain.beta.kubernetes.io/zone",
+        "topology.kubernetes.io/zone",
+    ),
+    (
+        "failure-domain.beta.kubernetes.io/region",
+        "topology.kubernetes.io/region",
+    ),
+    ("beta.kubernetes.io/os", "kubernetes.io/os"),
+    ("beta.kubernetes.io/arch", "kubernetes.io/arch"),
+    (
+        "beta.kubernetes.io/instance-type",
+        "node.kubernetes.io/instance-type",
+    ),
+];
+
+/// A node affinity with today's names for the labels it names.
+fn stable_labels(affinity: &Value) -> Value {
+    let mut affinity = affinity.clone();
+    let terms = affinity.pointer_mut("/required/nodeSelectorTerms");
+    for term in terms.and_then(Value::as_array_mut).into_iter().flatten() {
+        crate::defaults::each(term, "matchExpressions", |expression| {
+            let key = meta::text(expression, "key");
+            let today = RENAMED.iter().find(|(old, _)| *old == key);
+            if let Some((_, today)) = today {
+                expression["key"] = (*today).into();
+            }
+        });
+    }
+    affinity
 }
 
 /// `RWO,ROX`.

@@ -1,6 +1,9 @@
 //! Pod.
 
 mod cells;
+mod gated;
+mod resize;
+mod status;
 mod update;
 
 use apimachinery::meta;
@@ -15,10 +18,11 @@ use crate::kind::{
 };
 use crate::node::Node;
 use crate::pod_template::defaults::{default_pod_spec, qos_class};
-use crate::pod_template::{Place, validate_spec};
+use crate::pod_template::{Place, annotations, validate_spec};
 use crate::prepare;
 
-pub use update::{validate_ephemeral_containers, validate_resize};
+pub use resize::validate_resize;
+pub use update::validate_ephemeral_containers;
 
 const SELF: (&str, &str, &str) = ("", "v1", "Pod");
 
@@ -52,7 +56,7 @@ pub static KIND: Kind = Kind {
     prepare_status_update,
     validate,
     validate_update: update::validate,
-    validate_status_update: update::validate_status,
+    validate_status_update: status::validate,
     columns: &[
         NAME,
         Column::text("Ready", "How many containers are ready, of how many."),
@@ -115,8 +119,8 @@ fn prepare_status_update(new: &mut Value, old: &Value) {
 }
 
 fn validate(pod: &Node, errors: &mut Errors) {
+    validate_whole(pod, errors);
     let spec = pod.at("spec");
-    validate_spec(&spec, Place::Pod, errors);
     let ephemeral = spec.at("ephemeralContainers");
     if !ephemeral.is_empty() {
         errors.forbidden(&ephemeral, "cannot be set on create");
@@ -128,24 +132,26 @@ fn validate(pod: &Node, errors: &mut Errors) {
             "cannot be set until all schedulingGates have been cleared",
         );
     }
-    mirror(pod, errors);
+    annotations::agree(&pod.at("metadata"), &spec, errors);
 }
 
-const MIRROR: &str = "kubernetes.io/config.mirror";
+/// Rules on a pod as it stands, new or changed.
+fn validate_whole(pod: &Node, errors: &mut Errors) {
+    let (metadata, spec) = (pod.at("metadata"), pod.at("spec"));
+    annotations::validate(&metadata, &spec, errors);
+    validate_spec(&spec, Place::Pod(metadata.at("name").text()), errors);
+    if spec.at("serviceAccountName").is_empty() {
+        no_tokens(&spec, errors);
+    }
+}
 
-/// A pod that mirrors a file on a node is bound to that node.
-fn mirror(pod: &Node, errors: &mut Errors) {
-    let annotations = pod.at("metadata.annotations");
-    let is_mirror = annotations
-        .map()
-        .is_some_and(|all| all.contains_key(MIRROR));
-    if is_mirror && pod.at("spec.nodeName").is_empty() {
-        let why = format!("must set spec.nodeName if mirror pod annotation {MIRROR} is set");
-        errors.push(apimachinery::field::Error::invalid(
-            &annotations.path.key(MIRROR),
-            "",
-            why,
-        ));
+/// A token is of an account: without one there is none to mount.
+fn no_tokens(spec: &Node, errors: &mut Errors) {
+    for volume in spec.at("volumes").items() {
+        for source in volume.at("projected.sources").items() {
+            let why = "must not be specified when serviceAccountName is not set";
+            errors.forbid(&source.at("serviceAccountToken"), why);
+        }
     }
 }
 

@@ -1,6 +1,5 @@
 //! ReplicationController.
 
-use apimachinery::field::Error;
 use apimachinery::meta;
 use apimachinery::selector::LabelSelector;
 use serde_json::{Value, json};
@@ -81,12 +80,9 @@ fn validate(controller: &Node, errors: &mut Errors) {
         errors.required(&template, "");
         return;
     }
-    let selects = selector.map().map(LabelSelector::from_map);
-    let labels = template.at("metadata.labels");
-    if selects.is_some_and(|selects| !selects.is_everything() && !selects.matches(labels.map())) {
-        let why = "`selector` does not match template `labels`";
-        errors.push(Error::invalid(&labels.path, labels.value.clone(), why));
+    if let Some(selects) = selector.map().map(LabelSelector::from_map) {
+        pod_template::selects(&template, &selects, errors);
     }
     pod_template::validate_template(&template, errors);
-    errors.one_of(&template.at("spec.restartPolicy"), &["Always"]);
+    pod_template::always_restarts(&template, "ReplicationController", errors);
 }

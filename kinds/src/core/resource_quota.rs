@@ -1,7 +1,9 @@
 //! ResourceQuota.
 
+use std::collections::BTreeSet;
+
 use apimachinery::field::Error;
-use apimachinery::{meta, names};
+use apimachinery::meta;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -10,7 +12,9 @@ use crate::defaults::{canonical_amounts, with};
 use crate::errors::Errors;
 use crate::kind::{Kind, Storage, Subresource};
 use crate::node::Node;
+use crate::pod_template;
 use crate::prepare;
+use crate::resource_names as known;
 use crate::text_cells::plain;
 
 pub static KIND: Kind = Kind {
@@ -35,8 +39,9 @@ pub static KIND: Kind = Kind {
     validate,
     validate_update: |new, old, errors| {
         validate(new, errors);
-        errors.immutable(&new.at("spec.scopes"), &old.at("spec.scopes"));
+        scopes_stay(&new.at("spec.scopes"), &old.at("spec.scopes"), errors);
     },
+    validate_status_update: validate_status,
     columns: &[
         NAME,
         AGE,
@@ -56,65 +61,141 @@ const SCOPES: &[&str] = &[
     "Terminating",
     "VolumeAttributesClass",
 ];
-const STANDARD: &[&str] = &[
-    "configmaps",
-    "cpu",
-    "ephemeral-storage",
-    "limits.cpu",
-    "limits.ephemeral-storage",
-    "limits.memory",
-    "memory",
-    "persistentvolumeclaims",
-    "pods",
-    "replicationcontrollers",
-    "requests.cpu",
-    "requests.ephemeral-storage",
-    "requests.memory",
-    "requests.storage",
-    "resourcequotas",
-    "secrets",
-    "services",
-    "services.loadbalancers",
-    "services.nodeports",
-];
+/// In any order.
+fn scopes_stay(now: &Node, was: &Node, errors: &mut Errors) {
+    let set = |scopes: &Node| -> BTreeSet<String> {
+        let texts = scopes.items().map(|scope| scope.text().to_owned());
+        texts.collect()
+    };
+    if set(now) != set(was) {
+        errors.invalid(now, "field is immutable");
+    }
+}
 
 fn validate(quota: &Node, errors: &mut Errors) {
     let spec = quota.at("spec");
-    for (name, amount) in spec.at("hard").entries() {
-        for problem in names::qualified(name) {
-            errors.push(Error::invalid(&amount.path, name, problem));
-        }
-        let known = name.contains('/') || name.contains("hugepages-") || STANDARD.contains(&name);
-        if !known {
+    amounts(&spec.at("hard"), errors);
+    scopes(&spec, errors);
+    selector(&spec, errors);
+}
+
+fn amounts(amounts: &Node, errors: &mut Errors) {
+    for (name, amount) in amounts.entries() {
+        pod_template::resource_name(name, &amount, errors);
+        if !name.contains('/') && !known::is_standard_for_quotas(name) && !is_object_count(name) {
             let why = "must be a standard resource for quota";
             errors.push(Error::invalid(&amount.path, name, why));
         }
-        errors.amount(&amount);
+        pod_template::amount_of(name, &amount, errors);
     }
-    for scope in spec.at("scopes").items() {
+}
+
+/// `count/deployments.apps`: the domain rule already let it through.
+fn is_object_count(name: &str) -> bool {
+    name.starts_with("count/")
+}
+
+fn scopes(spec: &Node, errors: &mut Errors) {
+    let scopes = spec.at("scopes");
+    for scope in scopes.items() {
         if !SCOPES.contains(&scope.text()) {
-            errors.invalid(&scope, "unsupported scope");
+            errors.invalid(&scopes, "unsupported scope");
+        }
+        if !fits(scope.text(), &spec.at("hard")) {
+            errors.invalid(&scopes, "unsupported scope applied to resource");
         }
     }
-    for expression in spec.at("scopeSelector.matchExpressions").items() {
+    let names: Vec<&str> = scopes.items().map(|scope| scope.text()).collect();
+    conflicts(&names, &scopes, errors);
+}
+
+/// Most scopes are of pods: other objects have none of them.
+fn fits(scope: &str, hard: &Node) -> bool {
+    let fits = |name: &str| match scope {
+        "BestEffort" => name == "pods",
+        "VolumeAttributesClass" => matches!(name, "persistentvolumeclaims" | "requests.storage"),
+        _ if !SCOPES.contains(&scope) => true,
+        _ => {
+            let measured = name
+                .trim_start_matches("requests.")
+                .trim_start_matches("limits.");
+            name == "pods" || matches!(measured, "cpu" | "memory")
+        }
+    };
+    let mut standard = hard
+        .entries()
+        .filter(|(name, _)| known::is_standard_for_quotas(name));
+    standard.all(|(name, _)| fits(name))
+}
+
+fn conflicts(names: &[&str], scopes: &Node, errors: &mut Errors) {
+    let pairs = [
+        ["BestEffort", "NotBestEffort"],
+        ["Terminating", "NotTerminating"],
+    ];
+    for pair in pairs {
+        if pair.iter().all(|scope| names.contains(scope)) {
+            errors.invalid(scopes, "conflicting scopes");
+        }
+    }
+}
+
+fn selector(spec: &Node, errors: &mut Errors) {
+    // Kubernetes tells these without the expression's index.
+    let selector = spec.at("scopeSelector");
+    let list = selector.at("matchExpressions");
+    for expression in list.items() {
+        let expression = Node {
+            value: expression.value,
+            path: list.path,
+        };
         let scope = expression.at("scopeName");
         if !SCOPES.contains(&scope.text()) {
             errors.invalid_text(&scope, "unsupported scope");
         }
-        let (operator, values) = (expression.at("operator"), expression.at("values"));
-        match operator.text() {
-            "In" | "NotIn" => {
-                let why = "must be at least one value when `operator` is 'In' or 'NotIn' for scope selector";
-                errors.require_because(&values, why);
-            }
-            "Exists" | "DoesNotExist" if !values.is_empty() => {
-                let why = "must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope selector";
-                errors.invalid(&values, why);
-            }
-            "Exists" | "DoesNotExist" => {}
-            _ => errors.invalid_text(&operator, "not a valid selector operator"),
+        if !fits(scope.text(), &spec.at("hard")) {
+            let why = "unsupported scope applied to resource";
+            errors.push(Error::invalid(&list.path, selector.value.clone(), why));
         }
+        operator(&expression, scope.text(), errors);
     }
+    let names: Vec<&str> = list
+        .items()
+        .map(|expression| expression.at("scopeName").text())
+        .collect();
+    let told = Node {
+        value: spec.at("scopes").value,
+        path: list.path,
+    };
+    conflicts(&names, &told, errors);
+}
+
+fn operator(expression: &Node, scope: &str, errors: &mut Errors) {
+    let (operator, values) = (expression.at("operator"), expression.at("values"));
+    let has_values = matches!(scope, "PriorityClass" | "VolumeAttributesClass");
+    if SCOPES.contains(&scope) && !has_values && operator.text() != "Exists" {
+        let why = "must be 'Exists' when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity";
+        errors.invalid_text(&operator, why);
+    }
+    match operator.text() {
+        "In" | "NotIn" => {
+            let why =
+                "must be at least one value when `operator` is 'In' or 'NotIn' for scope selector";
+            errors.require_because(&values, why);
+        }
+        "Exists" | "DoesNotExist" if !values.is_empty() => {
+            let why =
+                "must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope selector";
+            errors.invalid(&values, why);
+        }
+        "Exists" | "DoesNotExist" => {}
+        _ => errors.invalid_text(&operator, "not a valid selector operator"),
+    }
+}
+
+fn validate_status(quota: &Node, _: &Node, errors: &mut Errors) {
+    amounts(&quota.at("status.hard"), errors);
+    amounts(&quota.at("status.used"), errors);
 }
 
 fn row(quota: &Value, now: Timestamp) -> Vec<Value> {

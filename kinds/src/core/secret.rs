@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::config_map::{SIZE_MAX, frozen};
+use super::config_map::{SIZE_MAX, decoded_len, frozen};
 use crate::columns::{self, AGE, Column, NAME};
 use crate::defaults::{object, set_text};
 use crate::errors::Errors;
@@ -59,7 +59,7 @@ fn validate(secret: &Node, errors: &mut Errors) {
         for problem in names::config_map_key(key) {
             errors.push(Error::invalid(&value.path, key, problem));
         }
-        size += value.len() / 4 * 3;
+        size += decoded_len(value.text());
     }
     if size > SIZE_MAX {
         errors.push(Error::too_long(&Path::new("data"), SIZE_MAX));
@@ -74,7 +74,8 @@ fn by_type(secret: &Node, data: &Node, errors: &mut Errors) {
             let annotations = secret.at("metadata.annotations");
             let has = annotations
                 .map()
-                .is_some_and(|all| all.contains_key(SERVICE_ACCOUNT));
+                .and_then(|all| all.get(SERVICE_ACCOUNT)?.as_str())
+                .is_some_and(|name| !name.is_empty());
             if !has {
                 errors.push(Error::required(&annotations.path.key(SERVICE_ACCOUNT), ""));
             }
@@ -85,7 +86,7 @@ fn by_type(secret: &Node, data: &Node, errors: &mut Errors) {
             errors.push(Error::required(&data.path.key("username"), ""));
             errors.push(Error::required(&data.path.key("password"), ""));
         }
-        "kubernetes.io/ssh-auth" => require_key(data, "ssh-privatekey", errors),
+        "kubernetes.io/ssh-auth" => require_content(data, "ssh-privatekey", errors),
         "kubernetes.io/tls" => {
             require_key(data, "tls.crt", errors);
             require_key(data, "tls.key", errors);
@@ -100,6 +101,13 @@ fn has(data: &Node, key: &str) -> bool {
 
 fn require_key(data: &Node, key: &str, errors: &mut Errors) {
     if !has(data, key) {
+        errors.push(Error::required(&data.path.key(key), ""));
+    }
+}
+
+fn require_content(data: &Node, key: &str, errors: &mut Errors) {
+    let content = data.map().and_then(|data| data.get(key)?.as_str());
+    if content.is_none_or(str::is_empty) {
         errors.push(Error::required(&data.path.key(key), ""));
     }
 }

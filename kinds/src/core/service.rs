@@ -12,6 +12,8 @@ use crate::columns::{AGE, Column, NAME};
 use crate::defaults::{each, is, object, one_and_many, set_default, set_text, with};
 use crate::kind::{CONNECT_VERBS, Kind, Storage, Subresource, text_field};
 
+pub use rules::validate_status as validate_balancer_status;
+
 pub static KIND: Kind = Kind {
     kind: "Service",
     list_kind: "ServiceList",
@@ -31,6 +33,10 @@ pub static KIND: Kind = Kind {
     prepare_update: keep::prepare_update,
     validate: rules::validate,
     validate_update: rules::validate_update,
+    validate_status_update: |new, _, errors| {
+        let balanced = meta::text(new.value, "spec.type") == "LoadBalancer";
+        validate_balancer_status(&new.at("status.loadBalancer"), balanced, errors);
+    },
     columns: &[
         NAME,
         Column::text("Type", "How the service can be reached."),

@@ -11,9 +11,12 @@ const NAMESERVERS_MAX: usize = 3;
 const SEARCHES_MAX: usize = 32;
 const SEARCH_CHARS_MAX: usize = 2048;
 
-pub fn validate(spec: &Node, errors: &mut Errors) {
+pub fn policy(policy: &Node, errors: &mut Errors) {
+    errors.require_one_of(policy, POLICIES);
+}
+
+pub fn config(spec: &Node, errors: &mut Errors) {
     let policy = spec.at("dnsPolicy");
-    errors.require_one_of(&policy, POLICIES);
     let config = spec.at("dnsConfig");
     let servers = config.at("nameservers");
     if policy.text() == "None" {
@@ -23,7 +26,9 @@ pub fn validate(spec: &Node, errors: &mut Errors) {
             return;
         }
         let why = "must provide at least one DNS nameserver when `dnsPolicy` is None";
-        errors.require_because(&servers, why);
+        if !errors.require_because(&servers, why) {
+            return;
+        }
     }
     if servers.len() > NAMESERVERS_MAX {
         let why = format!("must not have more than {NAMESERVERS_MAX} nameservers");
@@ -34,7 +39,9 @@ pub fn validate(spec: &Node, errors: &mut Errors) {
     }
     searches(&config.at("searches"), errors);
     for option in config.at("options").items() {
-        errors.require_because(&option.at("name"), "must not be empty");
+        if option.at("name").is_empty() {
+            errors.required(&option, "must not be empty");
+        }
     }
 }
 
@@ -54,10 +61,9 @@ fn searches(searches: &Node, errors: &mut Errors) {
         if search.text() == "." {
             continue;
         }
-        // A trailing dot and underscores are fine in a search path.
-        let plain = search.text().trim_end_matches('.').replace('_', "a");
-        for problem in names::dns_subdomain(&plain) {
-            errors.push(Error::invalid(&search.path, search.text(), problem));
+        let plain = search.text().strip_suffix('.').unwrap_or(search.text());
+        for problem in names::subdomain_with_underscores(plain) {
+            errors.push(Error::invalid(&search.path, plain, problem));
         }
     }
 }

@@ -25,6 +25,23 @@ const VOLUME_FIELDS: &[&str] = &[
     "metadata.namespace",
     "metadata.uid",
 ];
+/// What a `fieldRef` can be at all; fewer of them make sense in each place.
+const KNOWN_FIELDS: &[&str] = &[
+    "metadata.annotations",
+    "metadata.labels",
+    "metadata.name",
+    "metadata.namespace",
+    "metadata.uid",
+    "spec.nodeName",
+    "spec.restartPolicy",
+    "spec.serviceAccountName",
+    "spec.schedulerName",
+    "status.phase",
+    "status.hostIP",
+    "status.hostIPs",
+    "status.podIP",
+    "status.podIPs",
+];
 const RESOURCES: &[&str] = &[
     "limits.cpu",
     "limits.ephemeral-storage",
@@ -36,10 +53,7 @@ const RESOURCES: &[&str] = &[
 
 pub fn validate(vars: &Node, errors: &mut Errors) {
     for var in vars.items() {
-        let name = var.at("name");
-        if errors.require(&name) {
-            errors.follows(&name, names::env_var);
-        }
+        errors.require_name(&var.at("name"), names::env_var);
         let source = var.at("valueFrom");
         if source.exists() {
             value_from(&var, &source, errors);
@@ -63,16 +77,17 @@ fn value_from(var: &Node, source: &Node, errors: &mut Errors) {
     resource_ref(&source.at("resourceFieldRef"), errors);
     key_ref(&source.at("configMapKeyRef"), errors);
     key_ref(&source.at("secretKeyRef"), errors);
-    if set == 0 {
-        let why = "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`";
-        errors.push(Error::invalid(&source.path, "", why));
+    file_ref(&source.at("fileKeyRef"), errors);
+    let why = if set == 0 {
+        "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`"
     } else if !var.at("value").is_empty() {
-        let why = "may not be specified when `value` is not empty";
-        errors.push(Error::invalid(&source.path, "", why));
+        "may not be specified when `value` is not empty"
     } else if set > 1 {
-        let why = "may not have more than one field specified at a time";
-        errors.push(Error::invalid(&source.path, "", why));
-    }
+        "may not have more than one field specified at a time"
+    } else {
+        return;
+    };
+    errors.push(Error::invalid(&source.path, "", why));
 }
 
 /// A `fieldRef` of a volume file.
@@ -84,24 +99,46 @@ fn field_ref(field: &Node, fields: &[&str], errors: &mut Errors) {
     if !field.exists() {
         return;
     }
-    if !errors.require(&field.at("apiVersion")) {
+    let (version, path) = (field.at("apiVersion"), field.at("fieldPath"));
+    if !errors.require(&version) || !errors.require(&path) {
         return;
     }
-    let path = field.at("fieldPath");
-    if !errors.require(&path) {
-        return;
+    if version.text() != "v1" {
+        let why = format!(
+            "error converting fieldPath: unsupported pod version: {}",
+            version.text()
+        );
+        return errors.invalid(&path, why);
     }
-    let Some((map, key)) = subscript(path.text()) else {
-        errors.one_of(&path, fields);
-        return;
+    match subscript(path.text()) {
+        Some((map, key)) => subscripted(field, &path, map, key, errors),
+        None if !KNOWN_FIELDS.contains(&path.text()) => {
+            let why = format!(
+                "error converting fieldPath: field label not supported: {}",
+                path.text()
+            );
+            errors.invalid(&path, why);
+        }
+        None => {
+            errors.one_of(&path, fields);
+        }
+    }
+}
+
+fn subscripted(field: &Node, path: &Node, map: &str, key: &str, errors: &mut Errors) {
+    let key = match map {
+        "metadata.annotations" => key.to_lowercase(),
+        "metadata.labels" => key.to_owned(),
+        _ => {
+            let why = format!(
+                "error converting fieldPath: field label does not support subscript: {}",
+                path.text()
+            );
+            return errors.invalid(path, why);
+        }
     };
-    let problems = match map {
-        "metadata.annotations" => names::qualified(&key.to_lowercase()),
-        "metadata.labels" => names::qualified(key),
-        _ => vec![format!("does not support subscript {key:?}")],
-    };
-    for problem in problems {
-        errors.invalid(&path, problem);
+    for problem in names::qualified(&key) {
+        errors.push(Error::invalid(&field.path, key.as_str(), problem));
     }
 }
 
@@ -116,38 +153,51 @@ pub fn resource_ref(field: &Node, errors: &mut Errors) {
         return;
     }
     let resource = field.at("resource");
-    if !errors.require(&resource) {
-        return;
-    }
     let text = resource.text();
     let huge = text.starts_with("limits.hugepages-") || text.starts_with("requests.hugepages-");
-    if !huge {
+    if errors.require(&resource) && !huge {
         errors.one_of(&resource, RESOURCES);
     }
     resources::divisor(&field.at("divisor"), text, errors);
+}
+
+/// In a volume, the container whose resource it is must be named.
+pub fn volume_resource_ref(field: &Node, errors: &mut Errors) {
+    if errors.require(&field.at("containerName")) {
+        resource_ref(field, errors);
+    } else {
+        let resource = field.at("resource").text();
+        resources::divisor(&field.at("divisor"), resource, errors);
+    }
 }
 
 fn key_ref(reference: &Node, errors: &mut Errors) {
     if !reference.exists() {
         return;
     }
-    errors.follows_if_set(&reference.at("name"), names::dns_subdomain);
-    let key = reference.at("key");
-    if errors.require(&key) {
-        errors.follows(&key, names::config_map_key);
+    errors.follows(&reference.at("name"), names::dns_subdomain);
+    errors.require_name(&reference.at("key"), names::config_map_key);
+}
+
+fn file_ref(reference: &Node, errors: &mut Errors) {
+    if !reference.exists() {
+        return;
+    }
+    errors.require_name(&reference.at("key"), names::env_var);
+    errors.require_name(&reference.at("volumeName"), names::dns_label);
+    let path = reference.at("path");
+    if errors.require(&path) {
+        errors.local_non_reserved_path(&path);
     }
 }
 
 pub fn validate_from(sources: &Node, errors: &mut Errors) {
     for source in sources.items() {
-        let prefix = source.at("prefix");
-        if !prefix.is_empty() {
-            errors.follows(&prefix, names::env_var);
-        }
+        errors.follows_if_set(&source.at("prefix"), names::env_var);
         let (map, secret) = (source.at("configMapRef"), source.at("secretRef"));
         for reference in [&map, &secret] {
             if reference.exists() {
-                errors.follows_if_set(&reference.at("name"), names::dns_subdomain);
+                errors.require_name(&reference.at("name"), names::dns_subdomain);
             }
         }
         let why = match (map.exists(), secret.exists()) {
@@ -155,6 +205,7 @@ pub fn validate_from(sources: &Node, errors: &mut Errors) {
             (true, true) => "may not have more than one field specified at a time",
             _ => continue,
         };
-        errors.push(Error::invalid(&source.path, "", why));
+        // Kubernetes tells this of the list.
+        errors.push(Error::invalid(&sources.path, "", why));
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use apimachinery::field::Error;
+
 use super::spec::Around;
 use crate::errors::{Errors, Seen};
 use crate::node::Node;
@@ -18,11 +20,11 @@ pub fn validate(mounts: &Node, around: &Around, container: &Node, errors: &mut E
     let device_paths = names_and_paths(container, "volumeDevices", "devicePath");
     let mut paths = Seen::new();
     for mount in mounts.items() {
-        let name = mount.at("name");
-        if errors.require(&name) && !around.volumes.contains(name.text()) {
-            errors.not_found(&name);
+        let (name, path) = (mount.at("name"), mount.at("mountPath"));
+        errors.require(&name);
+        if !around.volumes.names.contains(name.text()) {
+            errors.push(Error::not_found(&name.path, name.text()));
         }
-        let path = mount.at("mountPath");
         errors.require(&path);
         if !paths.insert(path.text().to_owned()) {
             errors.invalid_text(&path, "must be unique");
@@ -34,79 +36,97 @@ pub fn validate(mounts: &Node, around: &Around, container: &Node, errors: &mut E
             errors.invalid(&path, "must not already exist as a path in volumeDevices");
         }
         sub_paths(mounts, &mount, errors);
-        propagation(&mount, container, errors);
+        propagation(mounts, &mount, container, errors);
+        recursive(mounts, &mount, errors);
     }
 }
 
-/// Kubernetes reports these without the mount's index.
+/// A field of a mount that Kubernetes reports without the mount's index.
+fn without_index<'v, 'b>(
+    mounts: &'b Node<'v, '_>,
+    mount: &Node<'v, '_>,
+    field: &'b str,
+) -> Node<'v, 'b> {
+    Node {
+        value: mount.at(field).value,
+        path: mounts.path.child(field),
+    }
+}
+
 fn sub_paths(mounts: &Node, mount: &Node, errors: &mut Errors) {
-    for field in ["subPath", "subPathExpr"] {
-        let path = Node {
-            value: mount.at(field).value,
-            path: mounts.path.child(field),
-        };
-        if !path.is_empty() {
-            errors.local_descending_path(&path);
-        }
+    let path = without_index(mounts, mount, "subPath");
+    let expression = without_index(mounts, mount, "subPathExpr");
+    if !path.is_empty() {
+        errors.local_descending_path(&path);
     }
-    let both = !mount.at("subPath").is_empty() && !mount.at("subPathExpr").is_empty();
-    if both {
-        let expression = mounts.at("subPathExpr");
-        let value = mount.at("subPathExpr").text();
+    if expression.is_empty() {
+        return;
+    }
+    if !path.is_empty() {
         let why = "subPathExpr and subPath are mutually exclusive";
-        errors.push(apimachinery::field::Error::invalid(
-            &expression.path,
-            value,
-            why,
-        ));
+        errors.invalid(&mount.at("subPathExpr"), why);
     }
+    errors.local_descending_path(&expression);
 }
 
-fn propagation(mount: &Node, container: &Node, errors: &mut Errors) {
-    let propagation = mount.at("mountPropagation");
+fn propagation(mounts: &Node, mount: &Node, container: &Node, errors: &mut Errors) {
+    let propagation = without_index(mounts, mount, "mountPropagation");
     errors.one_of_if_set(&propagation, PROPAGATIONS);
     let privileged = container.at("securityContext.privileged").is_true();
     if propagation.text() == "Bidirectional" && !privileged {
         let why = "Bidirectional mount propagation is available only to privileged containers";
         errors.forbidden(&propagation, why);
     }
-    let recursive = mount.at("recursiveReadOnly");
-    if !matches!(recursive.text(), "" | "Disabled" | "IfPossible" | "Enabled") {
-        errors.one_of(&recursive, &["Disabled", "Enabled", "IfPossible"]);
+}
+
+fn recursive(mounts: &Node, mount: &Node, errors: &mut Errors) {
+    let recursive = without_index(mounts, mount, "recursiveReadOnly");
+    errors.one_of_if_set(&recursive, &["Disabled", "Enabled", "IfPossible"]);
+    if !matches!(recursive.text(), "Enabled" | "IfPossible") {
+        return;
     }
-    if recursive.text() == "Enabled" && !mount.at("readOnly").is_true() {
+    if !mount.at("readOnly").is_true() {
         errors.forbidden(&recursive, "may only be specified when readOnly is true");
+    }
+    if !matches!(mount.at("mountPropagation").text(), "" | "None") {
+        let why = "may only be specified when mountPropagation is None or not specified";
+        errors.forbidden(&recursive, why);
     }
 }
 
 pub fn devices(devices: &Node, around: &Around, container: &Node, errors: &mut Errors) {
     let mount_names = names_and_paths(container, "volumeMounts", "name");
     let mount_paths = names_and_paths(container, "volumeMounts", "mountPath");
-    let (mut names, mut paths) = (Seen::new(), Seen::new());
+    let (mut names, mut paths) = (HashSet::new(), HashSet::new());
     for device in devices.items() {
         let (name, path) = (device.at("name"), device.at("devicePath"));
-        if errors.require(&name) {
-            if !names.insert(name.text().to_owned()) {
-                errors.invalid(&name, "must be unique");
-            }
-            if !around.volumes.contains(name.text()) {
-                errors.not_found(&name);
-            } else if !around.claims.contains(name.text()) {
-                let why = "can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode";
-                errors.invalid(&name, why);
-            }
+        errors.require(&name);
+        if names.contains(name.text()) {
+            errors.invalid(&name, "must be unique");
         }
-        if errors.require(&path) && !paths.insert(path.text().to_owned()) {
+        if !around.volumes.names.contains(name.text()) {
+            errors.push(Error::not_found(&name.path, name.text()));
+        } else if !around.volumes.claims.contains(name.text()) {
+            let why = "can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode";
+            errors.invalid(&name, why);
+        }
+        errors.require(&path);
+        if paths.contains(path.text()) {
             errors.invalid(&path, "must be unique");
         }
         if path.text().split('/').any(|part| part == "..") {
-            errors.invalid(&path, "must not contain '..'");
+            errors.invalid(&path, "can not contain backsteps ('..')");
+        } else {
+            paths.insert(path.text());
         }
         if mount_names.contains(name.text()) {
             errors.invalid(&name, "must not already exist in volumeMounts");
         }
         if mount_paths.contains(path.text()) {
             errors.invalid(&path, "must not already exist as a path in volumeMounts");
+        }
+        if !name.is_empty() {
+            names.insert(name.text());
         }
     }
 }

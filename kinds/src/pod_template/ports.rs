@@ -3,12 +3,13 @@
 use apimachinery::field::Error;
 use apimachinery::names;
 
+use super::spec::Place;
 use crate::errors::{Errors, Seen};
 use crate::node::Node;
 
 pub const PROTOCOLS: &[&str] = &["SCTP", "TCP", "UDP"];
 
-pub fn validate(ports: &Node, host_network: bool, errors: &mut Errors) {
+pub fn validate(ports: &Node, errors: &mut Errors) {
     let mut names = Seen::new();
     for port in ports.items() {
         let name = port.at("name");
@@ -22,12 +23,8 @@ pub fn validate(ports: &Node, host_network: bool, errors: &mut Errors) {
             errors.port(&number);
         }
         let host_port = port.at("hostPort");
-        let wanted = host_port.int().unwrap_or(0);
-        if wanted != 0 {
+        if host_port.int().unwrap_or(0) != 0 {
             errors.port(&host_port);
-        }
-        if host_network && wanted != 0 && Some(wanted) != number.int() {
-            errors.invalid(&number, "must match `hostPort` when `hostNetwork` is true");
         }
         errors.require_one_of(&port.at("protocol"), PROTOCOLS);
     }
@@ -44,6 +41,21 @@ pub fn host_ports(ports: &Node, seen: &mut Seen, errors: &mut Errors) {
         let taken = format!("{protocol}/{}/{number}", port.at("hostIP").text());
         if !seen.insert(taken.clone()) {
             errors.push(Error::duplicate(&host_port.path, taken));
+        }
+    }
+}
+
+/// On the host's network a port is the host's; a template may leave that to be filled in.
+pub fn on_host_network(spec: &Node, place: Place, errors: &mut Errors) {
+    for container in spec.at("containers").items() {
+        for port in container.at("ports").items() {
+            let host_port = port.at("hostPort");
+            let wanted = host_port.int().unwrap_or(0);
+            let is_told = place.is_pod() || wanted != 0;
+            if is_told && wanted != port.at("containerPort").int().unwrap_or(0) {
+                let why = "must match `containerPort` when `hostNetwork` is true";
+                errors.push(Error::invalid(&host_port.path, wanted, why));
+            }
         }
     }
 }

@@ -1,15 +1,30 @@
 //! Probes and lifecycle hooks.
 
+use apimachinery::field::Error;
+
 use crate::errors::Errors;
 use crate::node::Node;
 
 const HANDLERS: [&str; 5] = ["exec", "httpGet", "tcpSocket", "grpc", "sleep"];
 
-pub fn validate(probe: &Node, errors: &mut Errors) {
+/// A container's three probes.
+pub fn all(container: &Node, grace: Option<i64>, errors: &mut Errors) {
+    once(&container.at("livenessProbe"), grace, errors);
+    let readiness = container.at("readinessProbe");
+    validate(&readiness, grace, errors);
+    let seconds = readiness.at("terminationGracePeriodSeconds");
+    if seconds.exists() {
+        errors.invalid(&seconds, "must not be set for readinessProbes");
+    }
+    once(&container.at("startupProbe"), grace, errors);
+}
+
+fn validate(probe: &Node, grace: Option<i64>, errors: &mut Errors) {
     if !probe.exists() {
         return;
     }
-    handler(probe, &["exec", "httpGet", "tcpSocket", "grpc"], errors);
+    let allowed = &["exec", "httpGet", "tcpSocket", "grpc"];
+    handler(probe, allowed, grace, errors);
     for field in [
         "initialDelaySeconds",
         "timeoutSeconds",
@@ -26,25 +41,26 @@ pub fn validate(probe: &Node, errors: &mut Errors) {
 }
 
 /// Liveness and startup probes succeed at once.
-pub fn liveness(probe: &Node, errors: &mut Errors) {
-    validate(probe, errors);
+fn once(probe: &Node, grace: Option<i64>, errors: &mut Errors) {
+    validate(probe, grace, errors);
     let threshold = probe.at("successThreshold");
     if probe.exists() && threshold.int() != Some(1) {
         errors.invalid(&threshold, "must be 1");
     }
 }
 
-pub fn lifecycle(lifecycle: &Node, errors: &mut Errors) {
+pub fn lifecycle(lifecycle: &Node, grace: Option<i64>, errors: &mut Errors) {
     for hook in ["postStart", "preStop"] {
         let hook = lifecycle.at(hook);
         if hook.exists() {
-            handler(&hook, &["exec", "httpGet", "tcpSocket", "sleep"], errors);
+            let allowed = &["exec", "httpGet", "tcpSocket", "sleep"];
+            handler(&hook, allowed, grace, errors);
         }
     }
 }
 
 /// Exactly one of the allowed handlers.
-fn handler(parent: &Node, allowed: &[&str], errors: &mut Errors) {
+fn handler(parent: &Node, allowed: &[&str], grace: Option<i64>, errors: &mut Errors) {
     let mut handlers = 0;
     for name in HANDLERS.iter().filter(|name| allowed.contains(name)) {
         let handler = parent.at(name);
@@ -55,7 +71,7 @@ fn handler(parent: &Node, allowed: &[&str], errors: &mut Errors) {
         if handlers > 1 {
             errors.forbidden(&handler, "may not specify more than 1 handler type");
         } else {
-            one_handler(name, &handler, errors);
+            one_handler(name, &handler, grace, errors);
         }
     }
     if handlers == 0 {
@@ -63,7 +79,7 @@ fn handler(parent: &Node, allowed: &[&str], errors: &mut Errors) {
     }
 }
 
-fn one_handler(name: &str, handler: &Node, errors: &mut Errors) {
+fn one_handler(name: &str, handler: &Node, grace: Option<i64>, errors: &mut Errors) {
     match name {
         "exec" => {
             errors.require(&handler.at("command"));
@@ -71,9 +87,18 @@ fn one_handler(name: &str, handler: &Node, errors: &mut Errors) {
         "httpGet" => http_get(handler, errors),
         "tcpSocket" => errors.port_or_name(&handler.at("port")),
         "grpc" => errors.port(&handler.at("port")),
-        _ => {
-            errors.at_least(&handler.at("seconds"), 0);
-        }
+        _ => sleep(handler, grace, errors),
+    }
+}
+
+/// A pod that sleeps longer than it has to stop is killed asleep.
+fn sleep(handler: &Node, grace: Option<i64>, errors: &mut Errors) {
+    let seconds = handler.at("seconds").int().unwrap_or(0);
+    let Some(grace) = grace else { return };
+    if seconds < 0 || seconds > grace {
+        let why =
+            format!("must be non-negative and less than terminationGracePeriodSeconds ({grace})");
+        errors.push(Error::invalid(&handler.path, seconds, why));
     }
 }
 
@@ -81,8 +106,12 @@ fn http_get(get: &Node, errors: &mut Errors) {
     errors.require(&get.at("path"));
     errors.port_or_name(&get.at("port"));
     errors.one_of(&get.at("scheme"), &["HTTP", "HTTPS"]);
-    for header in get.at("httpHeaders").items() {
-        errors.follows(&header.at("name"), http_header);
+    let headers = get.at("httpHeaders");
+    for header in headers.items() {
+        let name = header.at("name").text();
+        for problem in http_header(name) {
+            errors.push(Error::invalid(&headers.path, name, problem));
+        }
     }
 }
 

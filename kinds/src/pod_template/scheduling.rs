@@ -11,7 +11,12 @@ pub fn node_selector_map(selector: &Node, errors: &mut Errors) {
     crate::object_meta::labels(selector, errors);
 }
 
-const OPERATORS: &[&str] = &["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"];
+/// Whether the values of a node selector must be able to be a label's.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum LabelValues {
+    Valid,
+    Any,
+}
 
 /// A `NodeSelector` object: at least one term.
 pub fn node_selector(selector: &Node, errors: &mut Errors) {
@@ -20,20 +25,20 @@ pub fn node_selector(selector: &Node, errors: &mut Errors) {
         return;
     }
     for term in terms.items() {
-        node_selector_term(&term, errors);
+        node_selector_term(&term, LabelValues::Valid, errors);
     }
 }
 
-pub fn node_selector_term(term: &Node, errors: &mut Errors) {
+pub fn node_selector_term(term: &Node, label_values: LabelValues, errors: &mut Errors) {
     for expression in term.at("matchExpressions").items() {
-        expression_on_label(&expression, errors);
+        expression_on_label(&expression, label_values, errors);
     }
     for expression in term.at("matchFields").items() {
         expression_on_field(&expression, errors);
     }
 }
 
-fn expression_on_label(expression: &Node, errors: &mut Errors) {
+fn expression_on_label(expression: &Node, label_values: LabelValues, errors: &mut Errors) {
     let values = expression.at("values");
     let operator = expression.at("operator");
     match operator.text() {
@@ -56,11 +61,10 @@ fn expression_on_label(expression: &Node, errors: &mut Errors) {
         _ => errors.invalid_text(&operator, "not a valid selector operator"),
     }
     errors.follows(&expression.at("key"), names::qualified);
-    for value in values.items() {
-        if !OPERATORS[..2].contains(&operator.text()) {
-            break;
+    if label_values == LabelValues::Valid {
+        for value in values.items() {
+            errors.follows(&value, names::label_value);
         }
-        errors.follows(&value, names::label_value);
     }
 }
 
@@ -115,15 +119,15 @@ fn toleration(toleration: &Node, errors: &mut Errors) {
     }
     match operator.text() {
         "" | "Equal" => {
-            errors.follows(&value, names::label_value);
+            let problems = names::label_value(value.text());
+            if !problems.is_empty() {
+                let why = problems.join(";");
+                errors.push(Error::invalid(&operator.path, value.text(), why));
+            }
         }
         "Exists" if !value.is_empty() => {
             let why = "value must be empty when `operator` is 'Exists'";
-            errors.push(Error::invalid(
-                &operator.path,
-                toleration.value.clone(),
-                why,
-            ));
+            errors.push(Error::invalid(&operator.path, value.text(), why));
         }
         "Exists" => {}
         "Lt" | "Gt" => {
@@ -144,52 +148,70 @@ fn toleration(toleration: &Node, errors: &mut Errors) {
 }
 
 pub fn spread_constraints(constraints: &Node, errors: &mut Errors) {
-    let mut seen = Seen::new();
-    for constraint in constraints.items() {
+    for (index, constraint) in constraints.items().enumerate() {
         spread_constraint(&constraint, errors);
-        let when = constraint.at("whenUnsatisfiable").text();
-        let pair = format!("{{{}, {when}}}", constraint.at("topologyKey").text());
-        if !seen.insert(pair.clone()) {
+        let pair = pair(&constraint);
+        let rest = constraints.items().skip(index + 1);
+        if rest.into_iter().any(|other| self::pair(&other) == pair) {
             let pair_path = constraint.path.child("{topologyKey, whenUnsatisfiable}");
             errors.push(Error::duplicate(&pair_path, pair));
         }
+        spread_details(&constraint, errors);
     }
 }
 
+/// Two constraints of the same key and action would be one.
+fn pair(constraint: &Node) -> String {
+    let (key, action) = (
+        constraint.at("topologyKey").text(),
+        constraint.at("whenUnsatisfiable").text(),
+    );
+    format!("{{{key}, {action}}}")
+}
+
 fn spread_constraint(constraint: &Node, errors: &mut Errors) {
-    let when = constraint.at("whenUnsatisfiable");
     positive(&constraint.at("maxSkew"), errors);
-    let key = constraint.at("topologyKey");
-    if errors.require_because(&key, "can not be empty") {
-        errors.follows(&key, names::qualified);
-    }
-    errors.require_one_of(&when, &["DoNotSchedule", "ScheduleAnyway"]);
+    errors.require_because(&constraint.at("topologyKey"), "can not be empty");
+    let when = constraint.at("whenUnsatisfiable");
+    errors.one_of(&when, &["DoNotSchedule", "ScheduleAnyway"]);
+}
+
+fn spread_details(constraint: &Node, errors: &mut Errors) {
     let domains = constraint.at("minDomains");
     if domains.exists() {
         positive(&domains, errors);
-        if when.text() != "DoNotSchedule" {
-            let why = format!(
-                "can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {}",
-                when.text()
-            );
+        let when = constraint.at("whenUnsatisfiable").text();
+        if when != "DoNotSchedule" {
+            let why =
+                format!("can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {when}");
             errors.invalid(&domains, why);
         }
     }
     for policy in ["nodeAffinityPolicy", "nodeTaintsPolicy"] {
         errors.one_of_if_set(&constraint.at(policy), &["Honor", "Ignore"]);
     }
+    match_label_keys(constraint, errors);
     label_selector::validate(&constraint.at("labelSelector"), errors);
-    match_label_keys(constraint, "matchLabelKeys", errors);
 }
 
 /// Keys whose values are looked up in the pod's own labels.
-pub fn match_label_keys(parent: &Node, field: &str, errors: &mut Errors) {
-    let keys = parent.at(field);
-    if !keys.is_empty() && !parent.at("labelSelector").exists() {
+fn match_label_keys(constraint: &Node, errors: &mut Errors) {
+    let (keys, selector) = (
+        constraint.at("matchLabelKeys"),
+        constraint.at("labelSelector"),
+    );
+    if !keys.is_empty() && !selector.exists() {
         errors.forbidden(&keys, "must not be specified when labelSelector is not set");
     }
+    let (labels, expressions) = (selector.at("matchLabels"), selector.at("matchExpressions"));
     for key in keys.items() {
         errors.follows(&key, names::qualified);
+        let mut expressions = expressions.items();
+        let selected = labels.map().is_some_and(|all| all.contains_key(key.text()))
+            || expressions.any(|expression| expression.at("key").text() == key.text());
+        if selected {
+            errors.invalid(&key, "exists in both matchLabelKeys and labelSelector");
+        }
     }
 }
 
@@ -207,10 +229,12 @@ fn positive(node: &Node, errors: &mut Errors) {
 pub fn gates(gates: &Node, errors: &mut Errors) {
     let mut seen = Seen::new();
     for gate in gates.items() {
-        let name = gate.at("name");
-        errors.follows(&name, names::qualified);
-        if !seen.insert(name.text().to_owned()) {
-            errors.push(Error::duplicate(&gate.path, name.text()));
+        let name = gate.at("name").text();
+        for problem in names::qualified(name) {
+            errors.push(Error::invalid(&gate.path, name, problem));
+        }
+        if !seen.insert(name.to_owned()) {
+            errors.push(Error::duplicate(&gate.path, name));
         }
     }
 }
@@ -220,19 +244,28 @@ pub fn resource_claims(claims: &Node, errors: &mut Errors) {
     let mut seen = Seen::new();
     for claim in claims.items() {
         let name = claim.at("name");
-        if errors.require_name(&name, names::dns_label) {
-            errors.unique(&name, &mut seen);
+        if errors.require(&name) && errors.unique(&name, &mut seen) {
+            errors.follows(&name, names::dns_label);
         }
         let (direct, template) = (
             claim.at("resourceClaimName"),
             claim.at("resourceClaimTemplateName"),
         );
-        if direct.exists() == template.exists() {
-            let why = "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`";
-            errors.push(Error::invalid(&claim.path, claim.value.clone(), why));
+        match (direct.exists(), template.exists()) {
+            (true, true) => errors.invalid(
+                &claim,
+                "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified",
+            ),
+            (false, false) => errors.invalid(
+                &claim,
+                "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`",
+            ),
+            _ => {}
         }
         for reference in [&direct, &template] {
-            errors.follows_if_set(reference, names::dns_subdomain);
+            if reference.exists() {
+                errors.follows(reference, names::dns_subdomain);
+            }
         }
     }
 }

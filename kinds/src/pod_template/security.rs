@@ -1,5 +1,7 @@
 //! Security contexts.
 
+mod windows;
+
 use apimachinery::field::Error;
 
 use crate::errors::{Errors, Seen};
@@ -10,7 +12,7 @@ const SYSCTL_MAX: usize = 253;
 
 pub fn validate_pod(spec: &Node, errors: &mut Errors) {
     let context = spec.at("securityContext");
-    for field in ["runAsUser", "runAsGroup", "fsGroup"] {
+    for field in ["fsGroup", "runAsUser", "runAsGroup"] {
         errors.in_range(&context.at(field), 0, ID_MAX);
     }
     for group in context.at("supplementalGroups").items() {
@@ -19,29 +21,42 @@ pub fn validate_pod(spec: &Node, errors: &mut Errors) {
     let share = spec.at("shareProcessNamespace");
     if share.is_true() && spec.at("hostPID").is_true() {
         let why = "ShareProcessNamespace and HostPID cannot both be enabled";
-        errors.invalid(&share, why);
+        let told = context.path.child("shareProcessNamespace");
+        errors.push(Error::invalid(&told, true, why));
     }
     sysctls(spec, errors);
     errors.one_of_if_set(
         &context.at("fsGroupChangePolicy"),
         &["Always", "OnRootMismatch"],
     );
+    seccomp(&context.at("seccompProfile"), errors);
+    windows::options(&context.at("windowsOptions"), errors);
+    app_armor(&context.at("appArmorProfile"), errors);
     errors.one_of_if_set(
         &context.at("supplementalGroupsPolicy"),
         &["Merge", "Strict"],
     );
-    seccomp(&context.at("seccompProfile"), errors);
-    app_armor(&context.at("appArmorProfile"), errors);
-    host_users(spec, errors);
+    errors.one_of_if_set(
+        &context.at("seLinuxChangePolicy"),
+        &["MountOption", "Recursive"],
+    );
 }
 
-fn host_users(spec: &Node, errors: &mut Errors) {
-    let own_users = spec.at("hostUsers").value.as_bool() == Some(false);
-    for field in ["hostNetwork", "hostPID", "hostIPC"] {
-        let host = spec.at(field);
-        if own_users && host.is_true() {
-            let why = format!("when `hostUsers` is false, `{field}` must not be set");
-            errors.forbidden(&host, why);
+/// A pod with users of its own shares nothing with the host.
+pub fn host_users(spec: &Node, errors: &mut Errors) {
+    if spec.at("hostUsers").value.as_bool() != Some(false) {
+        return;
+    }
+    // Kubernetes spells two of these paths in capitals.
+    let shared = [
+        ("hostNetwork", "hostNetwork"),
+        ("hostPID", "HostPID"),
+        ("hostIPC", "HostIPC"),
+    ];
+    for (field, told) in shared {
+        if spec.at(field).is_true() {
+            let why = "when `pod.Spec.HostUsers` is false";
+            errors.push(Error::forbidden(&spec.path.child(told), why));
         }
     }
 }
@@ -91,61 +106,74 @@ fn host_sysctl(spec: &Node, name: &Node, errors: &mut Errors) {
     }
 }
 
+const PROFILE_TYPES: &[&str] = &["Localhost", "RuntimeDefault", "Unconfined"];
+
 fn seccomp(profile: &Node, errors: &mut Errors) {
     if !profile.exists() {
         return;
     }
     let (kind, file) = (profile.at("type"), profile.at("localhostProfile"));
-    let types = &["Localhost", "RuntimeDefault", "Unconfined"];
-    if !errors.require_because(&kind, "type is required when seccompProfile is set")
-        || !errors.one_of(&kind, types)
-    {
-        return;
+    if errors.require_because(&kind, "type is required when seccompProfile is set") {
+        errors.one_of(&kind, PROFILE_TYPES);
     }
     match (kind.text(), file.exists()) {
         ("Localhost", false) => {
             errors.required(&file, "must be set when seccomp type is Localhost");
         }
         ("Localhost", true) => errors.local_descending_path(&file),
-        (_, true) => errors.invalid(&file, "can only be set when seccomp type is Localhost"),
+        (_, true) => {
+            let why = "can only be set when seccomp type is Localhost";
+            errors.push(Error::invalid(&file.path, profile.value.clone(), why));
+        }
         (_, false) => {}
     }
 }
+
+/// One less than the longest path.
+const PROFILE_MAX: usize = 4095;
 
 fn app_armor(profile: &Node, errors: &mut Errors) {
     if !profile.exists() {
         return;
     }
     let (kind, name) = (profile.at("type"), profile.at("localhostProfile"));
-    let types = &["Localhost", "RuntimeDefault", "Unconfined"];
-    if !errors.require_because(&kind, "type is required when appArmorProfile is set")
-        || !errors.one_of(&kind, types)
-    {
-        return;
-    }
-    match (kind.text(), name.is_empty()) {
-        ("Localhost", true) => {
-            errors.required(&name, "must be set when AppArmor type is Localhost");
-        }
-        ("Localhost", false) if name.text().trim() != name.text() => {
+    match kind.text() {
+        "Localhost" if name.text().trim() != name.text() => {
             errors.invalid(&name, "must not be padded with whitespace");
         }
-        ("Localhost", false) => {}
-        (_, false) => errors.invalid(&name, "can only be set when AppArmor type is Localhost"),
-        (_, true) => {}
+        "Localhost" => {
+            errors.require_because(&name, "must be set when AppArmor type is Localhost");
+        }
+        "RuntimeDefault" | "Unconfined" if name.exists() => {
+            errors.invalid(&name, "can only be set when AppArmor type is Localhost");
+        }
+        "RuntimeDefault" | "Unconfined" => {}
+        "" => errors.required(&kind, "type is required when appArmorProfile is set"),
+        _ => {
+            errors.one_of(&kind, PROFILE_TYPES);
+        }
+    }
+    if kind.text() == "Localhost" && name.len() > PROFILE_MAX {
+        errors.push(Error::too_long(&name.path, PROFILE_MAX));
     }
 }
 
-pub fn validate_container(context: &Node, errors: &mut Errors) {
+pub fn validate_container(context: &Node, host_users: bool, errors: &mut Errors) {
     if !context.exists() {
         return;
     }
     errors.in_range(&context.at("runAsUser"), 0, ID_MAX);
     errors.in_range(&context.at("runAsGroup"), 0, ID_MAX);
-    errors.one_of_if_set(&context.at("procMount"), &["Default", "Unmasked"]);
+    let proc_mount = context.at("procMount");
+    errors.one_of_if_set(&proc_mount, &["Default", "Unmasked"]);
+    if host_users && proc_mount.text() == "Unmasked" {
+        let why = "`hostUsers` must be false to use `Unmasked`";
+        errors.invalid(&proc_mount, why);
+    }
     seccomp(&context.at("seccompProfile"), errors);
-    app_armor(&context.at("appArmorProfile"), errors);
     escalation(context, errors);
+    windows::options(&context.at("windowsOptions"), errors);
+    app_armor(&context.at("appArmorProfile"), errors);
 }
 
 fn escalation(context: &Node, errors: &mut Errors) {
@@ -155,15 +183,12 @@ fn escalation(context: &Node, errors: &mut Errors) {
     }
     if context.at("privileged").is_true() {
         let why = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true";
-        errors.push(Error::invalid(&context.path, context.value.clone(), why));
+        errors.invalid(context, why);
     }
-    let added = context.at("capabilities.add");
-    if added
-        .items()
-        .any(|cap| matches!(cap.text(), "SYS_ADMIN" | "CAP_SYS_ADMIN"))
-    {
-        let why =
-            "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN";
-        errors.push(Error::invalid(&context.path, context.value.clone(), why));
+    for added in context.at("capabilities.add").items() {
+        if added.text() == "CAP_SYS_ADMIN" {
+            let why = "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN";
+            errors.invalid(context, why);
+        }
     }
 }

@@ -2,78 +2,99 @@
 
 use std::collections::HashSet;
 
+use apimachinery::field::Error;
 use apimachinery::names;
 
-use super::{affinity, container, dns, resources, scheduling, security, volume};
-use crate::errors::{Errors, Seen};
+use super::{affinity, container, dns, os, ports, resources, scheduling, security, volume};
+use crate::errors::Errors;
 use crate::node::Node;
 
 /// Where the spec stands; Pods of their own have a few rules more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
-    Pod,
+pub enum Place<'a> {
+    /// In a Pod of this name.
+    Pod(&'a str),
     Template,
+}
+
+impl<'a> Place<'a> {
+    pub fn is_pod(self) -> bool {
+        self != Place::Template
+    }
+
+    /// The name of the pod, where there is one with a name.
+    pub fn pod_name(self) -> Option<&'a str> {
+        match self {
+            Place::Pod(name) if !name.is_empty() => Some(name),
+            _ => None,
+        }
+    }
 }
 
 /// What containers need to know about the pod around them.
 pub struct Around<'a> {
-    pub volumes: HashSet<&'a str>,
-    /// Volumes that are block devices can only be told from their claims.
-    pub claims: HashSet<&'a str>,
-    pub host_network: bool,
-    pub place: Place,
+    pub volumes: volume::Known<'a>,
+    /// Names of the pod's resource claims.
+    pub claims: Vec<&'a str>,
+    pub place: Place<'a>,
+    pub restarts: &'a str,
+    /// The seconds the pod has to stop.
+    pub grace: Option<i64>,
+    /// Users of the pod are users of the host.
+    pub host_users: bool,
 }
 
 const RESTART_POLICIES: &[&str] = &["Always", "OnFailure", "Never"];
 const DEADLINE_MAX: i64 = i32::MAX as i64;
 
 pub fn validate_spec(spec: &Node, place: Place, errors: &mut Errors) {
+    validate_spec_with(spec, place, &HashSet::new(), errors);
+}
+
+/// As [`validate_spec`], where there will be more volumes than the spec names.
+pub fn validate_spec_with(
+    spec: &Node,
+    place: Place,
+    more_volumes: &HashSet<String>,
+    errors: &mut Errors,
+) {
     let volumes = spec.at("volumes");
-    volume::validate_volumes(&volumes, errors);
-    let names_of = |claims_only: bool| -> HashSet<&str> {
-        let is_wanted = |v: &&serde_json::Value| !claims_only || is_claim(v);
-        let list = apimachinery::meta::items(spec.value, "volumes").iter();
-        list.filter(is_wanted)
-            .filter_map(|v| v.get("name")?.as_str())
-            .collect()
-    };
+    let mut known = volume::validate_volumes(&volumes, place, errors);
+    let more = more_volumes.iter().map(String::as_str);
+    known.names.extend(more.clone());
+    known.claims.extend(more);
+    let claims = spec.at("resourceClaims");
+    scheduling::resource_claims(&claims, errors);
     let around = Around {
-        volumes: names_of(false),
-        claims: names_of(true),
-        host_network: spec.at("hostNetwork").is_true(),
+        volumes: known,
+        claims: claims
+            .items()
+            .map(|claim| claim.at("name").text())
+            .collect(),
         place,
+        restarts: spec.at("restartPolicy").text(),
+        grace: spec.at("terminationGracePeriodSeconds").int(),
+        host_users: spec.at("hostUsers").value.as_bool() != Some(false),
     };
     container::validate_containers(spec, &around, errors);
-    lifecycle(spec, errors);
-    dns::validate(spec, errors);
-    security::validate_pod(spec, errors);
+    resources::pod_level(spec, &around, errors);
+    if spec.at("hostNetwork").is_true() {
+        ports::on_host_network(spec, place, errors);
+    }
+    errors.require_one_of(&spec.at("restartPolicy"), RESTART_POLICIES);
+    dns::policy(&spec.at("dnsPolicy"), errors);
     scheduling::node_selector_map(&spec.at("nodeSelector"), errors);
-    accounts_and_names(spec, errors);
+    security::validate_pod(spec, errors);
     affinity::validate(&spec.at("affinity"), errors);
-    scheduling::tolerations(&spec.at("tolerations"), errors);
-    scheduling::spread_constraints(&spec.at("topologySpreadConstraints"), errors);
-    scheduling::gates(&spec.at("schedulingGates"), errors);
-    scheduling::resource_claims(&spec.at("resourceClaims"), errors);
-    resources::overhead(&spec.at("overhead"), errors);
-    resources::pod_level(&spec.at("resources"), errors);
-}
-
-fn is_claim(volume: &serde_json::Value) -> bool {
-    volume.get("persistentVolumeClaim").is_some() || volume.get("ephemeral").is_some()
-}
-
-fn lifecycle(spec: &Node, errors: &mut Errors) {
-    let policy = spec.at("restartPolicy");
-    errors.require_one_of(&policy, RESTART_POLICIES);
-    let grace = spec.at("terminationGracePeriodSeconds");
-    errors.not_negative(&grace);
-    errors.in_range(&spec.at("activeDeadlineSeconds"), 1, DEADLINE_MAX);
+    dns::config(spec, errors);
     readiness_gates(&spec.at("readinessGates"), errors);
-    errors.one_of_if_set(
-        &spec.at("preemptionPolicy"),
-        &["Never", "PreemptLowerPriority"],
-    );
-    errors.one_of_if_set(&spec.at("os.name"), &["linux", "windows"]);
+    scheduling::gates(&spec.at("schedulingGates"), errors);
+    scheduling::spread_constraints(&spec.at("topologySpreadConstraints"), errors);
+    os::host_process(spec, errors);
+    security::host_users(spec, errors);
+    accounts_and_names(spec, errors);
+    resources::overhead(&spec.at("overhead"), &around, errors);
+    os::validate(spec, errors);
 }
 
 fn readiness_gates(gates: &Node, errors: &mut Errors) {
@@ -85,30 +106,48 @@ fn readiness_gates(gates: &Node, errors: &mut Errors) {
 fn accounts_and_names(spec: &Node, errors: &mut Errors) {
     errors.follows_if_set(&spec.at("serviceAccountName"), names::dns_subdomain);
     errors.follows_if_set(&spec.at("nodeName"), names::dns_subdomain);
-    errors.follows_if_set(&spec.at("priorityClassName"), names::dns_subdomain);
-    errors.follows_if_set(&spec.at("runtimeClassName"), names::dns_subdomain);
+    errors.in_range(&spec.at("activeDeadlineSeconds"), 1, DEADLINE_MAX);
     errors.follows_if_set(&spec.at("hostname"), names::dns_label);
+    hostname_override(spec, errors);
     errors.follows_if_set(&spec.at("subdomain"), names::dns_label);
-    errors.follows_if_set(&spec.at("schedulerName"), names::dns_subdomain);
+    scheduling::tolerations(&spec.at("tolerations"), errors);
     host_aliases(&spec.at("hostAliases"), errors);
-    pull_secrets(&spec.at("imagePullSecrets"), errors);
+    errors.follows_if_set(&spec.at("priorityClassName"), names::dns_subdomain);
+    let class = spec.at("runtimeClassName");
+    if class.exists() {
+        errors.follows(&class, names::dns_subdomain);
+    }
+    let policies = &["PreemptLowerPriority", "Never"];
+    errors.one_of_if_set(&spec.at("preemptionPolicy"), policies);
 }
 
-fn host_aliases(aliases: &Node, errors: &mut Errors) {
-    let mut seen = Seen::new();
-    for alias in aliases.items() {
-        let ip = alias.at("ip");
-        errors.ip(&ip);
-        errors.unique(&ip, &mut seen);
-        for name in alias.at("hostnames").items() {
-            errors.follows(&name, names::dns_subdomain);
-        }
+const HOSTNAME_MAX: usize = 64;
+
+/// A hostname of one's own stands alone: nothing else may name the pod.
+fn hostname_override(spec: &Node, errors: &mut Errors) {
+    let name = spec.at("hostnameOverride");
+    if !name.exists() {
+        return;
+    }
+    if name.len() > HOSTNAME_MAX {
+        errors.push(Error::too_long(&name.path, HOSTNAME_MAX));
+    }
+    errors.follows(&name, names::dns_subdomain);
+    if spec.at("setHostnameAsFQDN").is_true() {
+        let why = "may not be specified when `setHostnameAsFQDN` is true";
+        errors.forbidden(&name, why);
+    }
+    if spec.at("hostNetwork").is_true() {
+        errors.forbidden(&name, "may not be specified when `hostNetwork` is true");
     }
 }
 
-fn pull_secrets(secrets: &Node, errors: &mut Errors) {
-    for secret in secrets.items() {
-        errors.follows_if_set(&secret.at("name"), names::dns_subdomain);
+fn host_aliases(aliases: &Node, errors: &mut Errors) {
+    for alias in aliases.items() {
+        errors.ip(&alias.at("ip"));
+        for name in alias.at("hostnames").items() {
+            errors.follows(&name, names::dns_subdomain);
+        }
     }
 }
 
@@ -124,7 +163,7 @@ mod tests {
         change(&mut pod["spec"]);
         (crate::core::pod::KIND.default)(&mut pod);
         let errors = Errors::in_object(&pod, |pod, errors| {
-            validate_spec(&pod.at("spec"), Place::Pod, errors);
+            validate_spec(&pod.at("spec"), Place::Pod("p"), errors);
         });
         errors.iter().map(ToString::to_string).collect()
     }
@@ -224,7 +263,7 @@ mod tests {
         assert_eq!(
             found,
             [
-                "spec.topologySpreadConstraints[1].{topologyKey, whenUnsatisfiable}: Duplicate value: \"{zone, DoNotSchedule}\""
+                "spec.topologySpreadConstraints[0].{topologyKey, whenUnsatisfiable}: Duplicate value: \"{zone, DoNotSchedule}\""
             ]
         );
     }

@@ -1,10 +1,12 @@
 //! Pod templates of workloads.
 
+use std::collections::HashSet;
+
 use apimachinery::field::Error;
 use apimachinery::selector::LabelSelector;
 use serde_json::Value;
 
-use super::{defaults, spec};
+use super::{annotations, defaults, spec, volume};
 use crate::defaults::object;
 use crate::errors::Errors;
 use crate::node::Node;
@@ -20,13 +22,23 @@ pub fn default_template(parent: &mut Value) {
 }
 
 pub fn validate_template(template: &Node, errors: &mut Errors) {
-    object_meta::validate_template(&template.at("metadata"), errors);
-    spec::validate_spec(&template.at("spec"), spec::Place::Template, errors);
-    errors_on_ephemeral(template, errors);
+    validate_template_with(template, &HashSet::new(), errors);
 }
 
-fn errors_on_ephemeral(template: &Node, errors: &mut Errors) {
-    let ephemeral = template.at("spec.ephemeralContainers");
+/// As [`validate_template`], where the pods will have more volumes than it names.
+fn validate_template_with(template: &Node, more: &HashSet<String>, errors: &mut Errors) {
+    let (metadata, spec) = (template.at("metadata"), template.at("spec"));
+    // Kubernetes tells of these as if they stood in the template itself.
+    object_meta::labels(&beside(template, &metadata, "labels"), errors);
+    object_meta::annotations(&beside(template, &metadata, "annotations"), errors);
+    let told = Node {
+        value: metadata.value,
+        path: template.path,
+    };
+    annotations::validate(&told, &spec, errors);
+    spec::validate_spec_with(&spec, spec::Place::Template, more, errors);
+    annotations::agree(&metadata, &spec, errors);
+    let ephemeral = spec.at("ephemeralContainers");
     if !ephemeral.is_empty() {
         errors.forbidden(
             &ephemeral,
@@ -35,27 +47,49 @@ fn errors_on_ephemeral(template: &Node, errors: &mut Errors) {
     }
 }
 
+fn beside<'v, 'b>(
+    template: &'b Node<'v, '_>,
+    metadata: &Node<'v, '_>,
+    field: &'b str,
+) -> Node<'v, 'b> {
+    Node {
+        value: metadata.at(field).value,
+        path: template.path.child(field),
+    }
+}
+
 /// The rules shared by all that keep pods running: the selector selects the template,
-/// and containers are always restarted.
-pub fn validate_workload_template(parent: &Node, selector: &LabelSelector, errors: &mut Errors) {
+/// and containers are always restarted. `owner` is the kind's name in sentences.
+pub fn validate_workload_template(
+    parent: &Node,
+    selector: &LabelSelector,
+    owner: &str,
+    errors: &mut Errors,
+) {
     let template = parent.at("template");
+    selects(&template, selector, errors);
+    let more = volume::claim_names(parent);
+    validate_template_with(&template, &more, errors);
+    always_restarts(&template, owner, errors);
+}
+
+/// The selector must select what is made from the template.
+pub fn selects(template: &Node, selector: &LabelSelector, errors: &mut Errors) {
     let labels = template.at("metadata.labels");
-    if !selector.matches(labels.map()) {
+    if !selector.is_everything() && !selector.matches(labels.map()) {
         let shown = labels.map().cloned().map_or(Value::Null, Value::Object);
         let why = "`selector` does not match template `labels`";
         errors.push(Error::invalid(&labels.path, shown, why));
     }
-    validate_template(&template, errors);
-    always_restarts(&template, errors);
 }
 
-fn always_restarts(template: &Node, errors: &mut Errors) {
+pub fn always_restarts(template: &Node, owner: &str, errors: &mut Errors) {
     let policy = template.at("spec.restartPolicy");
     errors.one_of(&policy, &["Always"]);
     let deadline = template.at("spec.activeDeadlineSeconds");
     errors.forbid(
         &deadline,
-        "activeDeadlineSeconds in ReplicaSet is not Supported",
+        &format!("activeDeadlineSeconds in {owner} is not Supported"),
     );
 }
 

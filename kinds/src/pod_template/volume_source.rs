@@ -1,10 +1,19 @@
 //! What a volume can be made of.
 
-use apimachinery::field::Error;
+mod cloud;
+mod files;
+mod projected;
+mod storage_network;
 
-use super::env;
-use crate::errors::{Errors, Seen};
+use apimachinery::names;
+
+use super::spec::Place;
+use crate::core::persistent_volume_claim;
+use crate::errors::Errors;
 use crate::node::Node;
+use crate::object_meta;
+
+pub use storage_network::PORTAL_TOO_LONG;
 
 /// In the order Kubernetes looks at them, which decides which of two is one too many.
 pub const NAMES: &[&str] = &[
@@ -25,6 +34,7 @@ pub const NAMES: &[&str] = &[
     "quobyte",
     "downwardAPI",
     "fc",
+    "flexVolume",
     "configMap",
     "azureFile",
     "vsphereVolume",
@@ -36,7 +46,6 @@ pub const NAMES: &[&str] = &[
     "scaleIO",
     "csi",
     "ephemeral",
-    "flexVolume",
     "image",
 ];
 
@@ -51,52 +60,104 @@ const HOST_PATH_TYPES: &[&str] = &[
     "Socket",
 ];
 
-pub fn validate(name: &str, source: &Node, errors: &mut Errors) {
+pub fn validate(name: &str, source: &Node, place: Place, errors: &mut Errors) {
     match name {
         "emptyDir" => empty_dir(source, errors),
-        "hostPath" => host_path(source, errors),
-        "secret" => keyed(source, "secretName", errors),
-        "configMap" => keyed(source, "name", errors),
-        "downwardAPI" => {
-            mode(&source.at("defaultMode"), errors);
-            downward_files(&source.at("items"), errors);
+        "gitRepo" => {
+            errors.require(&source.at("repository"));
+            errors.local_descending_path(&source.at("directory"));
         }
-        "projected" => projected(source, errors),
+        "secret" => files::keyed(source, "secretName", errors),
+        "configMap" => files::keyed(source, "name", errors),
+        "downwardAPI" => files::downward(source, errors),
+        "projected" => projected::validate(source, errors),
         "persistentVolumeClaim" => {
             errors.require(&source.at("claimName"));
         }
-        "ephemeral" => {
-            errors.require(&source.at("volumeClaimTemplate"));
-        }
+        "ephemeral" => ephemeral(&source.at("volumeClaimTemplate"), errors),
         "csi" => csi(source, errors),
-        "image" => {
-            errors.require(&source.at("reference"));
-            let policies = &["Always", "IfNotPresent", "Never"];
-            errors.one_of_if_set(&source.at("pullPolicy"), policies);
+        "cinder" | "storageos" => {
+            shared(name, source, errors);
+            let secret = source.at("secretRef");
+            if secret.exists() {
+                errors.require(&secret.at("name"));
+            }
+        }
+        "image" => image(source, place, errors),
+        _ => shared(name, source, errors),
+    }
+}
+
+/// A source of a PersistentVolume: other namespaces' secrets are named in full.
+pub fn persistent(name: &str, source: &Node, volume: &str, errors: &mut Errors) {
+    match name {
+        "local" => {
+            let path = source.at("path");
+            if errors.require(&path) {
+                errors.no_backsteps(&path);
+            }
+        }
+        "csi" => persistent_csi(source, errors),
+        "iscsi" => {
+            shared(name, source, errors);
+            storage_network::portal_fits(source, volume, errors);
+        }
+        "glusterfs" => {
+            shared(name, source, errors);
+            cloud::endpoints_namespace(&source.at("endpointsNamespace"), errors);
+        }
+        "azureFile" => {
+            shared(name, source, errors);
+            let namespace = source.at("secretNamespace");
+            if namespace.exists() {
+                errors.require(&namespace);
+            }
+        }
+        "cinder" | "storageos" => {
+            shared(name, source, errors);
+            let secret = source.at("secretRef");
+            if secret.exists() {
+                errors.require(&secret.at("name"));
+                errors.require(&secret.at("namespace"));
+            }
         }
         _ => shared(name, source, errors),
     }
 }
 
-/// Sources that PersistentVolumes have too.
-pub fn shared(name: &str, source: &Node, errors: &mut Errors) {
+/// Rules of sources that pods and PersistentVolumes have alike.
+fn shared(name: &str, source: &Node, errors: &mut Errors) {
     for field in required_fields(name) {
         errors.require(&source.at(field));
     }
-    if name == "nfs" && !source.at("path").text().starts_with('/') && !source.at("path").is_empty()
-    {
-        errors.invalid(&source.at("path"), "must be an absolute path");
+    match name {
+        "hostPath" => host_path(source, errors),
+        "nfs" if !source.at("path").text().starts_with('/') => {
+            errors.invalid_text(&source.at("path"), "must be an absolute path");
+        }
+        "iscsi" => storage_network::iscsi(source, errors),
+        "fc" => storage_network::fc(source, errors),
+        "flexVolume" => cloud::flex_options(&source.at("options"), errors),
+        "flocker" => cloud::flocker(source, errors),
+        "quobyte" => cloud::quobyte(source, errors),
+        "azureDisk" => cloud::azure_disk(source, errors),
+        "gcePersistentDisk" | "awsElasticBlockStore" => {
+            errors.in_range(&source.at("partition"), 0, 255);
+        }
+        "storageos" => {
+            errors.require_name(&source.at("volumeName"), names::dns_label);
+            errors.follows_if_set(&source.at("volumeNamespace"), names::dns_label);
+        }
+        _ => {}
     }
 }
 
 fn required_fields(name: &str) -> &'static [&'static str] {
     match name {
         "nfs" => &["server", "path"],
-        "iscsi" => &["targetPortal", "iqn"],
         "rbd" => &["monitors", "image"],
         "cephfs" => &["monitors"],
         "glusterfs" => &["endpoints", "path"],
-        "gitRepo" => &["repository"],
         "flexVolume" => &["driver"],
         "gcePersistentDisk" => &["pdName"],
         "awsElasticBlockStore" | "cinder" | "portworxVolume" => &["volumeID"],
@@ -104,7 +165,6 @@ fn required_fields(name: &str) -> &'static [&'static str] {
         "photonPersistentDisk" => &["pdID"],
         "azureFile" => &["secretName", "shareName"],
         "azureDisk" => &["diskName", "diskURI"],
-        "quobyte" => &["registry", "volume"],
         "scaleIO" => &["gateway", "system", "volumeName"],
         _ => &[],
     }
@@ -120,7 +180,7 @@ fn empty_dir(source: &Node, errors: &mut Errors) {
     }
 }
 
-pub fn host_path(source: &Node, errors: &mut Errors) {
+fn host_path(source: &Node, errors: &mut Errors) {
     let path = source.at("path");
     if !errors.require(&path) {
         return;
@@ -129,145 +189,59 @@ pub fn host_path(source: &Node, errors: &mut Errors) {
     errors.one_of_if_set(&source.at("type"), HOST_PATH_TYPES);
 }
 
-/// 0 to 0777.
-fn mode(mode: &Node, errors: &mut Errors) {
-    if mode.int().is_some_and(|bits| !(0..=0o777).contains(&bits)) {
-        errors.invalid(
-            mode,
-            "must be a number between 0 and 0777 (octal), both inclusive",
-        );
+fn ephemeral(template: &Node, errors: &mut Errors) {
+    if !template.exists() {
+        errors.required(template, "");
+        return;
     }
+    let metadata = template.at("metadata");
+    object_meta::validate_template(&metadata, errors);
+    object_meta::only_labels_and_annotations(&metadata, errors);
+    persistent_volume_claim::validate_spec(&template.at("spec"), errors);
 }
 
-fn keyed(source: &Node, name: &str, errors: &mut Errors) {
-    errors.require(&source.at(name));
-    mode(&source.at("defaultMode"), errors);
-    keys_to_paths(&source.at("items"), errors);
-}
-
-fn keys_to_paths(items: &Node, errors: &mut Errors) {
-    for item in items.items() {
-        errors.require(&item.at("key"));
-        let path = item.at("path");
-        if errors.require(&path) {
-            errors.local_non_reserved_path(&path);
-        }
-        mode(&item.at("mode"), errors);
+/// A CSI driver is named like a domain, in any case.
+pub fn csi_driver(name: &Node, errors: &mut Errors) {
+    errors.require(name);
+    if name.len() > names::LABEL_MAX {
+        errors.push(apimachinery::field::Error::too_long(
+            &name.path,
+            names::LABEL_MAX,
+        ));
     }
-}
-
-fn downward_files(items: &Node, errors: &mut Errors) {
-    for item in items.items() {
-        let path = item.at("path");
-        if errors.require(&path) {
-            errors.local_non_reserved_path(&path);
-        }
-        let (field, resource) = (item.at("fieldRef"), item.at("resourceFieldRef"));
-        match (field.exists(), resource.exists()) {
-            (true, true) => {
-                let why = "fieldRef and resourceFieldRef can not be specified simultaneously";
-                errors.push(Error::invalid(&items.path, "resource", why));
-            }
-            (true, false) => env::volume_field_ref(&field, errors),
-            (false, true) => {
-                errors.require(&resource.at("containerName"));
-                env::resource_ref(&resource, errors);
-            }
-            (false, false) => {
-                errors.required(&field, "one of fieldRef and resourceFieldRef is required");
-            }
-        }
-        mode(&item.at("mode"), errors);
-    }
+    errors.follows(name, |name| names::dns_subdomain(&name.to_lowercase()));
 }
 
 fn csi(source: &Node, errors: &mut Errors) {
-    errors.require(&source.at("driver"));
+    csi_driver(&source.at("driver"), errors);
     let secret = source.at("nodePublishSecretRef");
     if secret.exists() {
-        errors.require(&secret.at("name"));
+        errors.require_name(&secret.at("name"), names::dns_subdomain);
     }
 }
 
-fn projected(source: &Node, errors: &mut Errors) {
-    mode(&source.at("defaultMode"), errors);
-    let mut paths = Seen::new();
-    for source in source.at("sources").items() {
-        projection(&source, errors);
-        unique_paths(&source, &mut paths, errors);
-    }
-}
-
-fn projection(source: &Node, errors: &mut Errors) {
-    let kinds = [
-        "secret",
-        "configMap",
-        "downwardAPI",
-        "serviceAccountToken",
-        "clusterTrustBundle",
-        "podCertificate",
-    ];
-    let mut count = 0;
-    for kind in kinds {
-        let part = source.at(kind);
-        if !part.exists() {
-            continue;
-        }
-        count += 1;
-        if count > 1 {
-            errors.forbidden(&part, "may not specify more than 1 volume type");
-            continue;
-        }
-        match kind {
-            "secret" | "configMap" => {
-                errors.require(&part.at("name"));
-                keys_to_paths(&part.at("items"), errors);
-            }
-            "downwardAPI" => downward_files(&part.at("items"), errors),
-            "serviceAccountToken" => token(&part, errors),
-            _ => {}
+fn persistent_csi(source: &Node, errors: &mut Errors) {
+    csi_driver(&source.at("driver"), errors);
+    errors.require(&source.at("volumeHandle"));
+    for field in [
+        "controllerPublishSecretRef",
+        "controllerExpandSecretRef",
+        "nodePublishSecretRef",
+        "nodeExpandSecretRef",
+    ] {
+        let secret = source.at(field);
+        if secret.exists() {
+            errors.require_name(&secret.at("name"), names::dns_subdomain);
+            errors.require_name(&secret.at("namespace"), names::dns_label);
         }
     }
-    if count == 0 {
-        errors.required(source, "must specify a volume type");
-    }
 }
 
-fn token(token: &Node, errors: &mut Errors) {
-    let seconds = token.at("expirationSeconds");
-    let value = seconds.int().unwrap_or(3600);
-    if value < 600 {
-        errors.invalid(&seconds, "may not specify a duration less than 10 minutes");
-    } else if value > 1 << 32 {
-        errors.invalid(
-            &seconds,
-            "may not specify a duration larger than 2^32 seconds",
-        );
+fn image(source: &Node, place: Place, errors: &mut Errors) {
+    // A template may leave it to whoever makes pods of it.
+    if place.is_pod() {
+        errors.require(&source.at("reference"));
     }
-    let path = token.at("path");
-    if errors.require(&path) {
-        errors.local_non_reserved_path(&path);
-    }
-}
-
-/// Two sources must not write the same file.
-fn unique_paths(source: &Node, seen: &mut Seen, errors: &mut Errors) {
-    for kind in ["secret", "configMap", "downwardAPI"] {
-        for item in source.at(kind).at("items").items() {
-            conflict(source, item.at("path").text(), seen, errors);
-        }
-    }
-    conflict(
-        source,
-        source.at("serviceAccountToken.path").text(),
-        seen,
-        errors,
-    );
-}
-
-fn conflict(source: &Node, path: &str, seen: &mut Seen, errors: &mut Errors) {
-    if !path.is_empty() && !seen.insert(path.to_owned()) {
-        let why = format!("conflicting duplicate paths: {path}");
-        errors.push(Error::invalid(&source.path, path, why));
-    }
+    let policies = &["Always", "IfNotPresent", "Never"];
+    errors.require_one_of(&source.at("pullPolicy"), policies);
 }

@@ -99,6 +99,10 @@ pub fn created(kind: &Kind, case: &Case) -> Value {
     }
     let uid = meta::uid(&case.answer).to_owned();
     meta::set_meta(&mut object, "uid", uid);
+    // Admission finds each pod an account.
+    if kind.kind == "Pod" && meta::text(&object, "spec.serviceAccountName").is_empty() {
+        meta::set(&mut object, "spec.serviceAccountName", "default");
+    }
     (kind.default)(&mut object);
     (kind.prepare_create)(&mut object);
     object

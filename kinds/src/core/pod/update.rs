@@ -4,22 +4,27 @@ use apimachinery::field::Error;
 use apimachinery::meta;
 use serde_json::Value;
 
+use super::{gated, validate_whole};
 use crate::errors::Errors;
 use crate::node::Node;
-use crate::pod_template::{Place, validate_spec};
+use crate::pod_template::{annotations, tolerations as check_tolerations};
 
 const ALLOWED: &str = "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
 
 pub fn validate(new: &Node, old: &Node, errors: &mut Errors) {
-    let spec = new.at("spec");
-    let before = old.at("spec");
-    validate_spec(&spec, Place::Pod, errors);
+    let (spec, before) = (new.at("spec"), old.at("spec"));
+    validate_whole(new, errors);
+    annotations_stay(new, old, errors);
     for list in ["containers", "initContainers"] {
-        same_number(&spec.at(list), &before.at(list), errors);
+        if !same_containers(&spec.at(list), &before.at(list), errors) {
+            return;
+        }
     }
-    deadline(&spec, &before, errors);
+    if !deadline(&spec, &before, errors) {
+        return;
+    }
     tolerations(&spec.at("tolerations"), &before.at("tolerations"), errors);
-    gates(
+    gated::gates(
         &spec.at("schedulingGates"),
         &before.at("schedulingGates"),
         errors,
@@ -27,34 +32,75 @@ pub fn validate(new: &Node, old: &Node, errors: &mut Errors) {
     rest(&spec, &before, errors);
 }
 
-fn same_number(list: &Node, before: &Node, errors: &mut Errors) {
-    if list.len() != before.len() {
-        errors.forbidden(list, "pod updates may not add or remove containers");
+/// Annotations that the pod's node has read when it started the pod.
+pub fn annotations_stay(new: &Node, old: &Node, errors: &mut Errors) {
+    let (now, was) = (
+        new.at("metadata.annotations"),
+        old.at("metadata.annotations"),
+    );
+    let value = |all: &Node, key: &str| all.map().and_then(|all| all.get(key)).cloned();
+    let mut told = |key: &str, verb: &str| {
+        let what = if key.starts_with(annotations::APP_ARMOR) {
+            "AppArmor annotations"
+        } else if key == annotations::MIRROR {
+            "mirror pod annotation"
+        } else {
+            return;
+        };
+        let why = format!("may not {verb} {what}");
+        errors.push(Error::forbidden(&now.path.key(key), why));
+    };
+    for (key, before) in was.entries() {
+        if value(&now, key).as_ref() != Some(before.value) {
+            told(key, "remove or update");
+        }
+    }
+    for (key, _) in now.entries() {
+        if value(&was, key).is_none() {
+            told(key, "add");
+        }
     }
 }
 
-/// A deadline may come, or come nearer.
-fn deadline(spec: &Node, before: &Node, errors: &mut Errors) {
+/// As many as before, each with an image; false ends the validation.
+fn same_containers(list: &Node, before: &Node, errors: &mut Errors) -> bool {
+    if list.len() != before.len() {
+        errors.forbidden(list, "pod updates may not add or remove containers");
+        return false;
+    }
+    for container in list.items() {
+        let image = container.at("image");
+        errors.require(&image);
+        if image.text().trim() != image.text() {
+            errors.invalid(&image, "must not have leading or trailing whitespace");
+        }
+    }
+    true
+}
+
+/// A deadline may come, or come nearer; false ends the validation.
+fn deadline(spec: &Node, before: &Node, errors: &mut Errors) -> bool {
     let (now, was) = (
         spec.at("activeDeadlineSeconds"),
         before.at("activeDeadlineSeconds"),
     );
     match (now.int(), was.int()) {
+        (Some(seconds), _) if !(0..=i64::from(i32::MAX)).contains(&seconds) => {
+            let why = format!("must be between 0 and {}, inclusive", i32::MAX);
+            errors.invalid(&now, why);
+            return false;
+        }
         (Some(seconds), Some(old)) if seconds > old => {
-            errors.invalid(
-                &now,
-                format!("must be less than or equal to previous value ({old})"),
-            );
+            errors.invalid(&now, "must be less than or equal to previous value");
+            return false;
         }
         (None, Some(_)) => {
-            errors.push(Error::invalid(
-                &now.path,
-                Value::Null,
-                "must not update from a positive integer to nil value",
-            ));
+            let why = "must not update from a positive integer to nil value";
+            errors.push(Error::invalid(&now.path, Value::Null, why));
         }
         _ => {}
     }
+    true
 }
 
 fn tolerations(now: &Node, was: &Node, errors: &mut Errors) {
@@ -69,43 +115,31 @@ fn tolerations(now: &Node, was: &Node, errors: &mut Errors) {
         .items()
         .all(|old| now.items().any(|new| same(new.value, old.value)));
     if !kept {
-        errors.forbidden(
-            now,
-            "existing toleration can not be modified except its tolerationSeconds",
-        );
+        let why = "existing toleration can not be modified except its tolerationSeconds";
+        return errors.forbidden(now, why);
     }
-}
-
-fn gates(now: &Node, was: &Node, errors: &mut Errors) {
-    let known = |name: &str| was.items().any(|gate| gate.at("name").text() == name);
-    for gate in now.items() {
-        let name = gate.at("name").text();
-        if !known(name) {
-            let why = format!("only deletion is allowed, but found new scheduling gate '{name}'");
-            errors.forbidden(now, why);
-        }
-    }
+    check_tolerations(now, errors);
 }
 
 /// With everything that may change put back, nothing else may differ.
 fn rest(spec: &Node, before: &Node, errors: &mut Errors) {
-    let mut put_back = spec.value.clone();
     let old = before.value;
+    if spec.value == old {
+        return;
+    }
+    let mut put_back = spec.value.clone();
     for list in ["containers", "initContainers"] {
         images_back(&mut put_back, old, list);
     }
-    let free = ["activeDeadlineSeconds", "tolerations", "schedulingGates"];
-    let gated = !meta::items(old, "schedulingGates").is_empty();
-    let while_gated = ["nodeSelector"].into_iter().filter(|_| gated);
-    for field in free.into_iter().chain(while_gated) {
+    for field in ["activeDeadlineSeconds", "tolerations", "schedulingGates"] {
         crate::prepare::copy_field(&mut put_back, old, field);
-    }
-    if gated {
-        crate::prepare::copy_field(&mut put_back, old, "affinity");
     }
     let grace = meta::int(old, "terminationGracePeriodSeconds").unwrap_or(0);
     if grace < 0 && meta::int(&put_back, "terminationGracePeriodSeconds") == Some(1) {
         put_back["terminationGracePeriodSeconds"] = grace.into();
+    }
+    if !meta::items(old, "schedulingGates").is_empty() {
+        gated::scheduling_back(&mut put_back, spec, before, errors);
     }
     if put_back != *old {
         errors.forbidden(spec, format!("{ALLOWED}\n{}", differences(&put_back, old)));
@@ -145,38 +179,29 @@ fn differences(new: &Value, old: &Value) -> String {
         .collect()
 }
 
-/// Rules on `/status`.
-pub fn validate_status(new: &Node, old: &Node, errors: &mut Errors) {
-    let status = new.at("status");
-    let nominated = status.at("nominatedNodeName");
-    errors.follows_if_set(&nominated, apimachinery::names::dns_subdomain);
-    if new.at("spec.nodeName").text() != old.at("spec.nodeName").text() {
-        let node_name = new.at("spec.nodeName");
-        errors.forbidden(&node_name, "may not be changed directly");
-    }
-    let qos = status.at("qosClass");
-    if !old.at("status.qosClass").is_empty() {
-        errors.immutable(&qos, &old.at("status.qosClass"));
-    }
-}
-
 /// Rules on `/ephemeralcontainers`: they may be added, not changed or taken away.
 pub fn validate_ephemeral_containers(new: &Value, old: &Value) -> Vec<Error> {
     let (new, old) = (Node::root(new), Node::root(old));
     let mut errors = Errors::default();
-    validate_spec(&new.at("spec"), Place::Pod, &mut errors);
+    if is_mirror(&old) {
+        let why = "static pods do not support ephemeral containers";
+        return vec![Error::forbidden(&apimachinery::field::Path::ROOT, why)];
+    }
+    validate_whole(&new, &mut errors);
+    annotations_stay(&new, &old, &mut errors);
     let list = new.at("spec.ephemeralContainers");
-    let before = old.at("spec.ephemeralContainers");
-    for container in before.items() {
+    for container in old.at("spec.ephemeralContainers").items() {
         let name = container.at("name").text();
         let mut now = list.items();
-        match now.position(|now| now.at("name").text() == name) {
+        match now.find(|now| now.at("name").text() == name) {
             None => {
                 let why = format!("existing ephemeral containers {name:?} may not be removed\n");
                 errors.forbidden(&list, why);
             }
-            Some(index) if list.value[index] != *container.value => {
-                let why = format!("existing ephemeral containers {name:?} may not be changed\n");
+            Some(now) if now.value != container.value => {
+                let changes = differences(now.value, container.value);
+                let why =
+                    format!("existing ephemeral containers {name:?} may not be changed\n{changes}");
                 errors.forbidden(&list, why);
             }
             Some(_) => {}
@@ -185,34 +210,9 @@ pub fn validate_ephemeral_containers(new: &Value, old: &Value) -> Vec<Error> {
     errors.0
 }
 
-/// Rules on `/resize`: only the resources of containers may change, and not the pod's
-/// quality-of-service class.
-pub fn validate_resize(new: &Value, old: &Value) -> Vec<Error> {
-    let (new, old) = (Node::root(new), Node::root(old));
-    let mut errors = Errors::default();
-    let spec = new.at("spec");
-    validate_spec(&spec, Place::Pod, &mut errors);
-    let mut put_back = spec.value.clone();
-    for list in ["containers", "initContainers"] {
-        let olds = meta::get(old.value, "spec").map_or(&[][..], |spec| meta::items(spec, list));
-        let Some(containers) = put_back.get_mut(list).and_then(Value::as_array_mut) else {
-            continue;
-        };
-        for (container, before) in containers.iter_mut().zip(olds) {
-            crate::prepare::copy_field(container, before, "resources");
-            crate::prepare::copy_field(container, before, "resizePolicy");
-        }
-    }
-    let before = old.at("spec");
-    if put_back != *before.value {
-        errors.forbidden(&spec, "only cpu and memory resources are mutable");
-    }
-    let qos = crate::pod_template::defaults::qos_class;
-    if qos(spec.value) != qos(before.value) {
-        let why = "Pod QOS Class may not change as a result of resizing";
-        errors.push(Error::invalid(&spec.path, qos(spec.value), why));
-    }
-    errors.0
+/// The pod stands for a file on its node.
+pub fn is_mirror(pod: &Node) -> bool {
+    meta::annotation(pod.value, annotations::MIRROR).is_some()
 }
 
 #[cfg(test)]

@@ -1,25 +1,37 @@
-//! Validation of Services.
+//! Validation of Services: the table of contents.
+
+mod addresses;
+mod balancer;
+mod ports;
+mod update;
 
 use apimachinery::field::Error;
 use apimachinery::names;
-use serde_json::Value;
 
 use crate::core::endpoints::usable_address;
-use crate::errors::{Errors, Seen};
+use crate::errors::Errors;
 use crate::node::Node;
 use crate::object_meta;
 
+pub use balancer::validate_status;
+pub use update::validate_update;
+
 const TYPES: &[&str] = &["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
-const PROTOCOLS: &[&str] = &["SCTP", "TCP", "UDP"];
 const POLICIES: &[&str] = &["Cluster", "Local"];
 /// One day.
 const AFFINITY_MAX: i64 = 86_400;
 
 fn is_headless(spec: &Node) -> bool {
-    spec.at("clusterIP").text() == "None"
+    let ips = spec.at("clusterIPs");
+    ips.len() == 1 && ips.items().any(|ip| ip.text() == "None")
+}
+
+fn is_balanced(spec: &Node) -> bool {
+    spec.at("type").text() == "LoadBalancer"
 }
 
 pub fn validate(service: &Node, errors: &mut Errors) {
+    topology_annotations(service, errors);
     let spec = service.at("spec");
     let kind = spec.at("type");
     let ports = spec.at("ports");
@@ -27,26 +39,42 @@ pub fn validate(service: &Node, errors: &mut Errors) {
         errors.require(&ports);
     }
     by_type(&spec, errors);
-    validate_ports(&ports, errors);
+    ports::validate(&ports, errors);
     object_meta::labels(&spec.at("selector"), errors);
     session_affinity(&spec, errors);
-    cluster_ips(&spec, errors);
+    addresses::validate(&spec, errors);
     for ip in spec.at("externalIPs").items() {
         if errors.ip(&ip) {
             usable_address(&ip, errors);
         }
     }
     errors.require_one_of(&kind, TYPES);
-    node_ports(&spec, errors);
-    duplicate_ports(&ports, errors);
-    load_balancer(&spec, errors);
-    traffic_policies(&spec, errors);
+    ports::node_ports(&spec, errors);
+    ports::duplicates(&ports, errors);
+    balancer::validate(service, errors);
+    external_traffic(&spec, errors);
+    internal_traffic(&spec, errors);
+}
+
+const HINTS: &str = "service.kubernetes.io/topology-aware-hints";
+const MODE: &str = "service.kubernetes.io/topology-mode";
+
+/// The annotation of old and today's say the same.
+fn topology_annotations(service: &Node, errors: &mut Errors) {
+    let annotations = service.at("metadata.annotations");
+    let text = |key: &str| annotations.map().and_then(|all| all.get(key)?.as_str());
+    if let (Some(hints), Some(mode)) = (text(HINTS), text(MODE))
+        && hints != mode
+    {
+        let why = format!("must match annotations[{HINTS}] when both are specified");
+        errors.push(Error::invalid(&annotations.path.key(MODE), mode, why));
+    }
 }
 
 fn by_type(spec: &Node, errors: &mut Errors) {
-    match spec.at("type").text() {
+    let kind = spec.at("type").text();
+    match kind {
         "LoadBalancer" | "NodePort" if is_headless(spec) => {
-            let kind = spec.at("type").text();
             let why = format!("may not be set to 'None' for {kind} services");
             errors.push(Error::invalid(
                 &spec.path.child("clusterIPs[0]"),
@@ -54,37 +82,28 @@ fn by_type(spec: &Node, errors: &mut Errors) {
                 why,
             ));
         }
-        "ExternalName" => {
-            if !spec.at("clusterIPs").is_empty() {
-                let why = "may not be set for ExternalName services";
-                errors.forbidden(&spec.at("clusterIPs"), why);
-            }
-            let name = spec.at("externalName");
-            let plain = name.text().strip_suffix('.').unwrap_or(name.text());
-            if errors.require(&name) {
-                for problem in names::dns_subdomain(plain) {
-                    errors.push(Error::invalid(&name.path, name.text(), problem));
-                }
-            }
-        }
+        "ExternalName" => external_name(spec, errors),
         _ => {}
     }
 }
 
-fn validate_ports(ports: &Node, errors: &mut Errors) {
-    let mut seen = Seen::new();
-    for port in ports.items() {
-        let name = port.at("name");
-        if ports.len() > 1 && name.is_empty() {
-            errors.required(&name, "");
-        } else if !name.is_empty() {
-            errors.follows(&name, names::dns_label);
-            errors.unique(&name, &mut seen);
+/// A name has no addresses.
+fn external_name(spec: &Node, errors: &mut Errors) {
+    for field in ["clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
+        let field = spec.at(field);
+        if !field.is_empty() {
+            errors.forbidden(&field, "may not be set for ExternalName services");
         }
-        errors.port(&port.at("port"));
-        errors.require_one_of(&port.at("protocol"), PROTOCOLS);
-        errors.port_or_name(&port.at("targetPort"));
-        errors.follows_if_set(&port.at("appProtocol"), names::qualified);
+    }
+    let name = spec.at("externalName");
+    // A full name may end in a dot.
+    let plain = name.text().strip_suffix('.').unwrap_or(name.text());
+    if plain.is_empty() {
+        errors.required(&name, "");
+        return;
+    }
+    for problem in names::dns_subdomain(plain) {
+        errors.push(Error::invalid(&name.path, plain, problem));
     }
 }
 
@@ -95,6 +114,11 @@ fn session_affinity(spec: &Node, errors: &mut Errors) {
     match affinity.text() {
         "ClientIP" => {
             let seconds = config.at("clientIP.timeoutSeconds");
+            let parts = [&config, &config.at("clientIP"), &seconds];
+            if let Some(missing) = parts.into_iter().find(|part| !part.exists()) {
+                let why = "when session affinity type is ClientIP";
+                return errors.required(missing, why);
+            }
             let value = seconds.int().unwrap_or(0);
             if value <= 0 || value > AFFINITY_MAX {
                 let why = format!("must be greater than 0 and less than {AFFINITY_MAX}");
@@ -109,166 +133,38 @@ fn session_affinity(spec: &Node, errors: &mut Errors) {
     }
 }
 
-fn cluster_ips(spec: &Node, errors: &mut Errors) {
-    let many = spec.at("clusterIPs");
-    for ip in many.items() {
-        if ip.text() != "None" && ip.text().parse::<std::net::IpAddr>().is_err() {
-            errors.ip(&ip);
-        }
-    }
-    if many.len() > 2 {
-        let why = "may only hold up to 2 values";
-        errors.invalid(&many, why);
-    }
-    let one = spec.at("clusterIP");
-    let first = many.items().next().map_or("", |ip| ip.text());
-    if !one.is_empty() && one.text() != first {
-        errors.invalid(&many, "first value must match `clusterIP`");
-    }
-    if let [a, b] = many.value.as_array().map_or(&[][..], Vec::as_slice)
-        && is_v6(a) == is_v6(b)
-    {
-        errors.invalid(&many, "may specify no more than one IP for each IP family");
-    }
-    for family in spec.at("ipFamilies").items() {
-        errors.one_of(&family, &["IPv4", "IPv6"]);
-    }
-    let policies = &["PreferDualStack", "RequireDualStack", "SingleStack"];
-    errors.one_of_if_set(&spec.at("ipFamilyPolicy"), policies);
-}
-
-fn is_v6(ip: &Value) -> bool {
-    ip.as_str().is_some_and(|ip| ip.contains(':'))
-}
-
-fn node_ports(spec: &Node, errors: &mut Errors) {
-    let mut seen = Seen::new();
-    for port in spec.at("ports").items() {
-        let node_port = port.at("nodePort");
-        let number = node_port.int().unwrap_or(0);
-        if number == 0 {
-            continue;
-        }
-        if matches!(spec.at("type").text(), "ClusterIP" | "ExternalName") {
-            let kind = spec.at("type").text();
-            let why = format!("may not be used when `type` is '{kind}'");
-            errors.forbidden(&node_port, why);
-            continue;
-        }
-        let key = format!("{}/{number}", port.at("protocol").text());
-        if !seen.insert(key) {
-            errors.duplicate(&node_port);
-        }
-    }
-}
-
-/// The same port and protocol twice; the port shown bare.
-fn duplicate_ports(ports: &Node, errors: &mut Errors) {
-    let mut seen = Seen::new();
-    for port in ports.items() {
-        let (protocol, number) = (
-            port.at("protocol").text(),
-            port.at("port").int().unwrap_or(0),
-        );
-        if !seen.insert(format!("{protocol}/{number}")) {
-            let bare = serde_json::json!({"name": "", "protocol": protocol, "port": number});
-            errors.push(Error::duplicate(&port.path, bare));
-        }
-    }
-}
-
-fn load_balancer(spec: &Node, errors: &mut Errors) {
-    let balanced = spec.at("type").text() == "LoadBalancer";
-    let ranges = spec.at("loadBalancerSourceRanges");
-    if !ranges.is_empty() && !balanced {
-        let why = "may only be used when `type` is 'LoadBalancer'";
-        errors.forbidden(&ranges, why);
-    }
-    for range in ranges.items() {
-        errors.cidr(&range);
-    }
-    let allocate = spec.at("allocateLoadBalancerNodePorts");
-    if balanced && !allocate.exists() {
-        errors.required(&allocate, "");
-    } else if !balanced {
-        errors.forbid(&allocate, "may only be used when `type` is 'LoadBalancer'");
-    }
-    let class = spec.at("loadBalancerClass");
-    if class.exists() {
-        if !balanced {
-            errors.forbidden(&class, "may only be used when `type` is 'LoadBalancer'");
-        }
-        errors.follows(&class, names::qualified);
-    }
-}
-
-fn traffic_policies(spec: &Node, errors: &mut Errors) {
+fn external_traffic(spec: &Node, errors: &mut Errors) {
     let external = spec.at("externalTrafficPolicy");
-    let reachable = super::is_reachable_from_outside(spec.value);
-    if !reachable && !external.is_empty() {
+    if super::is_reachable_from_outside(spec.value) {
+        errors.require_one_of(&external, POLICIES);
+    } else if !external.is_empty() {
         let why = "may only be set for externally-accessible services";
         errors.invalid(&external, why);
-    } else if reachable {
-        errors.require_one_of(&external, POLICIES);
     }
     let health = spec.at("healthCheckNodePort");
-    let local = external.text() == "Local" && spec.at("type").text() == "LoadBalancer";
-    if !local && health.int().unwrap_or(0) != 0 {
+    let number = health.int().unwrap_or(0);
+    let is_checked = is_balanced(spec) && external.text() == "Local";
+    if !is_checked && number != 0 {
         let why =
             "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'";
         errors.invalid(&health, why);
+    } else if is_checked && number != 0 {
+        errors.port(&health);
     }
+}
+
+fn internal_traffic(spec: &Node, errors: &mut Errors) {
     let internal = spec.at("internalTrafficPolicy");
+    let kind = spec.at("type").text();
     if internal.exists() {
         errors.one_of(&internal, POLICIES);
-    } else if matches!(
-        spec.at("type").text(),
-        "ClusterIP" | "NodePort" | "LoadBalancer"
-    ) {
+    } else if matches!(kind, "ClusterIP" | "NodePort" | "LoadBalancer") {
         errors.required(&internal, "");
     }
     errors.one_of_if_set(
         &spec.at("trafficDistribution"),
         &["PreferClose", "PreferSameNode", "PreferSameZone"],
     );
-}
-
-pub fn validate_update(new: &Node, old: &Node, errors: &mut Errors) {
-    addresses_stay(&new.at("spec"), &old.at("spec"), errors);
-    class_stays(&new.at("spec"), &old.at("spec"), errors);
-    validate(new, errors);
-}
-
-/// An address once given stays, unless the service turns into an ExternalName.
-fn addresses_stay(new: &Node, old: &Node, errors: &mut Errors) {
-    let becomes_name = new.at("type").text() == "ExternalName";
-    let was_name = old.at("type").text() == "ExternalName";
-    let (now, was) = (new.at("clusterIPs"), old.at("clusterIPs"));
-    if becomes_name || was_name || was.is_empty() {
-        return;
-    }
-    for (index, before) in was.items().enumerate() {
-        let changed = now.value.get(index).is_none_or(|ip| ip != before.value);
-        // The second address goes when the service goes back to one family.
-        if changed && (index == 0 || now.len() > index) {
-            let path = now.path.index(index);
-            errors.push(Error::invalid(
-                &path,
-                now.value.clone(),
-                "may not change once set",
-            ));
-        }
-    }
-}
-
-fn class_stays(new: &Node, old: &Node, errors: &mut Errors) {
-    let both = [new, old]
-        .iter()
-        .all(|spec| spec.at("type").text() == "LoadBalancer");
-    let (now, was) = (new.at("loadBalancerClass"), old.at("loadBalancerClass"));
-    if both && now.value != was.value {
-        errors.invalid(&now, "may not change once set");
-    }
 }
 
 #[cfg(test)]
