@@ -69,6 +69,7 @@ async fn main() -> anyhow::Result<()> {
             user: User::admin("admin"),
         }],
         advertise: None,
+        access: apiserver::Access::default(),
     })
     .await?;
     println!("https://{}", server.addr());

@@ -3,20 +3,24 @@
 //! authenticate -> impersonate -> authorize -> answer. What fails on the way is
 //! a `Status`, in JSON, like every other answer.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
 use apimachinery::Status;
+use futures::FutureExt;
 use http::{HeaderMap, Request, Response};
 use store::Store;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::Admission;
+use crate::audit::{Auditor, Trail};
 use crate::authn::{Authenticator, impersonation};
 use crate::authz::{Attributes, Authorizer};
 use crate::body::{Body, RequestBody};
 use crate::discovery::Discovery;
 use crate::metrics::Metrics;
+use crate::notes::Notes;
 use crate::openapi::OpenApi;
 use crate::peer::Peer;
 use crate::proxy::Kubelets;
@@ -25,19 +29,23 @@ use crate::resources::Resources;
 use crate::route::Route;
 use crate::service_range::Services;
 use crate::user::User;
-use crate::{dispatch, respond};
+use crate::{dispatch, respond, webhook};
 
 /// Everything the handlers share.
 pub struct Api {
     pub store: Arc<dyn Store>,
     pub resources: Resources,
     pub authn: Authenticator,
+    /// None: nothing is audited.
+    pub auditor: Option<Arc<Auditor>>,
     pub authz: Authorizer,
     pub admission: Admission,
     pub services: Services,
     pub discovery: Discovery,
     pub openapi: OpenApi,
     pub kubelets: Kubelets,
+    /// Calls webhooks.
+    pub webhooks: webhook::Caller,
     pub metrics: Metrics,
     /// Ends watches and other open streams.
     pub stop: CancellationToken,
@@ -49,6 +57,7 @@ pub struct Call {
     pub query: Query,
     pub headers: HeaderMap,
     pub user: Arc<User>,
+    pub notes: Notes,
 }
 
 impl Call {
@@ -62,11 +71,11 @@ impl Api {
     /// Answers one request of a connection.
     pub async fn answer(
         self: &Arc<Self>,
-        request: Request<RequestBody>,
+        mut request: Request<RequestBody>,
         peer: &Peer,
     ) -> Response<Body> {
-        let user = self.authn.authenticate(request.headers(), peer).await;
-        self.answer_as(request, user).await
+        let user = self.authn.authenticate(request.headers_mut(), peer).await;
+        self.answer_from(request, user, peer).await
     }
 
     /// Answers one request of a user who is known already (in process).
@@ -75,20 +84,83 @@ impl Api {
         request: Request<RequestBody>,
         user: Result<Arc<User>, Status>,
     ) -> Response<Body> {
+        self.answer_from(request, user, &Peer::default()).await
+    }
+
+    async fn answer_from(
+        self: &Arc<Self>,
+        request: Request<RequestBody>,
+        user: Result<Arc<User>, Status>,
+        peer: &Peer,
+    ) -> Response<Body> {
         let start = Instant::now();
         let uri = request.uri();
         let route = Route::parse(request.method(), uri.path(), uri.query().unwrap_or(""));
         let span = self.metrics.begin(&route);
-        let response = match self.admit(request, route, user) {
-            Ok((call, request)) => {
-                let answered = dispatch::dispatch(self, &call, request).await;
-                let response = answered.unwrap_or_else(|status| respond::status(&status));
-                respond::compress(&call.headers, response)
-            }
-            Err(status) => respond::status(&status),
+        let response = match &self.auditor {
+            None => self.respond(request, route, user, None).await,
+            Some(auditor) => self.audited(auditor, request, route, user, peer).await,
         };
         span.end(response.status(), start.elapsed());
         response
+    }
+
+    /// The same, and the audit log told of it.
+    async fn audited(
+        self: &Arc<Self>,
+        auditor: &Auditor,
+        mut request: Request<RequestBody>,
+        route: Route,
+        user: Result<Arc<User>, Status>,
+        peer: &Peer,
+    ) -> Response<Body> {
+        let user = match user {
+            Ok(user) => user,
+            Err(status) => {
+                let mut response = respond::status(&status);
+                auditor.refused(&request, &route, peer, &mut response);
+                return response;
+            }
+        };
+        let Some(trail) = auditor.begin(&mut request, &route, &user, peer) else {
+            return self.respond(request, route, Ok(user), None).await;
+        };
+        let work = self.respond(request, route, Ok(user), Some(&trail));
+        match AssertUnwindSafe(work).catch_unwind().await {
+            Ok(response) => response,
+            Err(_) => {
+                trail.panicked();
+                respond::status(&Status::internal("the server panicked at this request"))
+            }
+        }
+    }
+
+    async fn respond(
+        self: &Arc<Self>,
+        request: Request<RequestBody>,
+        route: Route,
+        user: Result<Arc<User>, Status>,
+        trail: Option<&Trail>,
+    ) -> Response<Body> {
+        match self.admit(request, route, user, trail) {
+            Ok((call, request)) => {
+                let answered = dispatch::dispatch(self, &call, request).await;
+                let mut response = answered.unwrap_or_else(|status| respond::status(&status));
+                call.notes.show(&mut response);
+                if let Some(trail) = trail {
+                    trail.annotate_all(call.notes.annotations());
+                    response = trail.end(response);
+                }
+                respond::compress(&call.headers, response)
+            }
+            Err(status) => {
+                let response = respond::status(&status);
+                match trail {
+                    Some(trail) => trail.end(response),
+                    None => response,
+                }
+            }
+        }
     }
 
     fn admit(
@@ -96,14 +168,25 @@ impl Api {
         request: Request<RequestBody>,
         route: Route,
         user: Result<Arc<User>, Status>,
+        trail: Option<&Trail>,
     ) -> Result<(Call, Request<RequestBody>), Status> {
-        let user = impersonation::resolve(&self.authz, user?, request.headers())?;
-        self.authz.check(&user, &Attributes::of(&route))?;
+        let own = user?;
+        let user = impersonation::resolve(&self.authz, own.clone(), request.headers())?;
+        let asked = Attributes::of(&route);
+        let decided = self.authz.decide(&user, &asked);
+        if let Some(trail) = trail {
+            if !Arc::ptr_eq(&own, &user) {
+                trail.impersonates(&user);
+            }
+            trail.decided(&decided);
+        }
+        decided.map_err(|why| asked.refusal(&user, &why))?;
         let call = Call {
             query: Query::parse(request.uri().query().unwrap_or("")),
             headers: request.headers().clone(),
             route,
             user,
+            notes: Notes::default(),
         };
         Ok((call, request))
     }

@@ -4,6 +4,7 @@
 //! refused, so that a typing mistake never looks like a missing permission.
 
 pub mod bootstrap;
+pub mod front_proxy;
 pub mod impersonation;
 pub mod review;
 pub mod service_account;
@@ -13,11 +14,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use apimachinery::Status;
-use http::{HeaderMap, header};
+use base64::Engine as _;
+use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use store::Store;
 
+use crate::access::Access;
 use crate::peer::Peer;
-use crate::user::{AUTHENTICATED, User};
+use crate::user::User;
+use front_proxy::FrontProxy;
 
 /// How long a verified token is taken on trust; its objects may be gone by then.
 const TRUST: Duration = Duration::from_secs(10);
@@ -36,6 +41,8 @@ pub struct StaticToken {
 pub struct Authenticator {
     statics: HashMap<String, Arc<User>>,
     service_accounts: service_account::Verifier,
+    front_proxy: Option<FrontProxy>,
+    anonymous: bool,
     store: Arc<dyn Store>,
     trusted: Mutex<HashMap<String, Trusted>>,
 }
@@ -49,6 +56,7 @@ impl Authenticator {
     pub fn new(
         tokens: &[StaticToken],
         service_accounts: service_account::Verifier,
+        access: &Access,
         store: Arc<dyn Store>,
     ) -> Self {
         let statics = tokens
@@ -57,6 +65,8 @@ impl Authenticator {
         Self {
             statics: statics.collect(),
             service_accounts,
+            front_proxy: access.front_proxy.clone(),
+            anonymous: access.anonymous,
             store,
             trusted: Mutex::default(),
         }
@@ -66,22 +76,40 @@ impl Authenticator {
         &self.service_accounts
     }
 
+    /// Who makes the request. What said so is taken from its headers, so that it
+    /// is not handed on to whoever the request is proxied to.
+    ///
     /// # Errors
-    /// 401 when the credentials that were brought are not good.
+    /// 401 when the credentials that were brought are not good, or there are
+    /// none and there must be.
     pub async fn authenticate(
         &self,
-        headers: &HeaderMap,
+        headers: &mut HeaderMap,
         peer: &Peer,
     ) -> Result<Arc<User>, Status> {
+        if let Some(proxy) = &self.front_proxy {
+            let user = proxy.user(headers, peer)?;
+            remove(headers, |name| proxy.is_own(name));
+            if let Some(user) = user {
+                headers.remove(header::AUTHORIZATION);
+                return Ok(Arc::new(user));
+            }
+        }
         if let Some(name) = &peer.certificate {
-            let groups = name.organizations.iter().cloned();
-            let groups = groups.chain([AUTHENTICATED.to_owned()]);
-            return Ok(Arc::new(User::new(name.common_name.clone(), groups)));
+            headers.remove(header::AUTHORIZATION);
+            return Ok(Arc::new(name.user()));
         }
-        match bearer(headers) {
-            None => Ok(Arc::new(User::anonymous())),
-            Some(token) => self.of_token(token).await.ok_or_else(Status::unauthorized),
-        }
+        let user = match bearer(headers) {
+            Some(token) => self.of_token(token).await,
+            None => match websocket_token(headers) {
+                Some(token) => self.of_token(&token).await,
+                None if self.anonymous => Some(Arc::new(User::anonymous())),
+                None => None,
+            },
+        };
+        let user = user.ok_or_else(Status::unauthorized)?;
+        headers.remove(header::AUTHORIZATION);
+        Ok(user)
     }
 
     /// The user a token stands for, for the audience of this server.
@@ -134,4 +162,37 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme
         .eq_ignore_ascii_case("bearer")
         .then_some(token.trim())
+}
+
+/// Browsers cannot set a header on a WebSocket: there the token is one of the
+/// protocols that the client offers, and is taken from them.
+fn websocket_token(headers: &mut HeaderMap) -> Option<String> {
+    const PREFIX: &str = "base64url.bearer.authorization.k8s.io.";
+    let is_upgrade = headers.contains_key(header::UPGRADE);
+    let offered = headers.get(header::SEC_WEBSOCKET_PROTOCOL)?.to_str().ok()?;
+    let mut others = Vec::new();
+    let mut found = None;
+    for protocol in offered.split(',').map(str::trim) {
+        match protocol.strip_prefix(PREFIX) {
+            Some(encoded) => found = Some(encoded.to_owned()),
+            None => others.push(protocol),
+        }
+    }
+    let encoded = found.filter(|_| is_upgrade)?;
+    let others = HeaderValue::from_str(&others.join(", ")).ok()?;
+    let bytes = URL_SAFE_NO_PAD.decode(&encoded);
+    let bytes = bytes.or_else(|_| URL_SAFE.decode(&encoded)).ok()?;
+    headers.insert(header::SEC_WEBSOCKET_PROTOCOL, others);
+    String::from_utf8(bytes).ok()
+}
+
+fn remove(headers: &mut HeaderMap, is_own: impl Fn(&HeaderName) -> bool) {
+    let own: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| is_own(name))
+        .cloned()
+        .collect();
+    for name in own {
+        headers.remove(name);
+    }
 }

@@ -19,7 +19,8 @@ use tokio_util::task::TaskTracker;
 use crate::Error;
 use crate::api::Api;
 use crate::body::{Body, BoxError};
-use crate::peer::{CertificateName, Peer};
+use crate::peer::Peer;
+use crate::tls::clients::Clients;
 
 /// A client that does not finish its handshake or headers by then is dropped.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
@@ -46,7 +47,7 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
 /// Serves until `stop`, then lets open requests end.
 pub async fn serve(
     listener: TcpListener,
-    tls: Arc<rustls::ServerConfig>,
+    (tls, clients): (Arc<rustls::ServerConfig>, Clients),
     api: Arc<Api>,
     stop: CancellationToken,
 ) {
@@ -59,7 +60,14 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, address)) => {
-                let work = connection(stream, address, acceptor.clone(), api.clone(), stop.clone());
+                let clients = clients.clone();
+                let work = connection(
+                    (stream, address),
+                    acceptor.clone(),
+                    clients,
+                    api.clone(),
+                    stop.clone(),
+                );
                 open.spawn(work);
             }
             Err(error) => {
@@ -82,9 +90,9 @@ pub async fn serve(
 }
 
 async fn connection(
-    stream: TcpStream,
-    address: SocketAddr,
+    (stream, address): (TcpStream, SocketAddr),
     acceptor: TlsAcceptor,
+    clients: Clients,
     api: Arc<Api>,
     stop: CancellationToken,
 ) {
@@ -93,13 +101,8 @@ async fn connection(
     else {
         return tracing::debug!(%address, "TLS handshake failed");
     };
-    let certificate = stream
-        .get_ref()
-        .1
-        .peer_certificates()
-        .and_then(|chain| chain.first())
-        .and_then(CertificateName::read);
-    let peer = Arc::new(Peer { certificate });
+    let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    let peer = Arc::new(clients.peer(chain, address));
     let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
         let (api, peer) = (api.clone(), peer.clone());
         answer(api, peer, request)

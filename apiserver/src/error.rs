@@ -31,6 +31,10 @@ pub enum Error {
     ServiceRange { range: ipnet::IpNet },
     #[error("read the cluster's objects at start")]
     Load { source: store::Error },
+    #[error("keep the audit log")]
+    Audit { source: crate::audit::Error },
+    #[error("use the encryption configuration")]
+    Encryption { source: encryption::Error },
     /// A built-in object could not be made; the message is the API's answer.
     #[error("create the built-in {what}: {message}")]
     Bootstrap { what: String, message: String },

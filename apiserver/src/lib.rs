@@ -8,8 +8,10 @@
 //!
 //! This crate runs nothing: no controllers, no scheduler, no garbage collection.
 
+mod access;
 mod admission;
 mod api;
+pub mod audit;
 mod authn;
 mod authz;
 mod body;
@@ -27,6 +29,7 @@ mod keys;
 mod metrics;
 mod mirror;
 mod negotiate;
+mod notes;
 mod openapi;
 mod paths;
 mod peer;
@@ -37,6 +40,7 @@ mod resources;
 mod respond;
 mod reviews;
 mod route;
+mod sealed;
 mod served;
 mod server;
 mod service_range;
@@ -45,8 +49,11 @@ mod table;
 mod tls;
 mod user;
 mod watch;
+mod webhook;
 
+pub use access::Access;
 pub use authn::StaticToken;
+pub use authn::front_proxy::FrontProxy;
 pub use error::Error;
 pub use server::{Config, KeyPair, KubeletAccess, Server};
 pub use user::User;

@@ -9,8 +9,10 @@ use store::{Range, Store};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::access::Access;
 use crate::admission::Admission;
 use crate::api::Api;
+use crate::audit::Auditor;
 use crate::authn::{Authenticator, StaticToken, service_account};
 use crate::authz::Authorizer;
 use crate::discovery::Discovery;
@@ -22,7 +24,7 @@ use crate::proxy::Kubelets;
 use crate::resources::Resources;
 use crate::service_range::Services;
 use crate::user::User;
-use crate::{Error, bootstrap, connection, events, keys, tls};
+use crate::{Error, bootstrap, connection, events, keys, sealed, tls, webhook};
 
 /// A certificate and its key, in PEM.
 #[derive(Clone)]
@@ -58,6 +60,8 @@ pub struct Config {
     /// Where the cluster reaches this server: the endpoints of Service
     /// `kubernetes`. None takes the listening address.
     pub advertise: Option<SocketAddr>,
+    /// Who else is believed, and what is noted.
+    pub access: Access,
 }
 
 impl Config {
@@ -77,14 +81,16 @@ pub struct Server {
 impl Server {
     /// Binds, loads what it keeps in memory, creates what every cluster has,
     /// then answers.
-    pub async fn start(config: Config) -> Result<Self, Error> {
+    pub async fn start(mut config: Config) -> Result<Self, Error> {
         let listener = connection::bind(config.listen).await?;
         let listen = config.listen;
         let address = listener.local_addr().map_err(|source| Error::Listen {
             address: listen,
             source,
         })?;
-        let tls = tls::server(&config.serving, &config.client_ca_pem)?;
+        let proxy_ca = config.access.front_proxy.as_ref().map(|p| &*p.ca_pem);
+        let tls = tls::server(&config.serving, &config.client_ca_pem, proxy_ca)?;
+        config.store = sealed::layer(config.store, config.access.encryption.as_deref()).await?;
         let advertise = config.advertise.unwrap_or(address);
         let advertise = SocketAddr::new(
             advertise.ip(),
@@ -131,6 +137,9 @@ impl Server {
         self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+        if let Some(auditor) = self.api.auditor.clone() {
+            let _ = tokio::task::spawn_blocking(move || auditor.flush()).await;
+        }
     }
 }
 
@@ -139,13 +148,22 @@ async fn build(config: Config, source: &Source, advertise: SocketAddr) -> Result
     let store = config.store;
     let services = Services::new(config.service_range, config.node_ports)?;
     adopt_services(&*store, &services).await.map_err(load)?;
-    let verifier = service_account::Verifier::new(config.token_key, store.clone(), &config.issuer);
+    let access = config.access;
+    let verifier = service_account::Verifier::new(
+        config.token_key,
+        store.clone(),
+        &config.issuer,
+        access.audiences.clone(),
+    );
+    let auditor = access.audit.as_ref().map(Auditor::open).transpose();
+    let auditor = auditor.map_err(|source| Error::Audit { source })?;
     let kubelet_tls = config
         .kubelet
         .map(|access| tls::client(&access.client, &access.ca_pem))
         .transpose()?;
     Ok(Api {
-        authn: Authenticator::new(&config.tokens, verifier, store.clone()),
+        authn: Authenticator::new(&config.tokens, verifier, &access, store.clone()),
+        auditor: auditor.map(Arc::new),
         authz: Authorizer::load(source).await.map_err(load)?,
         admission: Admission::load(source).await.map_err(load)?,
         services,
@@ -153,6 +171,7 @@ async fn build(config: Config, source: &Source, advertise: SocketAddr) -> Result
         discovery: Discovery::new(advertise.to_string()),
         openapi: OpenApi::default(),
         kubelets: Kubelets::new(kubelet_tls),
+        webhooks: webhook::Caller::new(store.clone()),
         metrics: Metrics::default(),
         stop: source.stop.clone(),
         store,

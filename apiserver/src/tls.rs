@@ -1,31 +1,46 @@
 //! The server's side of TLS, and its own as a client of kubelets.
 
+pub mod clients;
+
 use std::sync::Arc;
 
 use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 
+use self::clients::Clients;
 use crate::{Error, KeyPair};
 
-/// TLS for the listener. A client may bring a certificate of `client_ca`; one
-/// of another authority is refused in the handshake.
-pub fn server(pair: &KeyPair, client_ca: &str) -> Result<Arc<rustls::ServerConfig>, Error> {
+/// TLS for the listener. A client may bring a certificate of `client_ca` or of
+/// the front proxies' authority; one of another is refused in the handshake.
+pub fn server(
+    pair: &KeyPair,
+    client_ca: &str,
+    proxy_ca: Option<&str>,
+) -> Result<(Arc<rustls::ServerConfig>, Clients), Error> {
     let (chain, key) = read_pair(pair, "serving certificate")?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let roots = Arc::new(read_roots(client_ca, "client authority")?);
-    let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider.clone())
-        .allow_unauthenticated()
-        .build()
-        .map_err(|source| Error::ClientAuthority { source })?;
+    let verifier = |pem: &str, what| -> Result<Arc<dyn ClientCertVerifier>, Error> {
+        let roots = Arc::new(read_roots(pem, what)?);
+        WebPkiClientVerifier::builder_with_provider(roots, provider.clone())
+            .allow_unauthenticated()
+            .build()
+            .map_err(|source| Error::ClientAuthority { source })
+    };
+    let users = verifier(client_ca, "client authority")?;
+    let proxies = proxy_ca
+        .map(|pem| verifier(pem, "front proxy authority"))
+        .transpose()?;
+    let clients = Clients::new(users, proxies);
     let mut config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|source| Error::Tls { source })?
-        .with_client_cert_verifier(verifier)
+        .with_client_cert_verifier(clients.verifier())
         .with_single_cert(chain, key)
         .map_err(|source| Error::Tls { source })?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+    Ok((Arc::new(config), clients))
 }
 
 /// TLS towards kubelets: trust `ca`, show `pair`.

@@ -7,6 +7,8 @@ pub const AUTHENTICATED: &str = "system:authenticated";
 pub const UNAUTHENTICATED: &str = "system:unauthenticated";
 pub const ANONYMOUS: &str = "system:anonymous";
 pub const NODES: &str = "system:nodes";
+/// The extra that says with which of their credentials a user came.
+pub const CREDENTIAL_ID: &str = "authentication.kubernetes.io/credential-id";
 pub const SERVICE_ACCOUNT_PREFIX: &str = "system:serviceaccount:";
 
 /// An authenticated (or anonymous) user, as authorization and audits see them.

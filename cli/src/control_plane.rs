@@ -66,6 +66,7 @@ impl ControlPlane {
                 settings.advertise.into(),
                 settings.flags.secure_port,
             )),
+            access: apiserver::Access::default(),
         };
         let server = Server::start(config).await?;
         let plane = Self { server, log };

@@ -10,13 +10,12 @@ use serde_json::Value;
 use store::Store;
 
 use crate::keys;
-use crate::user::{SERVICE_ACCOUNT_PREFIX, User};
+use crate::user::{CREDENTIAL_ID, SERVICE_ACCOUNT_PREFIX, User};
 
 const POD_NAME: &str = "authentication.kubernetes.io/pod-name";
 const POD_UID: &str = "authentication.kubernetes.io/pod-uid";
 const NODE_NAME: &str = "authentication.kubernetes.io/node-name";
 const NODE_UID: &str = "authentication.kubernetes.io/node-uid";
-const CREDENTIAL_ID: &str = "authentication.kubernetes.io/credential-id";
 
 pub struct Verifier {
     key: Arc<TokenKey>,
@@ -45,12 +44,21 @@ pub struct Wanted<'a> {
 }
 
 impl Verifier {
-    pub fn new(key: Arc<TokenKey>, store: Arc<dyn Store>, issuer: &str) -> Self {
+    /// `audiences` empty: the issuer is the only one.
+    pub fn new(
+        key: Arc<TokenKey>,
+        store: Arc<dyn Store>,
+        issuer: &str,
+        mut audiences: Vec<String>,
+    ) -> Self {
+        if audiences.is_empty() {
+            audiences.push(issuer.to_owned());
+        }
         Self {
             key,
             store,
             issuer: issuer.to_owned(),
-            audiences: vec![issuer.to_owned()],
+            audiences,
         }
     }
 

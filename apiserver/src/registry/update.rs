@@ -142,14 +142,14 @@ impl Registry<'_> {
                 &now,
             );
         }
+        let admission = &self.api.admission;
+        admission.update(self, &mut new, old, part, options).await?;
         self.prepare(&mut new, old, part);
-        self.api.admission.update(self, &mut new, old, part).await?;
         self.check(&new, old, part)?;
-        let reserved = self
-            .api
-            .admission
-            .reserve_change(self, &mut new, old, part)
+        admission
+            .check_change(self, &new, old, part, options)
             .await?;
+        let reserved = admission.reserve_change(self, &mut new, old, part).await?;
         let done = self.write(entry, new, old, options).await?;
         if done.is_some() && !options.dry_run {
             reserved.commit();
@@ -214,6 +214,12 @@ impl Registry<'_> {
         Ok(())
     }
 
+    /// Whether the same object is to be written again, under a newer key.
+    async fn is_stale(&self, entry: &Entry) -> Result<bool, Status> {
+        let stale = self.api.store.is_stale(&entry.key).await;
+        stale.map_err(store_failure)
+    }
+
     /// None when the object was written in between.
     async fn write(
         &self,
@@ -222,7 +228,7 @@ impl Registry<'_> {
         old: &Value,
         options: &WriteOptions,
     ) -> Result<Option<Bytes>, Status> {
-        if is_same(&new, old) {
+        if is_same(&new, old) && (options.dry_run || !self.is_stale(entry).await?) {
             return versions::encode(old).map(Some);
         }
         if options.dry_run {

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use apiserver::{Config, Error, KeyPair, KubeletAccess, Server, StaticToken, User};
+use apiserver::{Access, Config, Error, KeyPair, KubeletAccess, Server, StaticToken, User};
 use http::{Method, Request};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::Client;
@@ -27,6 +27,17 @@ impl Cluster {
     }
 
     pub async fn start_in(dir: TempDir, port: u16) -> Result<Self, Error> {
+        Self::start_with(dir, port, Access::default()).await
+    }
+
+    /// Stops it; what it kept is in the directory.
+    pub async fn stop(self) -> TempDir {
+        self.server.stop().await;
+        self.store.close().await;
+        self.dir
+    }
+
+    pub async fn start_with(dir: TempDir, port: u16, access: Access) -> Result<Self, Error> {
         let store = store::Log::open(dir.path().join("store"), store::Options::default()).unwrap();
         let authority =
             pki::Authority::load_or_create(&dir.path().join("pki"), "ca", "ca").unwrap();
@@ -71,6 +82,7 @@ impl Cluster {
                 user: User::admin("admin"),
             }],
             advertise: None,
+            access,
         };
         let server = Server::start(config).await?;
         Ok(Self {

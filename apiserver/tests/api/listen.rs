@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::cluster::{Cluster, TOKEN};
 
 /// A client over TLS with these credentials.
-async fn over_tls(cluster: &Cluster, user: Value) -> Client {
+pub async fn over_tls(cluster: &Cluster, user: Value) -> Client {
     use base64::Engine as _;
     let ca = base64::engine::general_purpose::STANDARD.encode(cluster.authority.cert_pem());
     let server = format!("https://127.0.0.1:{}", cluster.server.addr().port());

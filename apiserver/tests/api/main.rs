@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 mod access;
+mod audit;
 mod cluster;
 mod deletes;
 mod discovery;
+mod encryption;
 mod listen;
 mod objects;
 mod proxying;

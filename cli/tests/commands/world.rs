@@ -65,6 +65,7 @@ impl World {
             node_ports: apiserver::Config::NODE_PORTS,
             tokens: Vec::new(),
             advertise: None,
+            access: apiserver::Access::default(),
         };
         let server = runtime.block_on(Server::start(config)).unwrap();
         let url = format!("https://{}", server.addr());

@@ -215,6 +215,7 @@ async fn serve(dir: &TempDir, authority: &pki::Authority) -> Server {
         node_ports: apiserver::Config::NODE_PORTS,
         tokens: Vec::new(),
         advertise: None,
+        access: apiserver::Access::default(),
     };
     Server::start(config).await.unwrap()
 }

@@ -1,0 +1,33 @@
+//! What the administrator says of who is believed and what is noted, beyond the
+//! defaults: one value in the server's `Config`, for each of these a flag.
+
+use std::path::PathBuf;
+
+use crate::audit;
+use crate::authn::front_proxy::FrontProxy;
+
+#[derive(Clone)]
+pub struct Access {
+    /// Requests without credentials are made by `system:anonymous`; else they
+    /// are refused.
+    pub anonymous: bool,
+    /// What tokens must be made for; empty: the issuer of service-account tokens.
+    pub audiences: Vec<String>,
+    /// A proxy that authenticates for this server.
+    pub front_proxy: Option<FrontProxy>,
+    pub audit: Option<audit::Config>,
+    /// Kubernetes' `EncryptionConfiguration`.
+    pub encryption: Option<PathBuf>,
+}
+
+impl Default for Access {
+    fn default() -> Self {
+        Self {
+            anonymous: true,
+            audiences: Vec::new(),
+            front_proxy: None,
+            audit: None,
+            encryption: None,
+        }
+    }
+}
