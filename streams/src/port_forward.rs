@@ -35,7 +35,8 @@ enum Source {
     WebSocket {
         ready: Vec<Forward>,
         gone: CancellationToken,
-        _connection: websocket::Connection,
+        /// None once it is ending.
+        connection: Option<websocket::Connection>,
     },
     Spdy {
         connection: spdy::Connection,
@@ -141,21 +142,30 @@ where
     Ok(Source::WebSocket {
         ready,
         gone,
-        _connection: connection,
+        connection: Some(connection),
     })
 }
 
 impl Forwards {
-    /// The next connection; none when the client is gone. Dropping this ends all connections.
+    /// The next connection; none when the client is gone, or when the last connection is over and no other can
+    /// come. Dropping this, or the future of that last call, ends all connections.
     pub async fn next(&mut self) -> Option<Forward> {
         match &mut self.source {
-            Source::WebSocket { ready, gone, .. } => match ready.pop() {
-                Some(forward) => Some(forward),
-                None => {
-                    gone.cancelled().await;
-                    None
+            Source::WebSocket {
+                ready,
+                gone,
+                connection,
+            } => {
+                if let Some(forward) = ready.pop() {
+                    return Some(forward);
                 }
-            },
+                let connection = connection.take()?;
+                tokio::select! {
+                    () = connection.finish() => {}
+                    () = gone.cancelled() => {}
+                }
+                None
+            }
             Source::Spdy { connection, halves } => next_pair(connection, halves).await,
         }
     }

@@ -118,3 +118,31 @@ async fn plain_websocket_needs_ports() {
         (80, 81)
     );
 }
+
+#[tokio::test]
+async fn plain_websocket_is_closed_after_its_last_connection() {
+    let protocol = Protocol::agreed(true, "v4.channel.k8s.io").unwrap();
+    let (here, mut there) = duplex(64 * 1024);
+    let mut server = serve(here, &protocol, &[80]).await.unwrap();
+    let mut forward = server.next().await.unwrap();
+    forward.data.write_all(b"bye").await.unwrap();
+    drop(forward);
+    let read_all = async {
+        let mut read = Vec::new();
+        let mut part = [0; 512];
+        // Close frame: 0x88; the peer answers with a masked one.
+        while !read.windows(4).any(|w| w == [0x88, 2, 0x03, 0xe8]) {
+            let n = there.read(&mut part).await.unwrap();
+            assert!(n > 0, "{read:?}");
+            read.extend_from_slice(&part[..n]);
+        }
+        there.write_all(&[0x88, 0x80, 0, 0, 0, 0]).await.unwrap();
+        read
+    };
+    let ended = timeout(Duration::from_secs(5), async {
+        tokio::join!(server.next(), read_all)
+    });
+    let (next, read) = ended.await.unwrap();
+    assert!(next.is_none());
+    assert!(read.windows(3).any(|w| w == b"bye"), "{read:?}");
+}

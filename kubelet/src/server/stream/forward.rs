@@ -7,10 +7,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::sched::{CloneFlags, setns};
+use streams::Duplex;
 use streams::port_forward::{Forward, Forwards};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 const PATIENCE: Duration = Duration::from_secs(10);
+/// For what the client still has to say to a program that has said all it will.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Serves connections until the client is gone.
 pub async fn run(mut forwards: Forwards, netns: Option<PathBuf>) {
@@ -28,8 +32,27 @@ async fn serve(mut forward: Forward, netns: Option<PathBuf>) {
             return forward.error.fail(&message).await;
         }
     };
-    // Either side may close at any time: that is the end of the forwarding.
-    let _ = tokio::io::copy_bidirectional(&mut forward.data, &mut stream).await;
+    copy(&mut forward.data, &mut stream).await;
+}
+
+/// Either side may close at any time. When the program has closed, this is over: not
+/// every client can tell that it has closed too.
+async fn copy(data: &mut Duplex, stream: &mut TcpStream) {
+    let (mut from_pod, mut to_pod) = stream.split();
+    let (mut from_client, mut to_client) = tokio::io::split(data);
+    let sending = async {
+        let _ = tokio::io::copy(&mut from_client, &mut to_pod).await;
+        let _ = to_pod.shutdown().await;
+    };
+    let answering = async {
+        let _ = tokio::io::copy(&mut from_pod, &mut to_client).await;
+        let _ = to_client.shutdown().await;
+    };
+    tokio::pin!(sending, answering);
+    tokio::select! {
+        () = &mut answering => drop(tokio::time::timeout(LAST_WORDS, sending).await),
+        () = &mut sending => answering.await,
+    }
 }
 
 /// Connects to `localhost:port` in the namespace. A thread of its own does it:
