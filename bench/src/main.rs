@@ -1,0 +1,38 @@
+//! What skiff is measured with.
+//!
+//! `bench api` starts `skiff server` with a data directory of its own on a real
+//! disk, plays loads against it over TLS, and prints what it saw beside what
+//! Kubernetes did on the same machine and what skiff means to reach. It judges
+//! nothing: a machine under other load shows other figures.
+//!
+//! Client and server share the machine, so the client is light: HTTP/1.1 written
+//! by hand on rustls, two threads, no parsing of what is not looked at.
+
+mod api;
+mod chunks;
+mod client;
+mod histogram;
+mod load;
+mod report;
+mod server;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(about = "Measures skiff")]
+struct Bench {
+    #[command(subcommand)]
+    part: Part,
+}
+
+#[derive(Subcommand)]
+enum Part {
+    /// The API server and its store
+    Api(api::Options),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Bench::parse().part {
+        Part::Api(options) => api::run(&options),
+    }
+}

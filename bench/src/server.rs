@@ -1,0 +1,167 @@
+//! The server that is measured.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use base64::Engine as _;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::statfs::{TMPFS_MAGIC, statfs};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+
+use crate::client::Target;
+
+const START_LIMIT: Duration = Duration::from_secs(30);
+const STOP_LIMIT: Duration = Duration::from_secs(30);
+
+/// A running `skiff server`, stopped and removed when dropped.
+pub struct Server {
+    process: Child,
+    pub target: Target,
+    /// What it was started with, for the record.
+    pub command: String,
+    _dir: TempDir,
+}
+
+/// What the server has used so far.
+#[derive(Clone, Copy)]
+pub struct Usage {
+    pub resident_kib: u64,
+    pub cpu: Duration,
+}
+
+impl Server {
+    /// Starts `binary` with a data directory of its own below `parent`.
+    pub fn start(binary: &Path, parent: &Path, extra: &[String]) -> anyhow::Result<Self> {
+        let dir = tempfile::Builder::new()
+            .prefix("skiff-bench-")
+            .tempdir_in(parent);
+        let dir = dir.with_context(|| format!("make a directory in {}", parent.display()))?;
+        if statfs(dir.path())?.filesystem_type() == TMPFS_MAGIC {
+            bail!(
+                "{} is in memory: choose a --data-dir on a disk",
+                parent.display()
+            );
+        }
+        let token = format!("{:032x}", rand::random::<u128>());
+        let tokens = dir.path().join("tokens");
+        std::fs::write(&tokens, format!("{token},bench,bench,\"system:masters\"\n"))?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
+        let data = dir.path().join("data");
+        let mut command = Command::new(binary);
+        command.args([
+            "server",
+            "--bind-address=127.0.0.1",
+            "--advertise-address=127.0.0.1",
+        ]);
+        command.arg(format!("--secure-port={}", address.port()));
+        command
+            .arg("--data-dir")
+            .arg(&data)
+            .arg("--token-auth-file")
+            .arg(&tokens)
+            .args(extra);
+        let shown = format!("{command:?}").replace('"', "");
+        let log = std::fs::File::create(dir.path().join("log"))?;
+        let process = command.stdout(Stdio::null()).stderr(log).spawn();
+        let process = process.with_context(|| format!("start {}", binary.display()))?;
+        let mut process = Guard(Some(process));
+        let ca = wait_for_ca(&data.join("admin.kubeconfig"), dir.path(), &mut process)?;
+        let target = Target::new(address, &token, &ca)?;
+        Ok(Self {
+            process: process.0.take().expect("it was just put there"),
+            target,
+            command: shown,
+            _dir: dir,
+        })
+    }
+
+    pub fn usage(&self) -> anyhow::Result<Usage> {
+        usage(self.process.id())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        stop(&mut self.process);
+    }
+}
+
+/// Ends what was started when the start goes wrong.
+struct Guard(Option<Child>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.iter_mut().for_each(stop);
+    }
+}
+
+fn stop(process: &mut Child) {
+    let pid = Pid::from_raw(process.id().cast_signed());
+    let _ = kill(pid, Signal::SIGTERM);
+    let deadline = Instant::now() + STOP_LIMIT;
+    while Instant::now() < deadline {
+        if !matches!(process.try_wait(), Ok(None)) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let _ = process.kill();
+    let _ = process.wait();
+}
+
+fn free_port() -> anyhow::Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("find a free port")?;
+    Ok(listener.local_addr()?.port())
+}
+
+/// The certificate authority, from the kubeconfig that the server writes, once
+/// it answers.
+fn wait_for_ca(kubeconfig: &Path, dir: &Path, process: &mut Guard) -> anyhow::Result<Vec<u8>> {
+    let deadline = Instant::now() + START_LIMIT;
+    loop {
+        if let Ok(text) = std::fs::read(kubeconfig)
+            && let Ok(config) = serde_json::from_slice::<serde_json::Value>(&text)
+        {
+            let cluster = &config["clusters"][0]["cluster"];
+            let ca = cluster["certificate-authority-data"].as_str();
+            let ca = ca.context("the admin kubeconfig has no certificate authority")?;
+            return Ok(base64::engine::general_purpose::STANDARD.decode(ca)?);
+        }
+        let ended = process
+            .0
+            .as_mut()
+            .is_some_and(|p| !matches!(p.try_wait(), Ok(None)));
+        if ended || Instant::now() > deadline {
+            let log = std::fs::read_to_string(dir.join("log")).unwrap_or_default();
+            bail!("the server did not start: {log}");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn usage(pid: u32) -> anyhow::Result<Usage> {
+    let proc = PathBuf::from(format!("/proc/{pid}"));
+    let status =
+        std::fs::read_to_string(proc.join("status")).context("read the server's status")?;
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let resident = resident.and_then(|text| text.split_whitespace().next());
+    let stat = std::fs::read_to_string(proc.join("stat"))?;
+    // After the name in parentheses: utime and stime are the 12th and 13th.
+    let after_name = stat.rsplit(')').next().unwrap_or_default();
+    let ticks: u64 = after_name
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .filter_map(|ticks| ticks.parse::<u64>().ok())
+        .sum();
+    let per_second = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK)?.unwrap_or(100);
+    let seconds = ticks as f64 / per_second as f64;
+    Ok(Usage {
+        resident_kib: resident.context("no VmRSS")?.parse()?,
+        cpu: Duration::from_secs_f64(seconds),
+    })
+}
