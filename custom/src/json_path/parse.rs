@@ -1,0 +1,212 @@
+//! From text to a path.
+
+use serde_json::Value;
+
+use super::{Filter, JsonPath, Malformed, Operand, Step, Test};
+
+/// As many steps a path has.
+const STEPS_MAX: usize = 128;
+
+const TESTS: [(&str, Test); 6] = [
+    ("==", Test::Equal),
+    ("!=", Test::Unequal),
+    ("<=", Test::LessOrEqual),
+    (">=", Test::GreaterOrEqual),
+    ("<", Test::Less),
+    (">", Test::Greater),
+];
+
+pub(super) fn path(text: &str) -> Result<JsonPath, Malformed> {
+    let mut rest = text;
+    let mut steps = Vec::new();
+    while !rest.is_empty() {
+        if steps.len() > STEPS_MAX {
+            return Err(bad("too many steps", text));
+        }
+        if let Some(after) = rest.strip_prefix("..") {
+            steps.push(Step::Deep);
+            rest = named(after, &mut steps);
+        } else if let Some(after) = rest.strip_prefix('.') {
+            rest = named(after, &mut steps);
+        } else if let Some(after) = rest.strip_prefix('[') {
+            let end = closing(after).ok_or_else(|| bad("unterminated array", text))?;
+            steps.push(bracket(&after[..end])?);
+            rest = &after[end + 1..];
+        } else {
+            return Err(bad("unrecognized character", rest));
+        }
+    }
+    Ok(JsonPath { steps })
+}
+
+fn bad(what: &str, text: &str) -> Malformed {
+    Malformed(format!("{what}: {text}"))
+}
+
+/// Takes a name up to the next dot or bracket; a backslash takes the next sign as it is.
+fn named<'a>(text: &'a str, steps: &mut Vec<Step>) -> &'a str {
+    let mut name = String::new();
+    let mut chars = text.char_indices();
+    let mut end = text.len();
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '.' | '[' => {
+                end = at;
+                break;
+            }
+            '\\' => name.extend(chars.next().map(|(_, c)| c)),
+            other => name.push(other),
+        }
+    }
+    match name.as_str() {
+        "" => {}
+        "*" => steps.push(Step::All),
+        _ => steps.push(Step::Field(name)),
+    }
+    &text[end..]
+}
+
+/// The end of what a bracket holds, quotes and inner brackets passed over.
+fn closing(text: &str) -> Option<usize> {
+    let mut depth = 0;
+    let mut quote = None;
+    let mut is_escaped = false;
+    for (at, c) in text.char_indices() {
+        match (quote, c) {
+            _ if is_escaped => is_escaped = false,
+            (Some(_), '\\') => is_escaped = true,
+            (Some(open), c) if c == open => quote = None,
+            (Some(_), _) => {}
+            (None, '\'' | '"') => quote = Some(c),
+            (None, '[') => depth += 1,
+            (None, ']') if depth == 0 => return Some(at),
+            (None, ']') => depth -= 1,
+            _ => {}
+        }
+    }
+    None
+}
+
+fn bracket(text: &str) -> Result<Step, Malformed> {
+    let text = text.trim();
+    if let Some(inner) = text.strip_prefix("?(").and_then(|t| t.strip_suffix(')')) {
+        return filter(inner).map(|filter| Step::Filter(Box::new(filter)));
+    }
+    let parts = split(text, ',');
+    match parts.as_slice() {
+        [one] => selector(one),
+        several => several
+            .iter()
+            .map(|part| selector(part))
+            .collect::<Result<_, _>>()
+            .map(Step::Several),
+    }
+}
+
+/// Splits outside of quotes.
+fn split(text: &str, separator: char) -> Vec<&str> {
+    let mut quote = None;
+    text.split(|c: char| {
+        match (quote, c) {
+            (Some(open), c) if c == open => quote = None,
+            (None, '\'' | '"') => quote = Some(c),
+            _ => {}
+        }
+        c == separator && quote.is_none()
+    })
+    .collect()
+}
+
+fn selector(text: &str) -> Result<Step, Malformed> {
+    let text = text.trim();
+    if text == "*" {
+        return Ok(Step::All);
+    }
+    if let Some(name) = unquoted(text) {
+        return Ok(Step::Field(name));
+    }
+    let number = |part: &str| match part.trim() {
+        "" => Ok(None),
+        digits => digits
+            .parse()
+            .map(Some)
+            .map_err(|_| bad("invalid array index", text)),
+    };
+    let parts: Vec<&str> = text.split(':').collect();
+    match parts.as_slice() {
+        [at] => number(at)?
+            .map(Step::Index)
+            .ok_or_else(|| bad("invalid array index", text)),
+        [from, to] => Ok(Step::Slice {
+            from: number(from)?,
+            to: number(to)?,
+            step: 1,
+        }),
+        [from, to, step] => Ok(Step::Slice {
+            from: number(from)?,
+            to: number(to)?,
+            step: usize::try_from(number(step)?.unwrap_or(1)).unwrap_or(1),
+        }),
+        _ => Err(bad("invalid array index", text)),
+    }
+}
+
+fn unquoted(text: &str) -> Option<String> {
+    let quote = text.chars().next().filter(|c| matches!(c, '\'' | '"'))?;
+    let inner = text.strip_prefix(quote)?.strip_suffix(quote)?;
+    let mut out = String::new();
+    let mut chars = inner.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => out.extend(chars.next()),
+            other => out.push(other),
+        }
+    }
+    Some(out)
+}
+
+fn filter(text: &str) -> Result<Filter, Malformed> {
+    for (at, _) in text.char_indices() {
+        if !is_outside_quotes(&text[..at]) {
+            continue;
+        }
+        for (sign, test) in TESTS {
+            if let Some(right) = text[at..].strip_prefix(sign) {
+                return Ok(Filter {
+                    left: operand(&text[..at])?,
+                    test: Some((test, operand(right)?)),
+                });
+            }
+        }
+    }
+    Ok(Filter {
+        left: operand(text)?,
+        test: None,
+    })
+}
+
+fn is_outside_quotes(before: &str) -> bool {
+    let mut quote = None;
+    for c in before.chars() {
+        match (quote, c) {
+            (Some(open), c) if c == open => quote = None,
+            (None, '\'' | '"') => quote = Some(c),
+            _ => {}
+        }
+    }
+    quote.is_none()
+}
+
+fn operand(text: &str) -> Result<Operand, Malformed> {
+    let text = text.trim();
+    if let Some(below) = text.strip_prefix('@') {
+        return path(below).map(Operand::Path);
+    }
+    if let Some(literal) = unquoted(text) {
+        return Ok(Operand::Literal(Value::String(literal)));
+    }
+    match serde_json::from_str(text) {
+        Ok(value @ (Value::Bool(_) | Value::Number(_))) => Ok(Operand::Literal(value)),
+        _ => Err(bad("unrecognized identifier", text)),
+    }
+}
