@@ -261,6 +261,11 @@ impl Store for Layer {
         Ok(open(providers, &entry)?.is_stale)
     }
 
+    /// Sealed, as it is stored: a backup is no way around the keys.
+    async fn backup(&self) -> Result<store::backup::Backup, store::Error> {
+        self.inner.backup().await
+    }
+
     fn state(&self) -> Option<State> {
         self.inner.state()
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::{Error, Watch};
+use crate::{Error, Watch, backup::Backup};
 
 /// The number of a write; the next write has the next number. Zero is the
 /// empty store, before the first write.
@@ -260,6 +260,15 @@ pub trait Store: Send + Sync {
     /// changed: a layer that encrypts says so of what an older key sealed.
     async fn is_stale(&self, _key: &[u8]) -> Result<bool, Error> {
         Ok(false)
+    }
+
+    /// All there is at one revision, as it is stored: a layer over a store hands
+    /// on what the one below it says.
+    ///
+    /// # Errors
+    /// Those of [`Store::range`].
+    async fn backup(&self) -> Result<Backup, Error> {
+        Backup::of(self).await
     }
 
     /// `None`: the backend cannot tell.

@@ -36,7 +36,7 @@ pub trait File: fmt::Debug + Send {
     fn truncate(&mut self, size: u64) -> io::Result<()>;
 }
 
-impl dyn File {
+impl dyn File + '_ {
     pub(crate) fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             match self.write(bytes) {

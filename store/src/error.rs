@@ -125,6 +125,24 @@ pub enum Error {
         offset: u64,
         what: &'static str,
     },
+    /// The file is no backup, or not as it was made; the operator should use
+    /// another one.
+    #[error("{} is not a whole snapshot: {what}, at offset {offset}; use another one, or make one with `skiff snapshot save`", path.display())]
+    BadBackup {
+        path: PathBuf,
+        offset: u64,
+        what: &'static str,
+    },
+    /// Nothing is restored over what is there.
+    #[error("{} holds a store already: nothing was changed; restore into an empty data directory, or move this one away", dir.display())]
+    NotEmpty { dir: PathBuf },
+    /// The restored store would begin at no revision there can be.
+    #[error("revision {revision} of {} cannot go up by {bump}: give --bump-revision another number", path.display())]
+    BadBump {
+        path: PathBuf,
+        revision: Revision,
+        bump: u64,
+    },
     /// A part of the log is not there.
     #[error("{} lacks the log of revision {revision}; restore the data directory from a backup", dir.display())]
     Missing { dir: PathBuf, revision: Revision },

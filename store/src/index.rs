@@ -15,7 +15,7 @@ use std::{
 use bytes::Bytes;
 
 use self::versions::{Version, Versions};
-use crate::{Change, Entry, Error, Page, Range, Revision};
+use crate::{Change, Entry, Error, Page, Range, Revision, log::kept};
 
 /// What one change costs in memory beside the value it supersedes.
 const CHANGE_OVERHEAD: usize = 240;
@@ -125,7 +125,7 @@ impl Index {
             .filter_map(|(key, versions)| versions.live_at(at)?.entry(key))
             .take_while(|entry| {
                 let fits = size < bytes;
-                size += entry.key.len() + entry.value.len() + 64;
+                size += kept::cost(entry);
                 fits
             })
             .collect()

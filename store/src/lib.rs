@@ -10,6 +10,7 @@
 //! [`Store`] is the contract; [`Log`] is the embedded backend. The page about
 //! it is `docs/design/store.md`.
 
+pub mod backup;
 mod contract;
 pub mod disk;
 mod error;

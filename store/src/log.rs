@@ -4,13 +4,14 @@
 //! to that thread, is checked, appended and synced together with those that
 //! wait beside it, applied to the index, handed to the watchers, and answered.
 
-mod files;
-mod format;
+pub(crate) mod files;
+pub(crate) mod format;
+pub(crate) mod kept;
 mod plan;
 mod quota;
 mod reader;
 mod replay;
-mod segment;
+pub(crate) mod segment;
 mod snapshot;
 mod writer;
 
@@ -306,7 +307,7 @@ fn check_size(what: &'static str, size: usize, limit: usize) -> Result<(), Error
 }
 
 /// Makes the directory this process's own.
-fn claim(disk: &dyn Disk, files: &Files) -> Result<disk::Lock, Error> {
+pub(crate) fn claim(disk: &dyn Disk, files: &Files) -> Result<disk::Lock, Error> {
     disk.make_dir(files.dir()).map_err(|source| Error::Io {
         what: "make the directory",
         path: files.dir().to_owned(),

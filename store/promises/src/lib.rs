@@ -8,6 +8,8 @@
 //! store_promises::store_promises!(open);
 //! ```
 //!
+//! What is opened may be anything that is [`Opened`].
+//!
 //! The store need not be at revision zero, nor be the only writer of its
 //! revisions: they are only expected to rise.
 
@@ -23,8 +25,27 @@ use std::sync::Arc;
 
 use store::{Change, Entry, Expect, Range, Revision, Signal, Store, Value, Watch};
 
+/// What a test is made on; dropped when the test is over.
+pub trait Opened {
+    /// `None` skips the test; the reason was printed.
+    fn store(&self) -> Option<Arc<dyn Store>>;
+}
+
+impl Opened for Arc<dyn Store> {
+    fn store(&self) -> Option<Arc<dyn Store>> {
+        Some(self.clone())
+    }
+}
+
+/// A store, and what it needs to live.
+impl<T> Opened for Option<(Arc<dyn Store>, T)> {
+    fn store(&self) -> Option<Arc<dyn Store>> {
+        self.as_ref().map(|(store, _)| store.clone())
+    }
+}
+
 /// Declares a test for each promise; the argument is an async function that
-/// makes an empty `Arc<dyn Store>`.
+/// opens an empty store.
 #[macro_export]
 macro_rules! store_promises {
     ($open:path) => {
@@ -33,13 +54,17 @@ macro_rules! store_promises {
                 a_range_holds_what_is_under_its_prefix_in_order,
                 pages_continue_as_of_one_revision_and_count_the_rest,
                 counts_are_of_what_is_there_now,
-                keys_and_values_may_be_any_bytes;
+                keys_and_values_may_be_any_bytes,
+                the_newest_revision_is_behind_nobodys;
             writes: a_value_carries_its_own_revision_where_it_left_a_hole,
                 a_hole_outside_of_the_value_is_refused,
                 a_conflict_tells_what_is_there,
                 deleting_what_is_not_there_is_not_found_whatever_is_expected,
                 a_delete_answers_what_it_removed_and_when,
                 a_key_made_again_is_a_new_one,
+                a_changed_key_keeps_its_beginning,
+                keys_and_values_that_are_too_large_are_refused,
+                of_all_who_create_a_key_one_wins,
                 each_write_has_a_higher_revision,
                 of_all_who_expect_the_same_one_wins_at_a_time;
             watches: a_watcher_sees_each_change_with_what_was_before,
@@ -60,7 +85,9 @@ macro_rules! store_promises {
         $($(
             #[tokio::test(flavor = "multi_thread")]
             async fn $promise() {
-                $crate::$module::$promise($open().await).await;
+                let opened = $open().await;
+                let Some(store) = $crate::Opened::store(&opened) else { return };
+                $crate::$module::$promise(store).await;
             }
         )+)+
     };

@@ -72,3 +72,12 @@ pub async fn keys_and_values_may_be_any_bytes(store: Arc<dyn Store>) {
     let under = store.range(Range::prefix(b"/\xff")).await.unwrap();
     assert_eq!(under.entries.len(), 1);
 }
+
+pub async fn the_newest_revision_is_behind_nobodys(store: Arc<dyn Store>) {
+    let made = put(&*store, "/k", "v").await;
+    assert!(store.newest().await.unwrap() >= made);
+    let removed = delete(&*store, "/k").await;
+    assert!(store.newest().await.unwrap() >= removed);
+    let page = store.range(Range::prefix("/")).await.unwrap();
+    assert!(page.revision >= removed);
+}

@@ -32,6 +32,7 @@ pub async fn a_conflict_tells_what_is_there(store: Arc<dyn Store>) {
     for expect in [
         Expect::Absent,
         Expect::At(old),
+        Expect::At(Revision(0)),
         Expect::At(Revision(1 << 60)),
     ] {
         let put = store.put(b"/k", Value::plain("new"), expect).await;
@@ -76,6 +77,36 @@ pub async fn a_key_made_again_is_a_new_one(store: Arc<dyn Store>) {
     let put = store.put(b"/k", Value::plain("2"), Expect::Absent).await;
     let entry = put.unwrap();
     assert!(entry.created > first && entry.created == entry.modified);
+}
+
+pub async fn a_changed_key_keeps_its_beginning(store: Arc<dyn Store>) {
+    let first = put(&*store, "/k", "1").await;
+    let mut last = first;
+    for expect in [Expect::Any, Expect::At(first.next())] {
+        let entry = store.put(b"/k", Value::plain("v"), expect).await.unwrap();
+        assert!(entry.created == first && entry.modified > last);
+        last = entry.modified;
+    }
+}
+
+pub async fn keys_and_values_that_are_too_large_are_refused(store: Arc<dyn Store>) {
+    let key = [b"/".as_slice(), &[b'k'; 5000]].concat();
+    let value = vec![0; (8 << 20) + 1];
+    let long_key = store.put(&key, Value::plain(""), Expect::Any).await;
+    let large = store.put(b"/k", Value::plain(value), Expect::Any).await;
+    for error in [long_key.unwrap_err(), large.unwrap_err()] {
+        assert!(matches!(error, Error::TooLarge { .. }), "{error}");
+    }
+}
+
+pub async fn of_all_who_create_a_key_one_wins(store: Arc<dyn Store>) {
+    let names: Vec<String> = (0..16).map(|n| n.to_string()).collect();
+    let creates = names
+        .into_iter()
+        .map(|name| store.put(b"/k", Value::plain(name), Expect::Absent));
+    let made: Vec<_> = join_all(creates).await.into_iter().flatten().collect();
+    assert_eq!(made.len(), 1);
+    assert_eq!(store.get(b"/k").await.unwrap().as_ref(), made.first());
 }
 
 pub async fn each_write_has_a_higher_revision(store: Arc<dyn Store>) {

@@ -24,6 +24,8 @@ use crate::{Change, Entry, Revision};
 pub const VERSION: u32 = 1;
 pub const HEADER: usize = 24;
 pub const BATCH_HEAD: usize = 20;
+/// No revision is greater: there is always a next one, also after a restore.
+pub const MAX_REVISION: u64 = 1 << 62;
 /// No batch is longer: one of the writer's is as long as its soft limit and
 /// one record more.
 pub const MAX_BATCH: usize = 32 << 20;
@@ -48,6 +50,7 @@ pub enum BadHeader {
     Magic,
     Version(u32),
     Checksum,
+    Revision,
 }
 
 pub fn header(kind: Kind, revision: Revision) -> Vec<u8> {
@@ -74,6 +77,9 @@ pub fn parse_header(kind: Kind, bytes: &[u8; HEADER]) -> Result<Revision, BadHea
     }
     if crc != crc32c(&bytes[..HEADER - 4]) {
         return Err(damaged);
+    }
+    if revision > MAX_REVISION {
+        return Err(BadHeader::Revision);
     }
     Ok(Revision(revision))
 }

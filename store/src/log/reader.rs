@@ -55,6 +55,7 @@ impl Reader {
         let revision = format::parse_header(kind, &header).map_err(|bad| match bad {
             BadHeader::Magic => damaged("this is not a file of skiff's store"),
             BadHeader::Checksum => damaged("the header's checksum is wrong"),
+            BadHeader::Revision => damaged("the header's revision is out of range"),
             BadHeader::Version(found) => Error::Version {
                 path: path.to_owned(),
                 found,

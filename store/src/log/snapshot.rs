@@ -14,17 +14,15 @@ use std::{
 use super::{
     Shared,
     files::Files,
-    format::{self, HEADER, Kind, Record},
-    reader::{Next, Reader},
+    format::HEADER,
+    kept::{self, Decoder, Encoder},
 };
 use crate::{
-    Error, Revision,
+    Entry, Error, Revision,
     disk::{Disk, File},
     index::Index,
 };
 
-/// How much is copied out of the index at a time, while writers wait.
-const SLICE: usize = 1 << 20;
 /// How much is written between two syncs, so that the log's own syncs do not
 /// have to wait for all of a snapshot.
 const SYNC_EVERY: usize = 8 << 20;
@@ -134,36 +132,27 @@ impl Task {
 
     fn write(&self, path: &Path) -> io::Result<u64> {
         let mut file = self.disk.create(path)?;
-        file.write_all(&format::header(Kind::Snapshot, self.revision))?;
-        let (mut size, mut entries, mut unsynced) = (HEADER as u64, 0, 0);
-        let mut buffer = Vec::new();
-        let mut after: Option<bytes::Bytes> = None;
-        loop {
-            if self.stop.load(Ordering::Relaxed) {
-                return Err(io::ErrorKind::Interrupted.into());
-            }
-            let index = self.shared.index();
-            let slice = index.slice(after.as_deref(), self.revision, SLICE);
-            drop(index);
-            format::begin_batch(&mut buffer);
-            for entry in &slice {
-                format::put_kept(&mut buffer, entry);
-            }
-            entries += slice.len() as u64;
-            if slice.is_empty() {
-                format::put_end(&mut buffer, entries);
-            }
-            format::end_batch(&mut buffer, self.revision);
-            file.write_all(&buffer)?;
-            size += buffer.len() as u64;
-            unsynced = sync_if_much(&mut *file, unsynced + buffer.len())?;
-            match slice.last() {
-                Some(last) => after = Some(last.key.clone()),
-                None => break,
-            }
-        }
+        let (mut size, mut unsynced) = (0, 0);
+        kept::write(
+            &mut Encoder::new(self.revision),
+            |after| self.slice(after),
+            |bytes| {
+                file.write_all(bytes)?;
+                size += bytes.len() as u64;
+                unsynced = sync_if_much(&mut *file, unsynced + bytes.len())?;
+                Ok(())
+            },
+        )?;
         file.sync()?;
         Ok(size)
+    }
+
+    fn slice(&self, after: Option<&[u8]>) -> io::Result<Vec<Entry>> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        let index = self.shared.index();
+        Ok(index.slice(after, self.revision, kept::SLICE))
     }
 
     fn finish(&self, unfinished: &Path) -> io::Result<()> {
@@ -199,26 +188,12 @@ pub fn remove_superseded(disk: &dyn Disk, files: &Files, revision: Revision) {
 
 /// Reads a snapshot into an empty index.
 pub fn load(disk: &dyn Disk, path: &Path, index: &mut Index) -> Result<(), Error> {
-    let mut reader = Reader::open(disk, path, Kind::Snapshot)?;
-    if reader.revision != index.newest() {
-        return Err(reader.damaged("the header has another revision than the name"));
+    let mut decoder = Decoder::open(disk, path)?;
+    if decoder.revision() != index.newest() {
+        return Err(decoder.damaged("the header has another revision than the name"));
     }
-    let mut entries = 0;
-    loop {
-        let batch = match reader.next()? {
-            Next::Batch(_, batch) => batch,
-            Next::End | Next::Torn(_) => return Err(reader.damaged("the snapshot is cut off")),
-        };
-        let mut records = &batch[..];
-        while !records.is_empty() {
-            match format::take_record(&mut records) {
-                Some(Record::Kept(entry)) => {
-                    entries += 1;
-                    index.restore(entry);
-                }
-                Some(Record::End { entries: all }) if all == entries => return Ok(()),
-                _ => return Err(reader.damaged("a record does not belong there")),
-            }
-        }
+    while let Some(entries) = decoder.next()? {
+        entries.into_iter().for_each(|entry| index.restore(entry));
     }
+    Ok(())
 }

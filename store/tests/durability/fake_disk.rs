@@ -42,6 +42,8 @@ pub struct State {
 struct Node {
     data: Vec<u8>,
     durable: Vec<u8>,
+    /// Up to here both are the same.
+    synced: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -66,6 +68,19 @@ impl FakeDisk {
             .keys()
             .map(|path| path.display().to_string())
             .collect()
+    }
+
+    /// Makes a file that is there for good.
+    pub fn put(&self, path: &str, data: &[u8]) {
+        let mut state = self.state();
+        let node = state.nodes.len();
+        state.nodes.push(Node {
+            data: data.to_vec(),
+            durable: data.to_vec(),
+            synced: data.len(),
+        });
+        state.names.insert(path.into(), node);
+        state.durable_names.insert(path.into(), node);
     }
 
     /// What a machine that lost its power now finds when it is back.
@@ -101,8 +116,7 @@ impl NameChange {
 
 impl Node {
     fn after_crash(&self, rng: &mut impl Rng) -> Self {
-        let pairs = self.data.iter().zip(&self.durable);
-        let synced = pairs.take_while(|(a, b)| a == b).count();
+        let synced = self.synced;
         let mut data = self.data.clone();
         match rng.random_range(0..4) {
             0 => data.clone_from(&self.durable),
@@ -119,6 +133,7 @@ impl Node {
         }
         Self {
             durable: data.clone(),
+            synced: data.len(),
             data,
         }
     }
@@ -253,7 +268,9 @@ impl File for Handle {
             return Err(io::Error::other("the disk does not answer"));
         }
         let node = &mut state.nodes[self.1];
-        node.durable = node.data.clone();
+        node.durable.truncate(node.synced);
+        node.durable.extend_from_slice(&node.data[node.synced..]);
+        node.synced = node.data.len();
         Ok(())
     }
 
@@ -263,7 +280,9 @@ impl File for Handle {
         if state.fail_truncates {
             return Err(io::Error::other("the disk does not answer"));
         }
-        state.nodes[self.1].data.truncate(size as usize);
+        let node = &mut state.nodes[self.1];
+        node.data.truncate(size as usize);
+        node.synced = node.synced.min(size as usize);
         Ok(())
     }
 }

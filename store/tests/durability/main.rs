@@ -1,6 +1,8 @@
 //! The store's promises, against disks that break and processes that die.
 
 #[cfg(test)]
+mod backup;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod fake_disk;
