@@ -1,0 +1,177 @@
+//! Writing keys: each write is one transaction that checks what is expected
+//! and answers what is there if that does not hold.
+
+use etcd_client::proto::{PbDeleteResponse, PbKeyValue, PbRangeResponse, PbTxnOpResponse};
+use etcd_client::{Compare, CompareOp, DeleteOptions, GetOptions, Txn, TxnOp, TxnResponse};
+use store::{Entry, Error, Expect, Revision, Value};
+
+use crate::etcd::Etcd;
+use crate::failure::{Fate, Refusal};
+use crate::read::{entry, signed, unsigned};
+use crate::value;
+
+const MAX_KEY: usize = 4 << 10;
+const MAX_VALUE: usize = 8 << 20;
+/// What etcd takes unless it is told otherwise (`--max-request-bytes`).
+const ETCD_LIMIT: usize = 3 << 19;
+
+impl Etcd {
+    pub(crate) async fn write_put(
+        &self,
+        key: &[u8],
+        value: Value,
+        expect: Expect,
+    ) -> Result<Entry, Error> {
+        check(key, &value)?;
+        let at = self.root.key(key)?;
+        if expect == Expect::At(Revision(0)) {
+            let current = self.read_key(key).await?;
+            return Err(Error::Conflict { current });
+        }
+        let stored = value::encode(&value);
+        let size = stored.len();
+        let put = TxnOp::put(at.clone(), stored, None);
+        let made = TxnOp::get(at.clone(), Some(GetOptions::new().with_keys_only()));
+        let then = match expect {
+            Expect::Absent => vec![put],
+            Expect::Any | Expect::At(_) => vec![put, made],
+        };
+        let answer = self.transact(at, expect, then, size).await?;
+        let modified = revision_of(&answer);
+        if !answer.succeeded() {
+            let current = self.found(answer)?;
+            return Err(Error::Conflict { current });
+        }
+        self.feed.made(modified);
+        let created = got(answer).map_or(modified, |kv| Revision(unsigned(kv.create_revision)));
+        Ok(Entry {
+            key: bytes::Bytes::copy_from_slice(key),
+            value: value.fill(modified),
+            created,
+            modified,
+        })
+    }
+
+    pub(crate) async fn write_delete(
+        &self,
+        key: &[u8],
+        expect: Expect,
+    ) -> Result<(Entry, Revision), Error> {
+        check_size("key", key.len(), MAX_KEY)?;
+        let at = self.root.key(key)?;
+        if matches!(expect, Expect::Absent | Expect::At(Revision(0))) {
+            let current = self.read_key(key).await?;
+            return Err(not_deleted(current));
+        }
+        let delete = TxnOp::delete(at.clone(), Some(DeleteOptions::new().with_prev_key()));
+        let answer = self.transact(at, expect, vec![delete], 0).await?;
+        let revision = revision_of(&answer);
+        if !answer.succeeded() {
+            return Err(not_deleted(self.found(answer)?));
+        }
+        match deleted(answer).prev_kvs.into_iter().next() {
+            // It is gone: that it was none of skiff's is no error any more.
+            Some(kv) => {
+                self.feed.made(revision);
+                Ok((self.last(key, kv), revision))
+            }
+            None => Err(Error::NotFound),
+        }
+    }
+
+    async fn transact(
+        &self,
+        key: Vec<u8>,
+        expect: Expect,
+        then: Vec<TxnOp>,
+        size: usize,
+    ) -> Result<TxnResponse, Error> {
+        let compare = match expect {
+            Expect::Any => Vec::new(),
+            Expect::Absent => vec![Compare::create_revision(key.clone(), CompareOp::Equal, 0)],
+            Expect::At(revision) => {
+                let revision = signed(revision)?;
+                vec![Compare::mod_revision(
+                    key.clone(),
+                    CompareOp::Equal,
+                    revision,
+                )]
+            }
+        };
+        let txn = Txn::new().when(compare).and_then(then);
+        let answer = self.servers.txn(txn.or_else([TxnOp::get(key, None)])).await;
+        let answer = answer.map_err(|failure| match failure.fate {
+            Fate::Refused(Refusal::TooLarge) => Error::TooLarge {
+                what: "request",
+                size,
+                limit: ETCD_LIMIT,
+            },
+            _ => self.servers.write_error(failure),
+        })?;
+        self.saw(revision_of(&answer));
+        Ok(answer)
+    }
+
+    fn found(&self, answer: TxnResponse) -> Result<Option<Entry>, Error> {
+        got(answer).map(|kv| entry(&self.root, kv)).transpose()
+    }
+
+    fn last(&self, key: &[u8], kv: PbKeyValue) -> Entry {
+        let (created, modified) = (kv.create_revision, kv.mod_revision);
+        entry(&self.root, kv).unwrap_or_else(|_| Entry {
+            key: bytes::Bytes::copy_from_slice(key),
+            value: bytes::Bytes::new(),
+            created: Revision(unsigned(created)),
+            modified: Revision(unsigned(modified)),
+        })
+    }
+}
+
+fn check(key: &[u8], value: &Value) -> Result<(), Error> {
+    let size = value.bytes.len();
+    check_size("key", key.len(), MAX_KEY)?;
+    check_size("value", size, MAX_VALUE)?;
+    match value.revision_at {
+        Some(at) if at > size => Err(Error::BadHole { at, size }),
+        _ => Ok(()),
+    }
+}
+
+fn check_size(what: &'static str, size: usize, limit: usize) -> Result<(), Error> {
+    if size > limit {
+        return Err(Error::TooLarge { what, size, limit });
+    }
+    Ok(())
+}
+
+fn not_deleted(current: Option<Entry>) -> Error {
+    match current {
+        None => Error::NotFound,
+        current => Error::Conflict { current },
+    }
+}
+
+fn revision_of(answer: &TxnResponse) -> Revision {
+    let header = answer.header();
+    Revision(header.map_or(0, |header| unsigned(header.revision())))
+}
+
+/// The key that the transaction read last.
+fn got(answer: TxnResponse) -> Option<PbKeyValue> {
+    let range = |op| match op {
+        PbTxnOpResponse::ResponseRange(PbRangeResponse { kvs, .. }) => kvs.into_iter().next(),
+        _ => None,
+    };
+    let mut ops = answer.0.responses.into_iter().rev();
+    ops.find_map(|op| op.response.and_then(range))
+}
+
+fn deleted(answer: TxnResponse) -> PbDeleteResponse {
+    let delete = |op| match op {
+        PbTxnOpResponse::ResponseDeleteRange(delete) => Some(delete),
+        _ => None,
+    };
+    let mut ops = answer.0.responses.into_iter();
+    ops.find_map(|op| op.response.and_then(delete))
+        .unwrap_or_default()
+}

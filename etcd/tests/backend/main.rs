@@ -1,0 +1,8 @@
+//! The backend against the machine's own `etcd`, in processes of these tests.
+
+#[cfg(test)]
+mod failures;
+#[cfg(test)]
+mod member;
+#[cfg(test)]
+mod promises;
