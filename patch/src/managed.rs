@@ -1,5 +1,6 @@
 //! `metadata.managedFields`: who set which field last.
 
+mod creator;
 mod owners;
 mod skeleton;
 
@@ -7,7 +8,7 @@ use schema::Node;
 use serde_json::Value;
 
 use crate::FieldSet;
-use crate::typed::{Comparison, compare};
+use crate::typed::{Comparison, compare, is_hollow};
 pub(crate) use owners::{Operation, Owner, Owners};
 pub(crate) use skeleton::skeleton;
 
@@ -67,6 +68,14 @@ pub fn manager_or_agent<'a>(field_manager: &'a str, user_agent: &'a str) -> &'a 
 /// A client may drop all ownership by sending `managedFields: []` or `[{}]`, and
 /// an object without any stays untracked until it is applied.
 pub fn update(live: Option<&Value>, new: &mut Value, writer: &Writer<'_>, node: &Node) {
+    let is_untracked = live.is_none() && new["metadata"]["managedFields"].is_null();
+    if is_untracked && let Some(fields) = creator::fields(node, new, writer.reset) {
+        remove_managed_fields(new);
+        if is_hollow(Some(&fields)) {
+            return;
+        }
+        return insert(new, owners::sole(writer, fields));
+    }
     let mut owners = match sent_or_live(live, new, writer) {
         Some(owners) if live.is_none() || !owners.is_empty() => owners,
         _ => return set(new, &Owners::default()),
@@ -131,11 +140,14 @@ pub(crate) fn strip(fields: &mut FieldSet) {
 /// Writes the owners into an object; none at all leave no trace.
 pub(crate) fn set(object: &mut Value, owners: &Owners) {
     remove_managed_fields(object);
-    if owners.is_empty() {
-        return;
+    if !owners.is_empty() {
+        insert(object, owners.encode());
     }
+}
+
+fn insert(object: &mut Value, entries: Value) {
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
-        metadata.insert("managedFields".to_owned(), owners.encode());
+        metadata.insert("managedFields".to_owned(), entries);
     }
 }
 

@@ -19,7 +19,7 @@ pub(crate) use remove::remove;
 pub(crate) use validate::validate;
 
 /// How a node's values are owned.
-enum Shape<'a> {
+pub(crate) enum Shape<'a> {
     /// As a whole.
     Leaf,
     /// Key by key.
@@ -30,7 +30,7 @@ enum Shape<'a> {
 
 /// Where the nodes of an object's values come from.
 #[derive(Clone, Copy)]
-enum Keys<'a> {
+pub(crate) enum Keys<'a> {
     Struct(&'a schema::Object),
     Map(&'a Node),
     /// JSON without a schema.
@@ -38,7 +38,7 @@ enum Keys<'a> {
 }
 
 impl<'a> Shape<'a> {
-    fn of(node: &'a Node) -> Self {
+    pub(crate) fn of(node: &'a Node) -> Self {
         match node {
             Node::Object(object) if !object.is_atomic() => Self::Granular(Keys::Struct(object)),
             Node::Map(map) if !map.atomic => Self::Granular(Keys::Map(&map.values)),
@@ -51,7 +51,7 @@ impl<'a> Shape<'a> {
 
 impl<'a> Keys<'a> {
     /// The node below a key. Keys that a struct lacks are opaque.
-    fn node(self, key: &str) -> &'a Node {
+    pub(crate) fn node(self, key: &str) -> &'a Node {
         match self {
             Self::Struct(object) => object.field(key).map_or(&Node::Any, |f| &f.node),
             Self::Map(values) => values,
@@ -66,7 +66,7 @@ impl<'a> Keys<'a> {
 }
 
 /// The path element of a list item.
-fn element(list: &List, item: &Value) -> Result<Element, String> {
+pub(crate) fn element(list: &List, item: &Value) -> Result<Element, String> {
     match &list.kind {
         ListKind::Map(keys) => {
             let Value::Object(item) = item else {
@@ -104,7 +104,7 @@ fn element(list: &List, item: &Value) -> Result<Element, String> {
 }
 
 /// Null, `{}` and `[]` are owned as a whole: there is nothing below them.
-fn is_hollow(value: Option<&Value>) -> bool {
+pub(crate) fn is_hollow(value: Option<&Value>) -> bool {
     match value {
         None | Some(Value::Null) => true,
         Some(Value::Object(map)) => map.is_empty(),

@@ -172,6 +172,24 @@ fn field_sets_come_back_from_their_encoding() {
     });
 }
 
+/// A creator who sends owners of its own is tracked in the general way.
+#[test]
+fn a_creator_owns_the_same_whether_others_own_something_too() {
+    for_random(|dice, node, make| {
+        let (mut alone, other) = (make(dice), json!({"f:other": {}}));
+        let mut among = alone.clone();
+        among["metadata"]["managedFields"] = json!([{"manager": "other", "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": other}]);
+        patch::managed::update(None, &mut alone, &writer("m"), node);
+        patch::managed::update(None, &mut among, &writer("m"), node);
+        let fields = |object: &Value| {
+            let entries = object["metadata"]["managedFields"].as_array().cloned();
+            let mut entries = entries.into_iter().flatten();
+            entries.find(|e| e["manager"] == "m")
+        };
+        assert_eq!(fields(&alone), fields(&among), "{alone:#}");
+    });
+}
+
 #[test]
 fn applying_twice_is_applying_once() {
     for_random(|dice, node, make| {

@@ -29,7 +29,7 @@ impl Element {
         }
     }
 
-    pub(super) fn encode(&self) -> String {
+    pub(crate) fn encode(&self) -> String {
         match self {
             Self::Field(name) => format!("f:{name}"),
             Self::Key(keys) => format!("k:{keys}"),

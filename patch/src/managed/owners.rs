@@ -80,20 +80,14 @@ impl Owner {
     }
 
     fn encode(&self) -> Value {
-        let mut entry = json!({
-            "manager": self.manager,
-            "operation": self.operation.name(),
-            "apiVersion": self.api_version,
-            "fieldsType": "FieldsV1",
-            "fieldsV1": self.fields.encode(),
-        });
-        if !self.time.is_empty() {
-            entry["time"] = self.time.clone().into();
-        }
-        if !self.subresource.is_empty() {
-            entry["subresource"] = self.subresource.clone().into();
-        }
-        entry
+        let writer = Writer {
+            manager: &self.manager,
+            api_version: &self.api_version,
+            subresource: &self.subresource,
+            time: &self.time,
+            reset: &[],
+        };
+        entry(&writer, self.operation, self.fields.encode())
     }
 
     /// Appliers are one owner whatever version they speak, updaters are not.
@@ -110,6 +104,29 @@ impl Owner {
             && self.subresource == other.subresource
             && (self.operation == Operation::Apply || self.api_version == other.api_version)
     }
+}
+
+/// One entry as it is written.
+fn entry(writer: &Writer<'_>, operation: Operation, fields: Value) -> Value {
+    let mut entry = json!({
+        "manager": writer.manager,
+        "operation": operation.name(),
+        "apiVersion": writer.api_version,
+        "fieldsType": "FieldsV1",
+        "fieldsV1": fields,
+    });
+    if !writer.time.is_empty() {
+        entry["time"] = writer.time.into();
+    }
+    if !writer.subresource.is_empty() {
+        entry["subresource"] = writer.subresource.into();
+    }
+    entry
+}
+
+/// The entries of an object that one update made, of encoded fields.
+pub(super) fn sole(writer: &Writer<'_>, fields: Value) -> Value {
+    Value::Array(vec![entry(writer, Operation::Update, fields)])
 }
 
 /// All entries of one object.

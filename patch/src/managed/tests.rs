@@ -175,3 +175,24 @@ fn the_manager_of_a_request_without_one_is_its_user_agent() {
     assert_eq!(manager_or_agent("", ""), "unknown");
     assert_eq!(manager_or_agent("", &"é".repeat(200)).chars().count(), 128);
 }
+
+#[test]
+fn a_creator_owns_hollow_values_and_doubled_items_as_the_comparison_has_it() {
+    let objects = [
+        json!({"metadata": {}, "spec": {}}),
+        json!({"metadata": {"labels": {}}, "spec": null, "status": {}}),
+        json!({"spec": {"containers": null, "volumes": [], "nodeSelector": null}}),
+        json!({"spec": {"containers": [], "securityContext": null}}),
+        json!({"spec": {"containers": [{"name": "a"}, {"name": "a", "image": "i"}, {"image": "j"}]}}),
+        json!({"spec": {"containers": [{"name": "a", "ports": [{"containerPort": 1}], "env": [{}]}]}}),
+        json!({"metadata": {"name": "n", "finalizers": ["a", "b", "a"], "ownerReferences": [{"uid": "u"}]}}),
+        json!({"spec": {"overhead": {"cpu": null}, "affinity": {"nodeAffinity": {}}}, "unknown": {"a": [1]}}),
+    ];
+    for object in objects {
+        let writer = writer("m");
+        let mut general = difference(pod(), &skeleton(pod()), &object, &writer).changed;
+        strip(&mut general);
+        let fields = creator::fields(pod(), &object, writer.reset);
+        assert_eq!(fields, Some(general.encode()), "{object}");
+    }
+}
