@@ -1,16 +1,23 @@
-//! What is checked and filled in with an eye on other objects, between defaults
-//! and validation: namespaces, service accounts, priorities, limits, quotas,
-//! addresses. One file a plugin; this is their order.
+//! What is checked and filled in with an eye on other objects: by plugins of our
+//! own, one file each, and by webhooks that operators bring. This is their order.
+//!
+//! Two stages, as in Kubernetes. Before validation what may *change* the object:
+//! plugins fill in, webhooks mutate; when a webhook changed something the plugins
+//! look again. After validation what only says no.
 
 mod certificates;
 mod classes;
+mod dynamic;
 mod limits;
+pub mod matching;
 mod namespaces;
 mod node_restriction;
 mod pods;
 mod quota;
+pub mod request;
 mod service_accounts;
 mod services;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -21,8 +28,11 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use crate::authz::escalation;
 use crate::mirror::{Mirror, Source};
 use crate::registry::Registry;
+use crate::registry::options::{DeleteOptions, WriteOptions};
 use crate::registry::update::Part;
 use crate::service_range::Held;
+use crate::webhook;
+use webhooks::Webhooks;
 
 const RBAC: &str = "rbac.authorization.k8s.io";
 
@@ -38,6 +48,8 @@ pub struct Admission {
     quotas: Arc<Mirror>,
     /// Held from counting what a quota has left until the object is stored.
     quota_gate: Arc<Mutex<()>>,
+    webhooks: Webhooks,
+    pub webhook_metrics: webhook::metrics::Metrics,
 }
 
 /// What a write has taken for itself until it is done.
@@ -74,12 +86,30 @@ impl Admission {
             limit_ranges: source.mirror("limitranges").await?,
             quotas: source.mirror("resourcequotas").await?,
             quota_gate: Arc::default(),
+            webhooks: Webhooks::load(source).await?,
+            webhook_metrics: webhook::metrics::Metrics::default(),
         })
     }
 
-    /// Before a new object is validated.
-    pub async fn create(&self, registry: &Registry<'_>, object: &mut Value) -> Result<(), Status> {
+    /// Before a new object has its uid and is validated.
+    pub async fn create(
+        &self,
+        registry: &Registry<'_>,
+        object: &mut Value,
+        options: &WriteOptions,
+    ) -> Result<(), Status> {
         self.check_namespace(registry, object).await?;
+        self.fill_new(registry, object).await?;
+        if self.has_mutators() {
+            self.mutate_new(registry, object, options).await?;
+        }
+        self.check_escalation(registry, object)?;
+        node_restriction::check_create(registry, object)
+    }
+
+    /// What plugins of our own put into a new object. Done again after webhooks
+    /// changed it: what is there stays.
+    async fn fill_new(&self, registry: &Registry<'_>, object: &mut Value) -> Result<(), Status> {
         match (registry.kind.group(), registry.kind.plural()) {
             ("", "pods") => {
                 self.add_service_account(registry, object).await?;
@@ -96,33 +126,86 @@ impl Admission {
             ("networking.k8s.io", "ingresses") => self.add_ingress_class(registry, object)?,
             _ => {}
         }
-        self.check_escalation(registry, object)?;
-        node_restriction::check_create(registry, object)
+        Ok(())
     }
 
-    /// Before a changed object is validated.
+    /// After a new object was validated.
+    pub async fn check_new(
+        &self,
+        registry: &Registry<'_>,
+        object: &Value,
+        options: &WriteOptions,
+    ) -> Result<(), Status> {
+        if self.has_validators() {
+            self.validate_new(registry, object, options).await?;
+        }
+        Ok(())
+    }
+
+    /// Before a changed object is prepared and validated.
     pub async fn update(
         &self,
         registry: &Registry<'_>,
         new: &mut Value,
         old: &Value,
         part: Part,
+        options: &WriteOptions,
     ) -> Result<(), Status> {
+        self.fill_change(registry, new, old, part);
+        if self.has_mutators() {
+            self.mutate_change(registry, new, old, part, options)
+                .await?;
+        }
+        if registry.kind.group() == RBAC && new != old {
+            self.check_escalation(registry, new)?;
+        }
+        Ok(())
+    }
+
+    fn fill_change(&self, registry: &Registry<'_>, new: &mut Value, old: &Value, part: Part) {
         match (registry.kind.group(), registry.kind.plural(), part) {
             // A client that applies its own fields only has not named these.
             ("", "pods", Part::Main) => pods::add_tolerations(new),
             ("", "services", Part::Main) => services::keep_given(new, old),
-            ("certificates.k8s.io", "certificatesigningrequests", _) => {
-                certificates::check_change(registry, new, old, part)?;
-            }
-            (RBAC, _, _) if new != old => self.check_escalation(registry, new)?,
             _ => {}
         }
-        node_restriction::check_update(registry, new, old, part)
     }
 
-    pub fn delete(&self, registry: &Registry<'_>, old: &Value) -> Result<(), Status> {
-        node_restriction::check_delete(registry, old)
+    /// After a changed object was validated.
+    pub async fn check_change(
+        &self,
+        registry: &Registry<'_>,
+        new: &Value,
+        old: &Value,
+        part: Part,
+        options: &WriteOptions,
+    ) -> Result<(), Status> {
+        node_restriction::check_update(registry, new, old, part)?;
+        if registry
+            .kind
+            .is("certificates.k8s.io", "certificatesigningrequests")
+        {
+            certificates::check_change(registry, new, old, part)?;
+        }
+        if self.has_validators() {
+            self.validate_change(registry, new, old, part, options)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Before an object's end.
+    pub async fn delete(
+        &self,
+        registry: &Registry<'_>,
+        old: &Value,
+        options: &DeleteOptions,
+    ) -> Result<(), Status> {
+        node_restriction::check_delete(registry, old)?;
+        if self.is_asked() {
+            self.admit_end(registry, old, options).await?;
+        }
+        Ok(())
     }
 
     /// After an object is gone.

@@ -113,7 +113,8 @@ fn index(api: &Api, call: &Call) -> Result<Response<Body>, Status> {
 }
 
 fn metrics(api: &Api) -> Response<Body> {
-    let text = api.metrics.render(&api.resources);
+    let mut text = api.metrics.render(&api.resources);
+    api.admission.webhook_metrics.render(&mut text);
     let kind = http::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     respond::with(StatusCode::OK, kind, text.into_bytes())
 }

@@ -157,7 +157,6 @@ impl Served {
     }
 
     /// Whether this is the built-in kind of that group and plural.
-    #[expect(dead_code, reason = "custom resources come next")]
     pub fn is(&self, group: &str, plural: &str) -> bool {
         matches!(self, Self::BuiltIn(kind) if kind.group == group && kind.plural == plural)
     }

@@ -1,6 +1,7 @@
 //! What lies below an object: `/status`, `/scale`, `/binding`, `/log`, ...
 
 pub mod binding;
+mod connect;
 mod eviction;
 mod scale;
 mod token;
@@ -40,10 +41,13 @@ pub async fn answer(
         .ok_or_else(Status::no_such_resource)?;
     let registry = Registry::new(api, call, kind, resource.namespace.as_deref())?;
     match (kind.plural(), name) {
-        ("pods", "log" | "exec" | "attach" | "portforward") => {
+        ("pods", "log") => proxy::pod::connect(api, &registry, object, name, request).await,
+        ("pods", "exec" | "attach" | "portforward") => {
+            connect::admit(&registry, object, name, None).await?;
             proxy::pod::connect(api, &registry, object, name, request).await
         }
         (_, "proxy") => {
+            connect::admit(&registry, object, name, resource.rest.as_deref()).await?;
             proxy::forward(api, &registry, object, resource.rest.as_deref(), request).await
         }
         ("pods", "binding") => binding::post(&registry, object, request).await,

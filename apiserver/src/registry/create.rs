@@ -96,8 +96,9 @@ impl Registry<'_> {
         options: &WriteOptions,
     ) -> Result<Bytes, Status> {
         let generated = meta::name(&object).is_empty();
+        let admission = &self.api.admission;
+        admission.create(self, &mut object, options).await?;
         self.stamp(&mut object);
-        self.api.admission.create(self, &mut object).await?;
         self.kind.prepare_create(&mut object);
         let errors = self.kind.check_create(&object);
         if !errors.is_empty() {
@@ -109,6 +110,7 @@ impl Registry<'_> {
                 &errors,
             ));
         }
+        admission.check_new(self, &object, options).await?;
         let reserved = self
             .api
             .admission

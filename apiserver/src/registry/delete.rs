@@ -46,8 +46,25 @@ enum Step {
     Remove(Value),
 }
 
+/// Whether a delete is still to be admitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    Ask,
+    /// It was, as something else: an Eviction.
+    Done,
+}
+
 impl Registry<'_> {
     pub async fn delete(&self, name: &str, options: &DeleteOptions) -> Result<Deleted, Status> {
+        self.end(name, options, Admission::Ask).await
+    }
+
+    pub async fn end(
+        &self,
+        name: &str,
+        options: &DeleteOptions,
+        admission: Admission,
+    ) -> Result<Deleted, Status> {
         if self.is_namespaces() && IMMORTAL.contains(&name) {
             return Err(Status::forbidden(
                 self.resource(),
@@ -59,8 +76,12 @@ impl Registry<'_> {
             let entry = self.entry(name).await?;
             let old = versions::value(self.kind, &entry.value)?;
             self.check_delete_preconditions(&old, options)?;
-            self.api.admission.delete(self, &old)?;
-            let done = match self.next_step(&old, options) {
+            let step = self.next_step(&old, options);
+            // Who waits for an object that is ending already changes nothing.
+            if admission == Admission::Ask && !matches!(step, Step::Wait) {
+                self.api.admission.delete(self, &old, options).await?;
+            }
+            let done = match step {
                 Step::Wait => Some(Deleted::Object(versions::encode(&old)?)),
                 Step::Mark(new) => self.mark(&entry, new, options).await?,
                 Step::Remove(last) => self.remove(&entry, &old, last, options).await?,

@@ -54,3 +54,18 @@ pub fn encode(value: &Value) -> Result<Bytes, Status> {
         .map(Bytes::from)
         .map_err(Status::internal)
 }
+
+/// An object of `from` as `to` serves it: another version of the same stored kind.
+pub fn converted(from: &Served, to: &Served, object: &Value) -> Result<Value, Status> {
+    let mut converted = object.clone();
+    if converted.is_null() {
+        return Ok(converted);
+    }
+    if let Some(conversion) = from.conversion() {
+        (conversion.to_stored)(&mut converted);
+    }
+    if let Some(conversion) = to.conversion() {
+        (conversion.from_stored)(&mut converted);
+    }
+    Ok(converted)
+}

@@ -4,6 +4,7 @@ use apimachinery::{Status, meta, status};
 use http::{Request, Response, StatusCode};
 use serde_json::{Value, json};
 
+use crate::admission::request::Operation;
 use crate::api::{Api, Call};
 use crate::body::{Body, RequestBody};
 use crate::registry::Registry;
@@ -23,8 +24,8 @@ pub async fn post(
 ) -> Result<Response<Body>, Status> {
     let call = registry.call;
     let (decoded, options) = decode::sent(call, request, BINDING, "CreateOptions").await?;
-    let binding = decoded.object;
-    bind_pod(registry, name, &binding, &options).await
+    let mut binding = decoded.object;
+    bind_pod(registry, name, &mut binding, &options).await
 }
 
 /// POST `/bindings`, where the binding's name is the pod's.
@@ -43,15 +44,21 @@ pub async fn bind(
     let registry = Registry::new(api, call, &pods, namespace)?;
     let mut options = WriteOptions::read(&call.query, "CreateOptions")?;
     options.dry_run = dry_run;
-    bind_pod(&registry, name, binding, &options).await
+    bind_pod(&registry, name, &mut binding.clone(), &options).await
 }
 
 async fn bind_pod(
     registry: &Registry<'_>,
     name: &str,
-    binding: &Value,
+    binding: &mut Value,
     options: &WriteOptions,
 ) -> Result<Response<Body>, Status> {
+    let at = (name, "binding");
+    registry
+        .api
+        .admission
+        .admit_on_subresource(registry, Operation::Create, at, binding, options.dry_run)
+        .await?;
     let node = meta::text(binding, "target.name").to_owned();
     let target = meta::text(binding, "target.kind");
     if node.is_empty() || !matches!(target, "" | "Node") {
@@ -65,7 +72,7 @@ async fn bind_pod(
             check(registry.kind, name, old, &wanted_uid)?;
             let mut object = old.clone();
             meta::set(&mut object, "spec.nodeName", node.as_str());
-            for (key, value) in meta::annotations(binding).into_iter().flatten() {
+            for (key, value) in meta::annotations(&*binding).into_iter().flatten() {
                 meta::set_annotation(&mut object, key, value.as_str().unwrap_or(""));
             }
             note_scheduled(&mut object);

@@ -6,10 +6,12 @@ use http::{Request, Response, StatusCode};
 use serde_json::Value;
 use store::{Entry, Expect, Range};
 
+use crate::admission::request::Operation;
 use crate::body::{Body, RequestBody};
 use crate::bytes_json;
 use crate::keys;
 use crate::registry::decode::{self, Wanted};
+use crate::registry::delete::Admission;
 use crate::registry::options::DeleteOptions;
 use crate::registry::{Registry, store_failure, versions};
 use crate::respond;
@@ -24,13 +26,25 @@ pub async fn post(
 ) -> Result<Response<Body>, Status> {
     let call = registry.call;
     let (decoded, options) = decode::sent(call, request, EVICTION, "CreateOptions").await?;
-    let eviction = decoded.object;
+    let mut eviction = decoded.object;
     let given = meta::name(&eviction);
     if !given.is_empty() && given != name {
         return Err(Status::bad_request(
             "name in URL does not match name in Eviction object",
         ));
     }
+    let at = (name, "eviction");
+    registry
+        .api
+        .admission
+        .admit_on_subresource(
+            registry,
+            Operation::Create,
+            at,
+            &mut eviction,
+            options.dry_run,
+        )
+        .await?;
     let wanted = match meta::get(&eviction, "deleteOptions") {
         Some(options) => options.to_string().into_bytes(),
         None => Vec::new(),
@@ -41,7 +55,7 @@ pub async fn post(
     if !is_over(&pod) {
         take_from_budget(registry, &pod, delete.dry_run).await?;
     }
-    registry.delete(name, &delete).await?;
+    registry.end(name, &delete, Admission::Done).await?;
     let mut done = Status::success(None);
     done.code = StatusCode::CREATED.as_u16();
     Ok(respond::status(&done))

@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use pki::BoundObject;
 use serde_json::{Value, json};
 
+use crate::admission::request::Operation;
 use crate::authn::service_account::Wanted as WantedToken;
 use crate::body::{Body, RequestBody};
 use crate::form;
@@ -33,8 +34,13 @@ pub async fn post(
 ) -> Result<Response<Body>, Status> {
     let call = registry.call;
     let form = Form::of(&call.headers, &call.query)?;
-    let (decoded, _) = decode::sent(call, request, REQUEST, "CreateOptions").await?;
+    let (decoded, options) = decode::sent(call, request, REQUEST, "CreateOptions").await?;
     let mut asked = decoded.object;
+    let at = (name, "token");
+    let admission = &registry.api.admission;
+    admission
+        .admit_on_subresource(registry, Operation::Create, at, &mut asked, options.dry_run)
+        .await?;
     let account = versions::value(registry.kind, &registry.entry(name).await?.value)?;
     let seconds = meta::int(&asked, "spec.expirationSeconds").unwrap_or(DEFAULT_SECONDS);
     check_seconds(seconds)?;

@@ -7,7 +7,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Uri;
-use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
 use store::Store;
 use tokio::net::TcpStream;
@@ -54,7 +53,7 @@ pub enum Dialer {
 }
 
 impl Dialer {
-    async fn dial(self, uri: Uri) -> Result<Stream, Error> {
+    async fn dial(self, uri: Uri) -> Result<TokioIo<TcpStream>, Error> {
         let host = uri.host().unwrap_or("").trim_matches(['[', ']']).to_owned();
         let port = uri.port_u16().unwrap_or(443);
         let candidates = match self {
@@ -81,7 +80,7 @@ fn shuffled(mut addresses: Vec<(String, u16)>) -> Vec<(String, u16)> {
     addresses
 }
 
-async fn connect(host: &str, port: u16) -> Result<Stream, Error> {
+async fn connect(host: &str, port: u16) -> Result<TokioIo<TcpStream>, Error> {
     let address = if host.contains(':') {
         format!("[{host}]:{port}")
     } else {
@@ -95,15 +94,15 @@ async fn connect(host: &str, port: u16) -> Result<Stream, Error> {
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%error, "set TCP_NODELAY");
             }
-            Ok(Stream(TokioIo::new(stream)))
+            Ok(TokioIo::new(stream))
         }
     }
 }
 
 impl tower::Service<Uri> for Dialer {
-    type Response = Stream;
+    type Response = TokioIo<TcpStream>;
     type Error = Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Stream, Error>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<TokioIo<TcpStream>, Error>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
         Poll::Ready(Ok(()))
@@ -111,54 +110,5 @@ impl tower::Service<Uri> for Dialer {
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         Box::pin(self.clone().dial(uri))
-    }
-}
-
-/// A TCP connection as hyper's pool wants it.
-pub struct Stream(TokioIo<TcpStream>);
-
-impl Connection for Stream {
-    fn connected(&self) -> Connected {
-        Connected::new()
-    }
-}
-
-impl hyper::rt::Read for Stream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        into: hyper::rt::ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, into)
-    }
-}
-
-impl hyper::rt::Write for Stream {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        from: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, from)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.0.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        from: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write_vectored(cx, from)
     }
 }

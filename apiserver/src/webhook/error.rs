@@ -43,7 +43,7 @@ fn refusal(code: StatusCode, body: &str) -> String {
     match code.as_u16() {
         400 => "the server rejected our request for an unknown reason".into(),
         401 => "the server has asked for the client to provide credentials".into(),
-        403 => format!("{}", if body.is_empty() { "unknown" } else { body }),
+        403 => if body.is_empty() { "unknown" } else { body }.to_owned(),
         404 => "the server could not find the requested resource".into(),
         405 => "the server does not allow this method on the requested resource".into(),
         413 => "Request entity too large".into(),
@@ -110,12 +110,16 @@ fn tls_cause(error: &rustls::Error) -> String {
             Bad::UnknownIssuer | Bad::BadSignature => {
                 "x509: certificate signed by unknown authority".to_owned()
             }
-            Bad::Expired | Bad::ExpiredContext { .. } | Bad::NotValidYet | Bad::NotValidYetContext { .. } => {
+            Bad::Expired
+            | Bad::ExpiredContext { .. }
+            | Bad::NotValidYet
+            | Bad::NotValidYetContext { .. } => {
                 "x509: certificate has expired or is not yet valid".to_owned()
             }
-            Bad::NotValidForNameContext { expected, presented } => {
-                not_for_name(&expected.to_str(), presented)
-            }
+            Bad::NotValidForNameContext {
+                expected,
+                presented,
+            } => not_for_name(&expected.to_str(), presented),
             other => format!("x509: {other}"),
         },
         rustls::Error::InvalidMessage(_) => {
@@ -133,7 +137,9 @@ fn not_for_name(expected: &str, presented: &[String]) -> String {
         .filter_map(|name| name.split('"').nth(1))
         .collect();
     if names.is_empty() {
-        return format!("x509: certificate is not valid for any names, but wanted to match {expected}");
+        return format!(
+            "x509: certificate is not valid for any names, but wanted to match {expected}"
+        );
     }
     format!(
         "x509: certificate is valid for {}, not {expected}",

@@ -87,7 +87,10 @@ pub async fn addresses(
 }
 
 async fn read(store: &Arc<dyn Store>, key: &[u8]) -> Result<Option<Value>, Error> {
-    let found = store.get(key).await.map_err(|source| Error::Store { source })?;
+    let found = store
+        .get(key)
+        .await
+        .map_err(|source| Error::Store { source })?;
     Ok(found.and_then(|entry| serde_json::from_slice(&entry.value).ok()))
 }
 

@@ -1,0 +1,102 @@
+//! Admission by webhooks: servers of the cluster's operators that change and
+//! refuse writes.
+//!
+//! Configurations are held compiled, in the order in which they are asked: by the
+//! configuration's name, then as it lists them. Mutating webhooks are asked one
+//! after the other, each seeing what those before it changed, and some of them
+//! again when a later one changed something; validating ones all at once. Without
+//! a configuration a write pays one look at a counter.
+
+mod conditions;
+mod exchange;
+mod hook;
+mod mutate;
+mod refusal;
+mod review;
+mod set;
+mod validate;
+
+use std::sync::Arc;
+
+use apimachinery::Status;
+use serde_json::Value;
+
+use super::Admission;
+use super::matching::Matched;
+use super::request::Request;
+use crate::mirror::Source;
+use crate::registry::Registry;
+use crate::webhook::metrics::Stage;
+use hook::Hook;
+use set::Hooks;
+
+pub use mutate::Rounds;
+
+pub struct Webhooks {
+    mutating: Arc<Hooks>,
+    validating: Arc<Hooks>,
+}
+
+impl Webhooks {
+    pub async fn load(source: &Source) -> Result<Self, store::Error> {
+        let mutating = Arc::new(Hooks::default());
+        let validating = Arc::new(Hooks::default());
+        source
+            .follow("mutatingwebhookconfigurations", mutating.clone())
+            .await?;
+        source
+            .follow("validatingwebhookconfigurations", validating.clone())
+            .await?;
+        Ok(Self {
+            mutating,
+            validating,
+        })
+    }
+
+    pub fn mutates(&self) -> bool {
+        !self.mutating.is_empty()
+    }
+
+    pub fn validates(&self) -> bool {
+        !self.validating.is_empty()
+    }
+}
+
+/// One write before the webhooks.
+#[derive(Clone, Copy)]
+struct Context<'a> {
+    admission: &'a Admission,
+    registry: &'a Registry<'a>,
+    request: &'a Request<'a>,
+}
+
+impl<'a> Context<'a> {
+    /// How the hook is to be asked about the write, if it is.
+    async fn matches(
+        &self,
+        hook: &Hook,
+        object: &Value,
+        stage: Stage,
+    ) -> Result<Option<Matched>, Status> {
+        let request = self.request;
+        let table = self.registry.api.resources.table();
+        let matched = hook.criteria.match_rules(request, &table);
+        if matches!(matched, Matched::No) {
+            return Ok(None);
+        }
+        if hook.criteria.selects_by_namespace(request) {
+            let namespace = self
+                .admission
+                .namespace_of(self.registry, request, object)
+                .await?;
+            if !hook.criteria.selects_namespace(&namespace) {
+                return Ok(None);
+            }
+        }
+        if !hook.criteria.selects_object(object, request.old) {
+            return Ok(None);
+        }
+        let meant = conditions::hold(self, hook, object, &matched, stage)?;
+        Ok(meant.then_some(matched))
+    }
+}

@@ -1,0 +1,153 @@
+//! Mutating webhooks: one after the other, some of them twice.
+
+use std::collections::BTreeSet;
+
+use apimachinery::Status;
+use serde_json::{Value, json};
+
+use super::super::Admission;
+use super::super::matching::{Matched, is_exempt};
+use super::super::request::Request;
+use super::exchange::{self, Place};
+use super::hook::Hook;
+use super::{Context, Webhooks};
+use crate::registry::versions;
+use crate::registry::{Registry, decode};
+use crate::webhook::metrics::Stage;
+
+/// What one write's rounds of mutation remember.
+#[derive(Default)]
+pub struct Rounds {
+    round: usize,
+    /// Webhooks asked so far that want to be asked again.
+    asked: BTreeSet<String>,
+    /// Those of them after whom the object changed.
+    again: BTreeSet<String>,
+    /// The object as the webhooks left it in the first round.
+    left: Option<Value>,
+    /// A webhook changed something.
+    changed: bool,
+}
+
+impl Rounds {
+    /// Whether plugins and webhooks are to be asked once more.
+    pub fn wants_another(&mut self) -> bool {
+        if self.round > 0 || !self.changed {
+            return false;
+        }
+        self.round = 1;
+        true
+    }
+
+    fn note_change(&mut self) {
+        self.changed = true;
+        self.again.append(&mut self.asked);
+    }
+}
+
+impl Webhooks {
+    /// Lets the webhooks change `object`.
+    ///
+    /// # Errors
+    /// A webhook's no, or its silence where that is one.
+    pub async fn mutate(
+        &self,
+        admission: &Admission,
+        registry: &Registry<'_>,
+        request: &Request<'_>,
+        object: &mut Value,
+        rounds: &mut Rounds,
+    ) -> Result<(), Status> {
+        if is_exempt(request) {
+            return Ok(());
+        }
+        let context = Context {
+            admission,
+            registry,
+            request,
+        };
+        // Plugins between the rounds may have changed it too.
+        if rounds.round > 0 && rounds.left.as_ref() != Some(object) {
+            rounds.note_change();
+        }
+        for (index, hook) in self.mutating.all().iter().enumerate() {
+            let key = format!("{}/{}", hook.configuration, hook.name);
+            if rounds.round > 0 && !rounds.again.contains(&key) {
+                continue;
+            }
+            let place = Place {
+                round: rounds.round,
+                index,
+            };
+            let asked = context.ask_to_mutate(hook, object, place).await?;
+            let Some(changed) = asked else { continue };
+            if changed {
+                rounds.note_change();
+            }
+            if hook.reinvokes {
+                rounds.asked.insert(key);
+            }
+        }
+        rounds.left = Some(object.clone());
+        Ok(())
+    }
+}
+
+impl Context<'_> {
+    /// Whether the hook changed the object; None when it was not asked.
+    async fn ask_to_mutate(
+        &self,
+        hook: &Hook,
+        object: &mut Value,
+        place: Place,
+    ) -> Result<Option<bool>, Status> {
+        let Some(matched) = self.matches(hook, object, Stage::Mutating).await? else {
+            return Ok(None);
+        };
+        let verdict = exchange::ask(self, hook, object, &matched, Stage::Mutating, place).await?;
+        let patch = verdict.and_then(|verdict| verdict.patch);
+        let changed = match &patch {
+            None => false,
+            Some(patch) => self.patch(hook, object, &matched, patch)?,
+        };
+        let Place { round, index } = place;
+        let note = json!({
+            "configuration": hook.configuration, "webhook": hook.name, "mutated": changed,
+        });
+        let key = format!("mutation.webhook.admission.k8s.io/round_{round}_index_{index}");
+        self.registry.call.notes.annotate(key, note.to_string());
+        Ok(Some(changed))
+    }
+
+    fn patch(
+        &self,
+        hook: &Hook,
+        object: &mut Value,
+        matched: &Matched,
+        patch: &[u8],
+    ) -> Result<bool, Status> {
+        if object.is_null() {
+            return Err(Status::internal(format!(
+                "admission webhook {:?} attempted to modify the object, which is not supported for this operation",
+                hook.name
+            )));
+        }
+        let own = self.registry.kind;
+        let (kind, shown) = match matched {
+            Matched::As(kind) => (kind, versions::converted(own, kind, object)?),
+            _ => (own, object.clone()),
+        };
+        let mut patched = patch::json(&shown, patch).map_err(Status::internal)?;
+        if self.request.kind.kind == own.kind() {
+            decode::fit(kind.into(), &mut patched)
+                .map_err(|status| Status::internal(status.message))?;
+            kind.default(&mut patched);
+        }
+        if let Matched::As(kind) = matched {
+            patched = versions::converted(kind, own, &patched)?;
+        }
+        let changed = patched != *object;
+        *object = patched;
+        Ok(changed)
+    }
+}

@@ -1,0 +1,225 @@
+//! Whom the API server believes when it calls another server: a bundle that the
+//! configuration pins, the machine's authorities, or anybody.
+
+use std::sync::{Arc, LazyLock};
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+
+use super::Error;
+use crate::KeyPair;
+
+/// Whose signature on a server's certificate counts.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Roots {
+    /// What the machine trusts.
+    System,
+    /// These, in PEM, and no others.
+    Pinned(String),
+    #[expect(dead_code, reason = "aggregated APIs come next")]
+    /// Whoever answers (`insecureSkipTLSVerify`).
+    Anybody,
+}
+
+static PROVIDER: LazyLock<Arc<CryptoProvider>> =
+    LazyLock::new(|| Arc::new(rustls::crypto::ring::default_provider()));
+
+/// Read once: the machine's authorities change with its packages.
+static SYSTEM: LazyLock<Arc<RootCertStore>> = LazyLock::new(|| {
+    let mut roots = RootCertStore::empty();
+    let found = rustls_native_certs::load_native_certs();
+    for error in &found.errors {
+        tracing::debug!(%error, "a certificate authority of this machine is passed over");
+    }
+    roots.add_parsable_certificates(found.certs);
+    Arc::new(roots)
+});
+
+/// TLS of one client: HTTP/1.1, since a pool spreads calls over a Service's
+/// endpoints and one HTTP/2 connection does not.
+///
+/// # Errors
+/// When the bundle holds no certificate, or the identity cannot be used.
+pub fn config(roots: &Roots, identity: Option<&KeyPair>) -> Result<ClientConfig, Error> {
+    let verifier = verifier(roots)?;
+    let builder = ClientConfig::builder_with_provider(PROVIDER.clone())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| unusable(&error))?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier);
+    let mut config = match identity {
+        None => builder.with_no_client_auth(),
+        Some(pair) => {
+            let chain = certificates(&pair.cert_pem)?;
+            let key = PrivateKeyDer::from_pem_slice(pair.key_pem.as_bytes())
+                .map_err(|error| unusable(&error))?;
+            let with = builder.with_client_auth_cert(chain, key);
+            with.map_err(|error| unusable(&error))?
+        }
+    };
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+fn unusable(error: &dyn std::fmt::Display) -> Error {
+    Error::Config {
+        why: format!("unable to set up TLS: {error}"),
+    }
+}
+
+fn verifier(roots: &Roots) -> Result<Arc<dyn ServerCertVerifier>, Error> {
+    let (store, pinned) = match roots {
+        Roots::Anybody => return Ok(Arc::new(Anybody)),
+        Roots::System => (SYSTEM.clone(), Vec::new()),
+        Roots::Pinned(pem) => {
+            let pinned = certificates(pem)?;
+            let mut store = RootCertStore::empty();
+            // One that is only good as the server's own certificate stays in `pinned`.
+            store.add_parsable_certificates(pinned.clone());
+            (Arc::new(store), pinned)
+        }
+    };
+    let chain = WebPkiServerVerifier::builder_with_provider(store, PROVIDER.clone())
+        .build()
+        .map_err(|error| unusable(&error))?;
+    Ok(Arc::new(Pinned { chain, pinned }))
+}
+
+fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
+    match found {
+        Ok(found) if !found.is_empty() => Ok(found),
+        _ => Err(Error::Config {
+            why: "unable to load root certificates: unable to parse bytes as PEM block".into(),
+        }),
+    }
+}
+
+/// A chain to a trusted authority; or the very certificate that was pinned,
+/// which may be its own authority, as `openssl req -x509` makes them.
+#[derive(Debug)]
+struct Pinned {
+    chain: Arc<WebPkiServerVerifier>,
+    pinned: Vec<CertificateDer<'static>>,
+}
+
+impl Pinned {
+    fn is_pinned_itself(
+        &self,
+        certificate: &CertificateDer<'_>,
+        name: &ServerName<'_>,
+        now: UnixTime,
+    ) -> Result<bool, rustls::Error> {
+        if !self
+            .pinned
+            .iter()
+            .any(|p| p.as_ref() == certificate.as_ref())
+        {
+            return Ok(false);
+        }
+        let Ok((_, parsed)) = x509_parser::parse_x509_certificate(certificate) else {
+            return Ok(false);
+        };
+        let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+        let validity = parsed.validity();
+        if now > validity.not_after.timestamp() || now < validity.not_before.timestamp() {
+            return Err(rustls::CertificateError::Expired.into());
+        }
+        rustls::client::verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
+        Ok(true)
+    }
+}
+
+impl ServerCertVerifier for Pinned {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let by_chain = self
+            .chain
+            .verify_server_cert(certificate, intermediates, name, ocsp, now);
+        match by_chain {
+            Err(why) => match self.is_pinned_itself(certificate, name, now)? {
+                true => Ok(ServerCertVerified::assertion()),
+                false => Err(why),
+            },
+            good => good,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.chain
+            .verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.chain
+            .verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.chain.supported_verify_schemes()
+    }
+}
+
+/// Checks that the server holds the key it shows, not whose it is.
+#[derive(Debug)]
+struct Anybody;
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &PROVIDER.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &PROVIDER.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        PROVIDER
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}

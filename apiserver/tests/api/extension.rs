@@ -1,0 +1,212 @@
+//! A small HTTPS server of a test's own, standing in for webhooks and extension
+//! API servers.
+
+use std::convert::Infallible;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
+
+use base64::Engine as _;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use serde_json::{Value, json};
+use store::{Expect, Store};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+use crate::cluster::Cluster;
+
+/// What was asked, and whose certificate the asker showed (in DER).
+#[derive(Clone, Debug)]
+pub struct Asked {
+    pub request: Request<Bytes>,
+    #[expect(dead_code, reason = "aggregated APIs come next")]
+    pub certificate: Option<Vec<u8>>,
+}
+
+pub type Answer = Arc<dyn Fn(Asked) -> Response<Full<Bytes>> + Send + Sync>;
+
+pub struct Extension {
+    pub address: SocketAddr,
+    asked: Arc<Mutex<Vec<Asked>>>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Extension {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Extension {
+    /// Serves as `<name>.<namespace>.svc`, with a certificate of the cluster's authority.
+    pub async fn start(
+        cluster: &Cluster,
+        (namespace, name): (&str, &str),
+        answer: impl Fn(Asked) -> Response<Full<Bytes>> + Send + Sync + 'static,
+    ) -> Self {
+        let issued = cluster.authority.issue(&pki::Request {
+            common_name: name.into(),
+            dns_names: vec![format!("{name}.{namespace}.svc"), "localhost".into()],
+            usages: vec![pki::Usage::Server],
+            ..pki::Request::default()
+        });
+        let issued = issued.unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(tls(&issued.cert_pem, &issued.key_pem)));
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let (answer, seen): (Answer, _) = (Arc::new(answer), asked.clone());
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (acceptor, answer, seen) = (acceptor.clone(), answer.clone(), seen.clone());
+                tokio::spawn(async move {
+                    let Ok(stream) = acceptor.accept(stream).await else {
+                        return;
+                    };
+                    let chain = stream.get_ref().1.peer_certificates();
+                    let certificate = chain.and_then(|c| c.first()).map(|c| c.to_vec());
+                    let service = hyper::service::service_fn(move |request| {
+                        serve(request, certificate.clone(), answer.clone(), seen.clone())
+                    });
+                    let _ = hyper::server::conn::http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), service)
+                        .with_upgrades()
+                        .await;
+                });
+            }
+        });
+        Self {
+            address,
+            asked,
+            task,
+        }
+    }
+
+    pub fn asked(&self) -> Vec<Asked> {
+        self.asked.lock().unwrap().clone()
+    }
+
+    /// Makes the Service that leads here. The API takes no loopback address for an
+    /// endpoint, so the slice goes into the store as it is.
+    pub async fn publish(&self, cluster: &Cluster, (namespace, name): (&str, &str)) {
+        let service = json!({
+            "apiVersion": "v1", "kind": "Service", "metadata": { "name": name },
+            "spec": { "ports": [{ "name": "https", "port": 443, "targetPort": 8443 }] },
+        });
+        let path = format!("/api/v1/namespaces/{namespace}/services");
+        let made = cluster.ask(http::Method::POST, &path, &service).await;
+        assert_eq!(made["kind"], "Service", "{made}");
+        let slice = json!({
+            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+            "metadata": {
+                "name": format!("{name}-1"), "namespace": namespace,
+                "labels": { "kubernetes.io/service-name": name },
+            },
+            "addressType": "IPv4",
+            "endpoints": [
+                { "addresses": ["127.0.0.2"], "conditions": { "ready": false } },
+                { "addresses": ["127.0.0.1"], "conditions": { "ready": true } },
+            ],
+            "ports": [{ "name": "https", "port": self.address.port(), "protocol": "TCP" }],
+        });
+        let key = format!("/registry/endpointslices/{namespace}/{name}-1");
+        let value = store::Value::plain(slice.to_string());
+        cluster
+            .store
+            .put(key.as_bytes(), value, Expect::Absent)
+            .await
+            .unwrap();
+    }
+}
+
+fn tls(cert_pem: &str, key_pem: &str) -> rustls::ServerConfig {
+    let chain = CertificateDer::pem_slice_iter(cert_pem.as_bytes()).map(Result::unwrap);
+    let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_client_cert_verifier(Arc::new(AnyClient))
+        .with_single_cert(chain.collect(), key)
+        .unwrap()
+}
+
+async fn serve(
+    request: Request<Incoming>,
+    certificate: Option<Vec<u8>>,
+    answer: Answer,
+    seen: Arc<Mutex<Vec<Asked>>>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let (parts, body) = request.into_parts();
+    let body = body.collect().await.map(|all| all.to_bytes());
+    let request = Request::from_parts(parts, body.unwrap_or_default());
+    let asked = Asked {
+        request,
+        certificate,
+    };
+    seen.lock().unwrap().push(asked.clone());
+    Ok(answer(asked))
+}
+
+pub fn answer_json(value: &Value) -> Response<Full<Bytes>> {
+    let body = Full::new(Bytes::from(value.to_string()));
+    let mut response = Response::new(body);
+    let json = http::HeaderValue::from_static("application/json");
+    response.headers_mut().insert("content-type", json);
+    response
+}
+
+pub fn base64(bytes: &[u8]) -> String {
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}
+
+/// Takes any client certificate, or none: the tests look at it themselves.
+#[derive(Debug)]
+struct AnyClient;
+
+impl rustls::server::danger::ClientCertVerifier for AnyClient {
+    fn root_hint_subjects(&self) -> &[rustls::DistinguishedName] {
+        &[]
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    fn verify_client_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: rustls::pki_types::UnixTime,
+    ) -> Result<rustls::server::danger::ClientCertVerified, rustls::Error> {
+        Ok(rustls::server::danger::ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &rustls::DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &rustls::DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+        rustls::crypto::ring::default_provider()
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}
