@@ -30,6 +30,29 @@ impl Errors {
         self.push(Error::invalid(&node.path, node.value.clone(), why));
     }
 
+    /// Must not be longer than `most` bytes.
+    pub fn within(&mut self, node: &Node, most: usize) {
+        if node.len() > most {
+            self.push(Error::too_long(&node.path, most));
+        }
+    }
+
+    /// Reports a place as a whole; its value says nothing.
+    pub fn invalid_place(&mut self, node: &Node, why: impl Into<String>) {
+        let mut error = Error::invalid(&node.path, serde_json::Value::Null, why);
+        error.value = None;
+        self.push(error);
+    }
+
+    /// A list or map with more than `most` things in it; false if there are more.
+    pub fn at_most(&mut self, node: &Node, most: usize) -> bool {
+        let good = node.len() <= most;
+        if !good {
+            self.push(Error::too_many(&node.path, node.len(), most));
+        }
+        good
+    }
+
     /// Reports text, even if absent: `Invalid value: ""`.
     pub fn invalid_text(&mut self, node: &Node, why: impl Into<String>) {
         self.push(Error::invalid(&node.path, node.text(), why));
@@ -220,6 +243,27 @@ impl Errors {
             self.invalid_text(node, why);
         }
         parsed
+    }
+
+    /// Must be someone's domain and a path in it: `example.com/thing`.
+    pub fn domain_prefixed_path(&mut self, node: &Node) {
+        if !self.require(node) {
+            return;
+        }
+        let parts = node.text().split_once('/');
+        let Some((domain, path)) = parts.filter(|(a, b)| !a.is_empty() && !b.is_empty()) else {
+            let why = "must be a domain-prefixed path (such as \"acme.io/foo\")";
+            return self.invalid(node, why);
+        };
+        for problem in names::dns_subdomain(domain) {
+            self.push(Error::invalid(&node.path, domain, problem));
+        }
+        let good = |b: u8| b.is_ascii_alphanumeric() || b"/-._~%!$&'()*+,;=:".contains(&b);
+        if !path.bytes().all(good) {
+            let why =
+                "Invalid path (regex used for validation is '[A-Za-z0-9/\\-._~%!$&'()*+,;=:]+')";
+            self.push(Error::invalid(&node.path, path, why));
+        }
     }
 
     /// Must stay below where it starts.

@@ -27,3 +27,4 @@ pub use template::{
     always_restarts, cells, default_template, selects, validate_template,
     validate_workload_template,
 };
+pub use volume_source::csi_driver;

@@ -1,12 +1,15 @@
 //! HorizontalPodAutoscaler v2.
 
+mod behavior;
+mod metrics;
+
 use apimachinery::meta;
 use apimachinery::names;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::columns::{self, AGE, Column, NAME};
-use crate::defaults::{each, object, set_default, with};
+use crate::defaults::{object, set_default, with};
 use crate::errors::Errors;
 use crate::kind::{Kind, Storage, Subresource};
 use crate::node::Node;
@@ -37,6 +40,7 @@ pub static KIND: Kind = Kind {
     prepare_update: prepare::keep_status_only,
     validate,
     validate_update: |new, _, errors| validate(new, errors),
+    validate_status_update: validate_status,
     columns: COLUMNS,
     row,
     ..Kind::BASE
@@ -59,25 +63,7 @@ fn default(scaler: &mut Value) {
         spec["metrics"] = json!([{"type": "Resource", "resource": {"name": "cpu",
             "target": {"type": "Utilization", "averageUtilization": 80}}}]);
     }
-    with(spec, "behavior", behavior);
-}
-
-/// A behavior that is there is complete.
-fn behavior(behavior: &mut Value) {
-    let fast = json!([{"type": "Percent", "value": 100, "periodSeconds": 15}]);
-    let up = object(behavior, "scaleUp");
-    set_default(up, "selectPolicy", "Max");
-    set_default(up, "stabilizationWindowSeconds", 0);
-    let fast_or_four = json!([{"type": "Pods", "value": 4, "periodSeconds": 15}, fast[0]]);
-    set_default(up, "policies", fast_or_four);
-    let down = object(behavior, "scaleDown");
-    set_default(down, "selectPolicy", "Max");
-    set_default(down, "policies", fast);
-    for rules in ["scaleUp", "scaleDown"] {
-        each(object(behavior, rules), "policies", |policy| {
-            set_default(policy, "periodSeconds", 15);
-        });
-    }
+    with(spec, "behavior", behavior::default);
 }
 
 fn validate(scaler: &Node, errors: &mut Errors) {
@@ -85,18 +71,14 @@ fn validate(scaler: &Node, errors: &mut Errors) {
     replicas(&spec, errors);
     reference(&spec.at("scaleTargetRef"), errors);
     for metric in spec.at("metrics").items() {
-        validate_metric(&metric, errors);
+        metrics::validate(&metric, errors);
     }
-    for rules in ["scaleUp", "scaleDown"] {
-        validate_rules(&spec.at("behavior").at(rules), errors);
-    }
+    behavior::validate(&spec.at("behavior"), errors);
 }
 
 pub fn replicas(spec: &Node, errors: &mut Errors) {
     let (least, most) = (spec.at("minReplicas"), spec.at("maxReplicas"));
-    if least.int().is_some_and(|least| least < 1) {
-        errors.invalid(&least, "must be greater than or equal to 1");
-    }
+    errors.at_least(&least, 1);
     let greatest = most.int().unwrap_or(0);
     let at_most = |why| apimachinery::field::Error::invalid(&most.path, greatest, why);
     if greatest < 1 {
@@ -109,11 +91,14 @@ pub fn replicas(spec: &Node, errors: &mut Errors) {
 
 pub fn reference(target: &Node, errors: &mut Errors) {
     for field in ["kind", "name"] {
-        let node = target.at(field);
-        if errors.require(&node) {
-            errors.follows(&node, names::path_segment);
-        }
+        errors.require_name(&target.at(field), names::path_segment);
     }
+}
+
+fn validate_status(new: &Node, _: &Node, errors: &mut Errors) {
+    let status = new.at("status");
+    errors.not_negative(&status.at("currentReplicas"));
+    errors.not_negative(&status.at("desiredReplicas"));
 }
 
 const METRICS: [(&str, &str); 5] = [
@@ -123,65 +108,6 @@ const METRICS: [(&str, &str); 5] = [
     ("Pods", "pods"),
     ("Resource", "resource"),
 ];
-
-fn validate_metric(metric: &Node, errors: &mut Errors) {
-    let kind = metric.at("type");
-    let known: Vec<&str> = METRICS.iter().map(|(kind, _)| *kind).collect();
-    if !errors.require_because(&kind, "must specify a metric source type")
-        || !errors.one_of(&kind, &known)
-    {
-        return;
-    }
-    for (name, field) in METRICS {
-        let source = metric.at(field);
-        if name != kind.text() {
-            errors.forbid(&source, "must populate the given metric source only");
-        } else if !source.exists() {
-            errors.required(
-                &source,
-                "must populate information for the given metric source",
-            );
-        } else {
-            validate_target(&source.at("target"), errors);
-        }
-    }
-}
-
-fn validate_target(target: &Node, errors: &mut Errors) {
-    errors.require_because(&target.at("type"), "must specify a metric target type");
-    errors.one_of(
-        &target.at("type"),
-        &["AverageValue", "Utilization", "Value"],
-    );
-    let utilization = target.at("averageUtilization");
-    if utilization.int().is_some_and(|percent| percent < 1) {
-        errors.invalid(&utilization, "must be greater than 0");
-    }
-    for field in ["value", "averageValue"] {
-        let value = target.at(field);
-        if value.exists() && errors.amount(&value).is_some_and(|amount| amount.is_zero()) {
-            errors.invalid(&value, "must be positive");
-        }
-    }
-}
-
-fn validate_rules(rules: &Node, errors: &mut Errors) {
-    if !rules.exists() {
-        return;
-    }
-    errors.in_range(&rules.at("stabilizationWindowSeconds"), 0, 3600);
-    errors.one_of_if_set(&rules.at("selectPolicy"), &["Disabled", "Max", "Min"]);
-    let policies = rules.at("policies");
-    errors.require_because(&policies, "must specify at least one Policy");
-    for policy in policies.items() {
-        errors.one_of(&policy.at("type"), &["Percent", "Pods"]);
-        let value = policy.at("value");
-        if value.int().unwrap_or(0) <= 0 {
-            errors.invalid(&value, "must be greater than zero");
-        }
-        errors.in_range(&policy.at("periodSeconds"), 1, 1800);
-    }
-}
 
 fn row(scaler: &Value, now: Timestamp) -> Vec<Value> {
     let count = |path| meta::int(scaler, path).unwrap_or(0);

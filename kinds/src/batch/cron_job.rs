@@ -1,6 +1,7 @@
 //! CronJob.
 
 use apimachinery::cron::Schedule;
+use apimachinery::field::Error;
 use apimachinery::{duration, meta};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -84,29 +85,42 @@ fn validate(cron: &Node, errors: &mut Errors) {
     if errors.require(&schedule) {
         validate_schedule(&schedule, errors);
     }
-    time_zone(&spec.at("timeZone"), errors);
     errors.not_negative(&spec.at("startingDeadlineSeconds"));
     let policies = &["Allow", "Forbid", "Replace"];
     errors.require_one_of(&spec.at("concurrencyPolicy"), policies);
+    job_template(&spec.at("jobTemplate"), errors);
     errors.not_negative(&spec.at("successfulJobsHistoryLimit"));
     errors.not_negative(&spec.at("failedJobsHistoryLimit"));
-    let template = spec.at("jobTemplate");
+    time_zone(&spec.at("timeZone"), errors);
+}
+
+/// Each job gets a selector of its own.
+fn job_template(template: &Node, errors: &mut Errors) {
     object_meta::validate_template(&template.at("metadata"), errors);
-    let job_spec = template.at("spec");
-    if job_spec.at("manualSelector").is_true() {
-        let manual = job_spec.at("manualSelector");
-        errors.one_of(&manual, &["nil", "false"]);
+    let spec = template.at("spec");
+    job::validate_spec(&spec, errors);
+    let (selector, manual) = (spec.at("selector"), spec.at("manualSelector"));
+    if selector.exists() {
+        errors.invalid(&selector, "`selector` will be auto-generated");
     }
-    job::validate_spec(&job_spec, errors);
+    if manual.is_true() {
+        errors.push(Error::not_supported(&manual.path, true, &["nil", "false"]));
+    }
 }
 
 fn validate_schedule(schedule: &Node, errors: &mut Errors) {
     let text = schedule.text();
+    // A zone in front is refused below; it must not hide what else is wrong.
+    let plain = match text.split_once(' ') {
+        Some((zone, rest)) if zone.contains("TZ=") => rest,
+        _ => text,
+    };
+    if let Err(error) = Schedule::parse(plain) {
+        errors.invalid(schedule, error.to_string());
+    }
     if text.contains("TZ") {
         let why = "cannot use TZ or CRON_TZ in schedule, use timeZone field instead";
         errors.invalid(schedule, why);
-    } else if let Err(error) = Schedule::parse(text) {
-        errors.invalid(schedule, error.to_string());
     }
 }
 
@@ -122,14 +136,21 @@ fn time_zone(zone: &Node, errors: &mut Errors) {
             zone,
             "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones",
         );
-    } else if !text.split('/').all(zone_part) {
+    } else if !text.split('/').all(zone_part) || !is_known(text) {
         errors.invalid(zone, format!("unknown time zone {text}"));
     }
 }
 
 fn zone_part(part: &str) -> bool {
-    let good = |b: u8| b.is_ascii_alphanumeric() || b"_+-".contains(&b);
-    !part.is_empty() && part.bytes().all(good)
+    let good = |b: u8| b.is_ascii_alphanumeric() || b"_+-.".contains(&b);
+    let is_step = matches!(part, "." | "..") || part.starts_with('-');
+    (1..=14).contains(&part.len()) && !is_step && part.bytes().all(good)
+}
+
+/// By this machine's own list of zones, if it has one.
+fn is_known(zone: &str) -> bool {
+    let zones = jiff::tz::db();
+    zones.get(zone).is_ok() || zones.available().next().is_none()
 }
 
 fn row(cron: &Value, now: Timestamp) -> Vec<Value> {

@@ -1,5 +1,6 @@
 //! Ingress.
 
+use apimachinery::field::{Error, Path};
 use apimachinery::{meta, names};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -25,8 +26,9 @@ pub static KIND: Kind = Kind {
         ingress["status"] = json!({"loadBalancer": {}});
     },
     prepare_update: prepare::keep_status,
-    validate,
+    validate: validate_create,
     validate_update: |new, _, errors| validate(new, errors),
+    validate_status_update: validate_status,
     columns: &[
         NAME,
         Column::text(
@@ -44,13 +46,33 @@ pub static KIND: Kind = Kind {
 
 const PATH_TYPES: &[&str] = &["Exact", "ImplementationSpecific", "Prefix"];
 
+const CLASS: &str = "kubernetes.io/ingress.class";
+
+fn validate_create(ingress: &Node, errors: &mut Errors) {
+    validate(ingress, errors);
+    let class = ingress.at("spec.ingressClassName");
+    let annotation = meta::annotation(ingress.value, CLASS);
+    if let Some(annotation) = annotation.filter(|_| class.exists())
+        && annotation != class.text()
+    {
+        let annotations = Path::new("annotations");
+        let why = "must match `ingressClassName` when both are specified";
+        errors.push(Error::invalid(&annotations.child(CLASS), annotation, why));
+    }
+}
+
 fn validate(ingress: &Node, errors: &mut Errors) {
     let spec = ingress.at("spec");
     let (rules, fallback) = (spec.at("rules"), spec.at("defaultBackend"));
     if rules.is_empty() && !fallback.exists() {
         let why = "either `defaultBackend` or `rules` must be specified";
-        let shown = rules.value.clone();
-        errors.push(apimachinery::field::Error::invalid(&spec.path, shown, why));
+        errors.push(Error::invalid(&spec.path, rules.value.clone(), why));
+    }
+    if fallback.exists() {
+        backend(&fallback, errors);
+    }
+    for rule in rules.items() {
+        validate_rule(&rule, errors);
     }
     for tls in spec.at("tls").items() {
         for host in tls.at("hosts").items() {
@@ -58,13 +80,10 @@ fn validate(ingress: &Node, errors: &mut Errors) {
         }
         errors.follows_if_set(&tls.at("secretName"), names::dns_subdomain);
     }
-    for rule in rules.items() {
-        validate_rule(&rule, errors);
+    let class = spec.at("ingressClassName");
+    if class.exists() {
+        errors.follows(&class, names::dns_subdomain);
     }
-    if fallback.exists() {
-        backend(&fallback, errors);
-    }
-    errors.follows_if_set(&spec.at("ingressClassName"), names::dns_subdomain);
 }
 
 fn validate_host(host: &Node, errors: &mut Errors) {
@@ -81,9 +100,8 @@ fn validate_rule(rule: &Node, errors: &mut Errors) {
     if !host.is_empty() {
         if host.text().parse::<std::net::IpAddr>().is_ok() {
             errors.invalid(&host, "must be a DNS name, not an IP address");
-        } else {
-            validate_host(&host, errors);
         }
+        validate_host(&host, errors);
     }
     let http = rule.at("http");
     if http.exists() {
@@ -100,26 +118,13 @@ const SEQUENCES: [&str; 5] = ["//", "/./", "/../", "%2f", "%2F"];
 fn validate_path(parent: &Node, errors: &mut Errors) {
     let (kind, path) = (parent.at("pathType"), parent.at("path"));
     match kind.text() {
-        "Exact" | "Prefix" => {
-            if !path.text().starts_with('/') {
-                errors.invalid_text(&path, "must be an absolute path");
-            }
-            for sequence in SEQUENCES.iter().filter(|s| path.text().contains(*s)) {
-                errors.invalid(&path, format!("must not contain '{sequence}'"));
-            }
-            for end in ["/..", "/."]
-                .iter()
-                .filter(|end| path.text().ends_with(*end))
-            {
-                errors.invalid(&path, format!("cannot end with '{end}'"));
-            }
-        }
+        "Exact" | "Prefix" => exact(&path, errors),
         "ImplementationSpecific" => {
             if !path.is_empty() && !path.text().starts_with('/') {
                 errors.invalid(&path, "must be an absolute path");
             }
         }
-        "" => errors.required(&kind, "pathType must be specified"),
+        "" => return errors.required(&kind, "pathType must be specified"),
         _ => {
             errors.one_of(&kind, PATH_TYPES);
         }
@@ -127,36 +132,67 @@ fn validate_path(parent: &Node, errors: &mut Errors) {
     backend(&parent.at("backend"), errors);
 }
 
+fn exact(path: &Node, errors: &mut Errors) {
+    if !path.text().starts_with('/') {
+        errors.invalid_text(path, "must be an absolute path");
+    }
+    for sequence in SEQUENCES.iter().filter(|s| path.text().contains(*s)) {
+        errors.invalid(path, format!("must not contain '{sequence}'"));
+    }
+    let ends = ["/..", "/."];
+    for end in ends.iter().filter(|end| path.text().ends_with(*end)) {
+        errors.invalid(path, format!("cannot end with '{end}'"));
+    }
+}
+
 fn backend(backend: &Node, errors: &mut Errors) {
     let (service, resource) = (backend.at("service"), backend.at("resource"));
-    if service.exists() && resource.exists() {
-        let why = "cannot set both resource and service backends";
-        errors.push(apimachinery::field::Error::invalid(&backend.path, "", why));
-    } else if resource.exists() {
-        errors.require(&resource.at("kind"));
-        errors.require(&resource.at("name"));
-    } else {
-        service_backend(backend, &service, errors);
+    let told = |why: &str| Error::invalid(&backend.path, "", why);
+    match (service.exists(), resource.exists()) {
+        (true, true) => errors.push(told("cannot set both resource and service backends")),
+        (false, true) => {
+            errors.follows_if_set(&resource.at("apiGroup"), names::dns_subdomain);
+            for field in ["kind", "name"] {
+                let field_name = field;
+                let field = resource.at(field_name);
+                if errors.require_because(&field, &format!("{field_name} is required")) {
+                    errors.follows(&field, names::path_segment);
+                }
+            }
+        }
+        (true, false) => service_backend(backend, &service, errors),
+        (false, false) => errors.push(told("resource or service backend is required")),
     }
 }
 
 fn service_backend(backend: &Node, service: &Node, errors: &mut Errors) {
-    if !service.exists() {
-        errors.required(backend, "must specify either a service or a resource");
-        return;
-    }
-    let name = service.at("name");
-    if errors.require(&name) {
-        errors.follows(&name, names::dns_1035_label);
-    }
+    errors.require_name(&service.at("name"), names::dns_1035_label);
     let (port_name, number) = (service.at("port.name"), service.at("port.number"));
     match (port_name.is_empty(), number.int().unwrap_or(0) == 0) {
-        (false, false) => errors.invalid(service, "cannot set both port name & port number"),
+        (false, false) => {
+            let why = "cannot set both port name & port number";
+            errors.push(Error::invalid(&backend.path, "", why));
+        }
         (false, true) => {
             errors.follows(&port_name, names::port_name);
         }
         (true, false) => errors.port(&number),
-        (true, true) => errors.required(service, "port name or number is required"),
+        (true, true) => errors.required(backend, "port name or number is required"),
+    }
+}
+
+fn validate_status(new: &Node, _: &Node, errors: &mut Errors) {
+    for ingress in new.at("status.loadBalancer.ingress").items() {
+        let (ip, host) = (ingress.at("ip"), ingress.at("hostname"));
+        if !ip.is_empty() {
+            errors.ip(&ip);
+        }
+        if !host.is_empty() {
+            errors.follows(&host, names::dns_subdomain);
+            if host.text().parse::<std::net::IpAddr>().is_ok() {
+                errors.invalid(&host, "must be a DNS name, not an IP address");
+            }
+        }
     }
 }
 

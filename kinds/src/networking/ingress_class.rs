@@ -49,18 +49,18 @@ fn validate(class: &Node, errors: &mut Errors) {
     if controller.len() > 250 {
         errors.push(apimachinery::field::Error::too_long(&controller.path, 250));
     }
-    if errors.require(&controller) && !controller.text().contains('/') {
-        errors.invalid(
-            &controller,
-            "must be a domain-prefixed path (such as \"acme.io/foo\")",
-        );
-    }
+    errors.domain_prefixed_path(&controller);
     let parameters = class.at("spec.parameters");
     if !parameters.exists() {
         return;
     }
-    errors.require_because(&parameters.at("kind"), "kind is required");
-    errors.require_because(&parameters.at("name"), "name is required");
+    errors.follows_if_set(&parameters.at("apiGroup"), names::dns_subdomain);
+    for field in ["kind", "name"] {
+        let node = parameters.at(field);
+        if errors.require_because(&node, &format!("{field} is required")) {
+            errors.follows(&node, names::path_segment);
+        }
+    }
     let (scope, namespace) = (parameters.at("scope"), parameters.at("namespace"));
     match scope.text() {
         "Namespace" => {

@@ -1,5 +1,6 @@
 //! NetworkPolicy.
 
+use apimachinery::field::Error;
 use apimachinery::meta;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -69,48 +70,52 @@ fn validate(policy: &Node, errors: &mut Errors) {
     }
     let types = spec.at("policyTypes");
     if types.len() > 2 {
-        errors.invalid(&types, "may not specify more than two policyTypes");
+        return errors.invalid(&types, "may not specify more than two policyTypes");
     }
     for kind in types.items() {
-        errors.one_of(&kind, &["Egress", "Ingress"]);
+        errors.one_of(&kind, &["Ingress", "Egress"]);
     }
 }
 
 fn validate_port(port: &Node, errors: &mut Errors) {
-    errors.one_of_if_set(&port.at("protocol"), &["SCTP", "TCP", "UDP"]);
+    errors.one_of_if_set(&port.at("protocol"), &["TCP", "UDP", "SCTP"]);
     let (number, end) = (port.at("port"), port.at("endPort"));
-    if number.exists() {
-        errors.port_or_name(&number);
-    }
-    if !end.exists() {
-        return;
-    }
     if !number.exists() {
-        errors.required(&number, "must be specified when `endPort` is specified");
+        if end.exists() {
+            errors.invalid(&end, "may not be specified when `port` is not specified");
+        }
     } else if number.value.is_string() {
-        errors.invalid(&end, "may not be specified when `port` is non-numeric");
+        if end.exists() {
+            errors.invalid(&end, "may not be specified when `port` is non-numeric");
+        }
+        errors.port_or_name(&number);
     } else {
-        errors.port(&end);
-        if end.int() < number.int() {
-            errors.invalid(&end, "must be greater than or equal to `port`");
+        errors.port(&number);
+        if end.exists() && end.int() < number.int() {
+            let shown = number.value.clone();
+            let why = "must be greater than or equal to `port`";
+            errors.push(Error::invalid(&end.path, shown, why));
+        }
+        if end.exists() {
+            errors.port(&end);
         }
     }
 }
 
 fn validate_peer(peer: &Node, errors: &mut Errors) {
-    let kinds = ["podSelector", "namespaceSelector", "ipBlock"];
-    let present = |kind: &str| peer.at(kind).exists();
-    if !kinds.iter().any(|kind| present(kind)) {
-        errors.required(peer, "must specify a peer");
-    }
+    let selectors = ["podSelector", "namespaceSelector"].map(|selector| peer.at(selector));
     let block = peer.at("ipBlock");
-    if block.exists() && (present("podSelector") || present("namespaceSelector")) {
-        errors.forbidden(peer, "may not specify both ipBlock and another peer");
+    for selector in &selectors {
+        label_selector::validate(selector, errors);
     }
-    label_selector::validate(&peer.at("podSelector"), errors);
-    label_selector::validate(&peer.at("namespaceSelector"), errors);
     if block.exists() {
         ip_block(&block, errors);
+    }
+    let selects = selectors.iter().any(Node::exists);
+    if !selects && !block.exists() {
+        errors.required(peer, "must specify a peer");
+    } else if selects && block.exists() {
+        errors.forbidden(peer, "may not specify both ipBlock and another peer");
     }
 }
 

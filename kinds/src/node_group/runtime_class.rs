@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::columns::{self, AGE, Column, NAME};
 use crate::defaults::{each, with};
-use crate::errors::Errors;
+use crate::errors::{Errors, Seen};
 use crate::kind::{Kind, Scope, Storage};
 use crate::node::Node;
 use crate::pod_template;
@@ -47,12 +47,20 @@ pub static KIND: Kind = Kind {
 
 fn validate(class: &Node, errors: &mut Errors) {
     errors.follows(&class.at("handler"), names::dns_label);
-    for (_, amount) in class.at("overhead.podFixed").entries() {
-        errors.amount(&amount);
+    for (name, amount) in class.at("overhead.podFixed").entries() {
+        pod_template::container_resource_name(name, &amount, errors);
+        pod_template::amount_of(name, &amount, errors);
     }
     let scheduling = class.at("scheduling");
     crate::object_meta::labels(&scheduling.at("nodeSelector"), errors);
-    pod_template::tolerations(&scheduling.at("tolerations"), errors);
+    let tolerations = scheduling.at("tolerations");
+    pod_template::tolerations(&tolerations, errors);
+    let mut seen = Seen::new();
+    for toleration in tolerations.items() {
+        if !seen.insert(toleration.value.to_string()) {
+            errors.duplicate(&toleration);
+        }
+    }
 }
 
 fn row(class: &Value, now: Timestamp) -> Vec<Value> {

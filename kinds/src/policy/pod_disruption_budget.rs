@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::apps::deployment::{count_or_percent, not_over_hundred_percent};
 use crate::columns::{self, AGE, Column, NAME};
-use crate::errors::Errors;
+use crate::errors::{Errors, Seen};
 use crate::kind::{Kind, Storage, Subresource};
 use crate::label_selector;
 use crate::node::Node;
@@ -33,6 +33,7 @@ pub static KIND: Kind = Kind {
     prepare_update: prepare::keep_status,
     validate,
     validate_update: |new, _, errors| validate(new, errors),
+    validate_status_update: |new, _, errors| validate_status(new, errors),
     columns: &[
         NAME,
         Column::text("Min Available", "How many pods must stay."),
@@ -59,6 +60,28 @@ fn validate(budget: &Node, errors: &mut Errors) {
     label_selector::validate(&spec.at("selector"), errors);
     let policies = &["AlwaysAllow", "IfHealthyBudget"];
     errors.one_of_if_set(&spec.at("unhealthyPodEvictionPolicy"), policies);
+}
+
+fn validate_status(budget: &Node, errors: &mut Errors) {
+    let status = budget.at("status");
+    for field in [
+        "disruptionsAllowed",
+        "currentHealthy",
+        "desiredHealthy",
+        "expectedPods",
+    ] {
+        errors.not_negative(&status.at(field));
+    }
+    let mut seen = Seen::new();
+    for condition in status.at("conditions").items() {
+        let kind = condition.at("type");
+        if errors.require(&kind) {
+            errors.unique(&kind, &mut seen);
+        }
+        let statuses = &["False", "True", "Unknown"];
+        errors.one_of(&condition.at("status"), statuses);
+        errors.require(&condition.at("reason"));
+    }
 }
 
 fn row(budget: &Value, now: Timestamp) -> Vec<Value> {

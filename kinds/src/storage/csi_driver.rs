@@ -65,10 +65,7 @@ fn default(driver: &mut Value) {
 }
 
 fn validate(driver: &Node, errors: &mut Errors) {
-    let name = driver.at("metadata.name");
-    if name.len() > 63 {
-        errors.push(apimachinery::field::Error::too_long(&name.path, 63));
-    }
+    crate::pod_template::csi_driver(&driver.at("metadata.name"), errors);
     let spec = driver.at("spec");
     for field in ["attachRequired", "podInfoOnMount", "storageCapacity"] {
         let node = spec.at(field);
@@ -85,9 +82,17 @@ fn validate(driver: &Node, errors: &mut Errors) {
     for request in spec.at("tokenRequests").items() {
         errors.unique(&request.at("audience"), &mut seen);
         let seconds = request.at("expirationSeconds");
-        if seconds.int().is_some_and(|seconds| seconds < 600) {
+        let value = seconds.int().unwrap_or(3600);
+        if value < 600 {
             errors.invalid(&seconds, "may not specify a duration less than 10 minutes");
+        } else if value > 1 << 32 {
+            let why = "may not specify a duration larger than 1<<32 seconds";
+            errors.invalid(&seconds, why);
         }
+    }
+    let period = spec.at("nodeAllocatableUpdatePeriodSeconds");
+    if period.int().is_some_and(|seconds| seconds < 10) {
+        errors.invalid(&period, "must be greater than or equal to 10 seconds");
     }
 }
 

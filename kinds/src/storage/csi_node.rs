@@ -19,7 +19,10 @@ pub static KIND: Kind = Kind {
     storage: Storage::Stored { prefix: "csinodes" },
     update_needs_version: true,
     validate,
-    validate_update: |new, _, errors| validate(new, errors),
+    validate_update: |new, old, errors| {
+        drivers_stay(&new.at("spec.drivers"), &old.at("spec.drivers"), errors);
+        validate(new, errors);
+    },
     columns: &[
         NAME,
         Column::count("Drivers", "How many drivers the node has."),
@@ -29,18 +32,33 @@ pub static KIND: Kind = Kind {
     ..Kind::BASE
 };
 
+/// Bytes of a driver's own name for a node.
+const NODE_ID_MAX: usize = 256;
+
 fn validate(node: &Node, errors: &mut Errors) {
     let mut seen = Seen::new();
     for driver in node.at("spec.drivers").items() {
         let name = driver.at("name");
-        if errors.require(&name) {
-            errors.follows(&name, |name| names::dns_subdomain(&name.to_lowercase()));
-            errors.unique(&name, &mut seen);
-        }
-        errors.require(&driver.at("nodeID"));
+        crate::pod_template::csi_driver(&name, errors);
+        errors.unique(&name, &mut seen);
+        let id = driver.at("nodeID");
+        errors.require(&id);
+        errors.within(&id, NODE_ID_MAX);
         errors.not_negative(&driver.at("allocatable.count"));
         for key in driver.at("topologyKeys").items() {
             errors.follows(&key, names::qualified);
+        }
+    }
+}
+
+/// A driver may come and go, not change.
+fn drivers_stay(now: &Node, was: &Node, errors: &mut Errors) {
+    for driver in now.items() {
+        let name = driver.at("name").text();
+        let mut before = was.items();
+        let before = before.find(|before| before.at("name").text() == name);
+        if before.is_some_and(|before| before.value != driver.value) {
+            errors.invalid(&driver, "field is immutable");
         }
     }
 }

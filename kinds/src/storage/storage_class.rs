@@ -1,5 +1,6 @@
 //! StorageClass.
 
+use apimachinery::field::Error;
 use apimachinery::{meta, names};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -7,7 +8,7 @@ use serde_json::Value;
 use crate::columns::{self, AGE, Column, NAME};
 use crate::core::persistent_volume::or_unset;
 use crate::defaults::set_text;
-use crate::errors::Errors;
+use crate::errors::{Errors, Seen};
 use crate::kind::{Kind, Scope, Storage};
 use crate::node::Node;
 
@@ -50,20 +51,49 @@ fn validate(class: &Node, errors: &mut Errors) {
             errors.invalid(&provisioner, problem);
         }
     }
-    for (key, _) in class.at("parameters").entries() {
-        if key.is_empty() {
-            let parameters = class.at("parameters");
-            let why = "field can not be empty.";
-            errors.push(apimachinery::field::Error::invalid(
-                &parameters.path,
-                key,
-                why,
-            ));
-        }
-    }
+    parameters(&class.at("parameters"), errors);
     errors.one_of_if_set(&class.at("reclaimPolicy"), &["Delete", "Retain"]);
     let modes = &["Immediate", "WaitForFirstConsumer"];
     errors.require_one_of(&class.at("volumeBindingMode"), modes);
+    topologies(&class.at("allowedTopologies"), errors);
+}
+
+const PARAMETERS_MAX: usize = 512;
+const PARAMETERS_SIZE_MAX: usize = 256 * 1024;
+
+pub fn parameters(parameters: &Node, errors: &mut Errors) {
+    if parameters.len() > PARAMETERS_MAX {
+        return errors.push(Error::too_long(&parameters.path, PARAMETERS_MAX));
+    }
+    let mut size = 0;
+    for (key, value) in parameters.entries() {
+        if key.is_empty() {
+            let why = "field can not be empty.";
+            errors.push(Error::invalid(&parameters.path, key, why));
+        }
+        size += key.len() + value.len();
+    }
+    if size > PARAMETERS_SIZE_MAX {
+        errors.push(Error::too_long(&parameters.path, PARAMETERS_SIZE_MAX));
+    }
+}
+
+/// Where volumes may be: each term names a key once, with values that differ.
+fn topologies(terms: &Node, errors: &mut Errors) {
+    for term in terms.items() {
+        let mut keys = Seen::new();
+        for expression in term.at("matchLabelExpressions").items() {
+            let values = expression.at("values");
+            errors.require(&values);
+            let mut seen = Seen::new();
+            for value in values.items() {
+                errors.unique(&value, &mut seen);
+            }
+            let key = expression.at("key");
+            errors.follows(&key, names::qualified);
+            errors.unique(&key, &mut keys);
+        }
+    }
 }
 
 fn validate_update(new: &Node, old: &Node, errors: &mut Errors) {

@@ -1,6 +1,6 @@
 //! VolumeAttachment.
 
-use apimachinery::meta;
+use apimachinery::{meta, names};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -8,6 +8,7 @@ use crate::columns::{self, AGE, Column, NAME};
 use crate::errors::Errors;
 use crate::kind::{Kind, Scope, Storage, Subresource};
 use crate::node::Node;
+use crate::pod_template::csi_driver;
 use crate::prepare;
 
 pub static KIND: Kind = Kind {
@@ -46,20 +47,45 @@ pub static KIND: Kind = Kind {
 
 fn validate(attachment: &Node, errors: &mut Errors) {
     let spec = attachment.at("spec");
-    errors.require(&spec.at("attacher"));
+    csi_driver(&spec.at("attacher"), errors);
+    let source = spec.at("source");
     let (volume, inline) = (
-        spec.at("source.persistentVolumeName"),
-        spec.at("source.inlineVolumeSpec"),
+        source.at("persistentVolumeName"),
+        source.at("inlineVolumeSpec"),
     );
-    if volume.is_empty() && !inline.exists() {
-        let why = "must specify exactly one of inlineVolumeSpec and persistentVolumeName";
-        errors.required(&spec.at("source"), why);
-    } else if !volume.is_empty() && inline.exists() {
-        let why = "must specify exactly one of inlineVolumeSpec and persistentVolumeName";
-        errors.forbidden(&spec.at("source"), why);
+    let why = "must specify exactly one of inlineVolumeSpec and persistentVolumeName";
+    match (volume.exists(), inline.exists()) {
+        (false, false) => errors.required(&source, why),
+        (true, true) => errors.forbidden(&source, why),
+        (true, false) => {
+            let empty = "must specify non empty persistentVolumeName";
+            errors.require_because(&volume, empty);
+        }
+        (false, true) if !inline.at("csi").exists() => {
+            let why = "has to be specified in the context of inline volumes";
+            errors.required(&inline.at("csi"), why);
+        }
+        (false, true) => {}
     }
-    errors.require(&spec.at("nodeName"));
+    errors.follows(&spec.at("nodeName"), names::dns_subdomain);
+    for field in ["attachError", "detachError"] {
+        let status = attachment.at("status");
+        let error = status.at(field);
+        errors.within(&error.at("message"), MESSAGE_MAX);
+    }
+    for (key, value) in attachment.at("status.attachmentMetadata").entries() {
+        if key.len() + value.len() > METADATA_MAX {
+            errors.push(apimachinery::field::Error::too_long(
+                &value.path,
+                METADATA_MAX,
+            ));
+        }
+    }
 }
+
+/// An error's text.
+const MESSAGE_MAX: usize = 1024;
+const METADATA_MAX: usize = 256 * 1024;
 
 fn row(attachment: &Value, now: Timestamp) -> Vec<Value> {
     vec![

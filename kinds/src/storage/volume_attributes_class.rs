@@ -1,6 +1,6 @@
 //! VolumeAttributesClass.
 
-use apimachinery::{meta, names};
+use apimachinery::meta;
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -8,6 +8,7 @@ use crate::columns::{self, AGE, Column, NAME};
 use crate::errors::Errors;
 use crate::kind::{Kind, Scope, Storage};
 use crate::node::Node;
+use crate::pod_template::csi_driver;
 
 pub static KIND: Kind = Kind {
     group: "storage.k8s.io",
@@ -24,7 +25,10 @@ pub static KIND: Kind = Kind {
     validate_update: |new, old, errors| {
         validate(new, errors);
         for field in ["driverName", "parameters"] {
-            errors.immutable(&new.at(field), &old.at(field));
+            let (now, was) = (new.at(field), old.at(field));
+            if now.value != was.value {
+                errors.forbidden(&now, format!("updates to {field} are forbidden."));
+            }
         }
     },
     columns: &[
@@ -38,13 +42,11 @@ pub static KIND: Kind = Kind {
 
 fn validate(class: &Node, errors: &mut Errors) {
     let driver = class.at("driverName");
-    if errors.require(&driver) {
-        errors.follows(&driver, |name| names::dns_subdomain(&name.to_lowercase()));
+    csi_driver(&driver, errors);
+    let parameters = class.at("parameters");
+    if errors.require_because(&parameters, "must contain at least one key/value pair") {
+        super::storage_class::parameters(&parameters, errors);
     }
-    errors.require_because(
-        &class.at("parameters"),
-        "must contain at least one key/value pair",
-    );
 }
 
 fn row(class: &Value, now: Timestamp) -> Vec<Value> {

@@ -97,7 +97,10 @@ pub fn created(kind: &Kind, case: &Case) -> Value {
         let name = meta::name(&case.answer).to_owned();
         meta::set_meta(&mut object, "name", name);
     }
-    let uid = meta::uid(&case.answer).to_owned();
+    let uid = match meta::uid(&case.answer) {
+        "" => "refused",
+        uid => uid,
+    };
     meta::set_meta(&mut object, "uid", uid);
     // Admission finds each pod an account.
     if kind.kind == "Pod" && meta::text(&object, "spec.serviceAccountName").is_empty() {

@@ -1,7 +1,7 @@
 //! Validation of CustomResourceDefinitions: names, versions and schemas.
 
 use apimachinery::field::Error;
-use apimachinery::names;
+use apimachinery::{meta, names};
 
 use crate::admissionregistration::client_config;
 use crate::errors::{Errors, Seen};
@@ -19,6 +19,7 @@ pub fn validate(definition: &Node, errors: &mut Errors) {
         errors.invalid(&name, "must be spec.names.plural+\".\"+spec.group");
     }
     validate_spec(&spec, errors);
+    approval(definition, errors);
 }
 
 fn validate_spec(spec: &Node, errors: &mut Errors) {
@@ -67,110 +68,171 @@ fn one_version(version: &Node, errors: &mut Errors) {
         errors.required(&schema, "schemas are required");
         return;
     }
-    let kind = schema.at("type");
-    if errors.require_because(&kind, "must not be empty at the root") && kind.text() != "object" {
-        errors.invalid(&kind, "must be object at the root");
+    for error in custom::structural::check(schema.value, &schema.path) {
+        errors.push(error);
     }
-    structural(&schema, 0, errors);
+    if version.at("subresources.status").exists() {
+        root_of_status(&schema, errors);
+    }
     scale(&version.at("subresources.scale"), errors);
     for column in version.at("additionalPrinterColumns").items() {
-        errors.require(&column.at("name"));
-        let kinds = &["boolean", "date", "integer", "number", "string"];
-        errors.require_one_of(&column.at("type"), kinds);
-        let path = column.at("jsonPath");
-        if errors.require(&path) && !path.text().starts_with('.') {
-            errors.invalid(&path, "must be a simple json path starting with .");
-        }
+        printer_column(&column, errors);
     }
+    selectable(version, errors);
+    deprecation(version, errors);
+}
+
+/// Where status is validated apart from the rest, the root may say nothing about both.
+fn root_of_status(schema: &Node, errors: &mut Errors) {
+    let both = ["allOf", "anyOf", "oneOf", "not", "enum", "default"];
+    if both.iter().any(|field| schema.at(field).exists()) {
+        let why = "only [Description Type Format Title Maximum ExclusiveMaximum Minimum ExclusiveMinimum MaxLength MinLength Pattern MaxItems MinItems UniqueItems MultipleOf Required Items Properties ExternalDocs Example XPreserveUnknownFields XValidations] fields are allowed at the root of the schema if the status subresource is enabled";
+        errors.invalid(schema, why);
+    }
+}
+
+fn printer_column(column: &Node, errors: &mut Errors) {
+    errors.require(&column.at("name"));
+    let kinds = ["boolean", "date", "integer", "number", "string"];
+    let kind = column.at("type");
+    let why = format!("must be one of {}", kinds.join(","));
+    if errors.require_because(&kind, &why) && !kinds.contains(&kind.text()) {
+        errors.invalid(&kind, why);
+    }
+    let formats = [
+        "byte",
+        "date",
+        "date-time",
+        "double",
+        "float",
+        "int32",
+        "int64",
+        "password",
+    ];
+    let format = column.at("format");
+    if !format.is_empty() && !formats.contains(&format.text()) {
+        errors.invalid(&format, format!("must be one of {}", formats.join(",")));
+    }
+    let path = column.at("jsonPath");
+    if errors.require(&path) {
+        simple_path(&path, errors);
+    }
+}
+
+fn simple_path(path: &Node, errors: &mut Errors) -> bool {
+    let good = path.text().starts_with('.');
+    if !good {
+        errors.invalid_text(path, "must be a simple json path starting with .");
+    }
+    good
 }
 
 fn scale(scale: &Node, errors: &mut Errors) {
     if !scale.exists() {
         return;
     }
-    for (field, below) in [
-        ("specReplicasPath", ".spec."),
-        ("statusReplicasPath", ".status."),
+    for (field, tops) in [
+        ("specReplicasPath", &[".spec."][..]),
+        ("statusReplicasPath", &[".status."]),
     ] {
         let path = scale.at(field);
-        if errors.require(&path) && !path.text().starts_with(below) {
-            errors.invalid(
-                &path,
-                format!(
-                    "should be a json path under {}",
-                    below.trim_end_matches('.')
-                ),
-            );
+        if errors.require(&path) {
+            below(&path, tops, errors);
+        }
+    }
+    let selector = scale.at("labelSelectorPath");
+    if !selector.is_empty() {
+        below(&selector, &[".spec.", ".status."], errors);
+    }
+}
+
+fn below(path: &Node, tops: &[&str], errors: &mut Errors) {
+    if simple_path(path, errors) && !tops.iter().any(|top| path.text().starts_with(top)) {
+        let tops: Vec<&str> = tops.iter().map(|top| top.trim_end_matches('.')).collect();
+        errors.invalid(
+            path,
+            format!("should be a json path under {}", tops.join(" or ")),
+        );
+    }
+}
+
+/// As many fields of a version are selectable.
+const SELECTABLE_MAX: usize = 8;
+
+fn selectable(version: &Node, errors: &mut Errors) {
+    let fields = version.at("selectableFields");
+    if fields.len() > SELECTABLE_MAX {
+        errors.push(Error::too_many(&fields.path, fields.len(), SELECTABLE_MAX));
+    }
+    let mut seen = Seen::new();
+    for field in fields.items() {
+        let path = field.at("jsonPath");
+        if !errors.require(&path) || !simple_path(&path, errors) {
+            continue;
+        }
+        if path.text().starts_with(".metadata") {
+            errors.invalid(&path, "must not point to fields in metadata");
+        } else if let Some(why) = unselectable(version, path.text()) {
+            errors.invalid(&path, why);
+        }
+        if !seen.insert(path.text().to_owned()) {
+            errors.duplicate(&path);
         }
     }
 }
 
-/// Deeper schemas than this are refused rather than followed.
-const DEPTH_MAX: usize = 100;
-const TYPES: &[&str] = &["array", "boolean", "integer", "number", "object", "string"];
+/// Why a field of the schema cannot be selected by.
+fn unselectable(version: &Node, path: &str) -> Option<&'static str> {
+    let mut schema = meta::get(version.value, "schema.openAPIV3Schema")?;
+    for name in path.trim_start_matches('.').split('.') {
+        match schema.get("properties").and_then(|all| all.get(name)) {
+            Some(below) => schema = below,
+            None => return Some("does not refer to a valid field"),
+        }
+    }
+    let is_scalar = matches!(meta::text(schema, "type"), "boolean" | "integer" | "string");
+    (!is_scalar).then_some("must point to a field of type string, boolean or integer. Enum string fields and strings with formats are allowed.")
+}
 
-/// Every node says its type, and nothing is said that a server could not follow.
-fn structural(schema: &Node, depth: usize, errors: &mut Errors) {
-    if depth > DEPTH_MAX {
-        errors.forbidden(
-            schema,
-            format!("must not be nested deeper than {DEPTH_MAX} levels"),
-        );
+fn deprecation(version: &Node, errors: &mut Errors) {
+    let warning = version.at("deprecationWarning");
+    if !warning.exists() {
         return;
     }
-    for forbidden in [
-        "definitions",
-        "dependencies",
-        "patternProperties",
-        "$ref",
-        "id",
-    ] {
-        errors.forbid(
-            &schema.at(forbidden),
-            &format!("{forbidden} is not supported"),
-        );
+    if !version.at("deprecated").is_true() {
+        errors.invalid(&warning, "can only be set for deprecated versions");
     }
-    if schema.at("uniqueItems").is_true() {
-        errors.forbidden(
-            &schema.at("uniqueItems"),
-            "uniqueItems cannot be set to true since the runtime complexity becomes quadratic",
-        );
+    if warning.text().trim().is_empty() {
+        errors.invalid(&warning, "must not be blank");
     }
-    let kind = schema.at("type");
-    let untyped = schema.at("x-kubernetes-int-or-string").is_true()
-        || schema.at("x-kubernetes-preserve-unknown-fields").is_true();
-    if kind.is_empty() && !untyped {
-        let why = if depth == 0 {
-            "must not be empty at the root"
-        } else {
-            "must not be empty for specified object fields"
-        };
-        if depth > 0 {
-            errors.required(&kind, why);
-        }
-    } else if !kind.is_empty() {
-        errors.one_of(&kind, TYPES);
+    if warning.len() > 256 {
+        errors.push(Error::too_long(&warning.path, 256));
     }
-    let items = schema.at("items");
-    if kind.text() == "array" && !items.exists() {
-        errors.required(&items, "must be specified");
+}
+
+const APPROVAL: &str = "api-approved.kubernetes.io";
+
+/// Groups that are Kubernetes' own need its approval, or a word that there is none.
+fn approval(definition: &Node, errors: &mut Errors) {
+    let group = definition.at("spec.group");
+    let group = group.text();
+    let mut protected = ["k8s.io", "kubernetes.io"].iter();
+    if !protected.any(|own| group == *own || group.ends_with(&format!(".{own}"))) {
+        return;
     }
-    if items.exists() {
-        structural(&items, depth + 1, errors);
+    let annotation = meta::annotation(definition.value, APPROVAL).unwrap_or("");
+    let is_good = annotation.starts_with("unapproved")
+        || annotation.starts_with("https://") && annotation.len() > "https://".len();
+    if is_good {
+        return;
     }
-    for (_, property) in schema.at("properties").entries() {
-        structural(&property, depth + 1, errors);
-    }
-    let additional = schema.at("additionalProperties");
-    if additional.value.is_object() {
-        if schema.at("properties").exists() {
-            errors.forbidden(
-                &additional,
-                "additionalProperties and properties are mutual exclusive",
-            );
-        }
-        structural(&additional, depth + 1, errors);
-    }
+    let metadata = definition.at("metadata");
+    let annotations = metadata.at("annotations");
+    let path = annotations.path.key(APPROVAL);
+    errors.push(match annotation {
+        "" => Error::required(&path, "protected groups must have approval annotation \"api-approved.kubernetes.io\", see https://github.com/kubernetes/enhancements/pull/1111"),
+        given => Error::invalid(&path, given, "protected groups must have approval annotation \"api-approved.kubernetes.io\" with either a URL or a reason starting with \"unapproved\", see https://github.com/kubernetes/enhancements/pull/1111"),
+    });
 }
 
 fn resource_names(resource: &Node, errors: &mut Errors) {
