@@ -44,6 +44,7 @@ pub fn check(
         scopes: Vec::new(),
         types: HashMap::new(),
         errors: Vec::new(),
+        may_mix: environment.builds_objects,
     };
     let Typed { kind, cost } = checker.check(expression);
     if !checker.errors.is_empty() {
@@ -74,6 +75,8 @@ struct Checker<'a> {
     scopes: Vec<(String, Type)>,
     types: HashMap<u64, Type>,
     errors: Vec<(u64, String)>,
+    /// Literals may hold values of several types: what is built is JSON, or formatted.
+    may_mix: bool,
 }
 
 impl Checker<'_> {
@@ -191,7 +194,7 @@ impl Checker<'_> {
         if let Some(both) = join(&known, &next) {
             return both;
         }
-        if self.environment.builds_objects {
+        if self.may_mix {
             return Type::Dyn;
         }
         self.errors
@@ -269,7 +272,10 @@ impl Checker<'_> {
                 None => receiver = Some(self.check(target)),
             }
         }
+        let mixed = self.may_mix;
+        self.may_mix |= name == "format";
         let args: Vec<Typed> = call.args.iter().map(|arg| self.check(arg)).collect();
+        self.may_mix = mixed;
         let given: Vec<&Type> = receiver
             .iter()
             .chain(&args)

@@ -65,6 +65,7 @@ fn compile_here(source: &str, environment: &Environment) -> Result<Compiled, Com
     let (names, computed) = names::of(&expression);
     let metered = metering::put_in(expression, &checked.types);
     Ok(Compiled {
+        depth: depth::of(&metered.expression),
         expression: metered.expression,
         base_cost: metered.base_cost,
         result: checked.result,

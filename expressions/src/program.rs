@@ -1,6 +1,7 @@
 //! A compiled expression, and how it is run.
 
 use std::fmt;
+use std::thread;
 
 use cel::common::types::{CelBool, CelString};
 use cel::common::value::Val;
@@ -16,10 +17,16 @@ use crate::types::Type;
 use crate::value::output;
 use crate::variables::Variables;
 
+/// Levels that fit on any thread's stack: one takes up to 32 KiB of it.
+const SHALLOW: usize = 14;
+const LEVEL: usize = 64 << 10;
+
 /// An expression ready to run, as often and on as many threads as wanted.
 pub struct Program {
     source: String,
     expression: IdedExpr,
+    /// The levels of the expression.
+    depth: usize,
     /// What it costs beside loops and sizes.
     base_cost: u64,
     result: Type,
@@ -41,6 +48,7 @@ pub(crate) enum Wanted {
 /// What compiling found out.
 pub(crate) struct Compiled {
     pub expression: IdedExpr,
+    pub depth: usize,
     pub base_cost: u64,
     pub result: Type,
     pub estimate: u64,
@@ -60,6 +68,7 @@ impl Program {
         Ok(Program {
             source: source.to_owned(),
             expression: compiled.expression,
+            depth: compiled.depth,
             base_cost: compiled.base_cost,
             result: compiled.result,
             estimate: compiled.estimate,
@@ -102,7 +111,7 @@ impl Program {
         variables: &mut Variables<'_>,
         budget: &mut Budget,
     ) -> Result<Value, EvalError> {
-        self.run(variables, budget, |value| output::to_json(value))
+        self.run(variables, budget, output::to_json)
     }
 
     /// What a condition comes to.
@@ -139,11 +148,11 @@ impl Program {
         })
     }
 
-    fn run<'v, T>(
+    fn run<'v, T: Send>(
         &self,
         variables: &mut Variables<'v>,
         budget: &mut Budget,
-        convert: impl FnOnce(&(dyn Val + 'v)) -> Result<T, EvalError>,
+        convert: impl FnOnce(&(dyn Val + 'v)) -> Result<T, EvalError> + Send,
     ) -> Result<T, EvalError> {
         self.prepare(variables, budget)?;
         self.metered(variables, budget, |context| {
@@ -182,14 +191,18 @@ impl Program {
         &self,
         variables: &Variables<'v>,
         budget: &mut Budget,
-        evaluate: impl FnOnce(&Context<'_, 'v>) -> Result<T, ExecutionError>,
-    ) -> Result<T, EvalError> {
+        evaluate: impl FnOnce(&Context<'_, 'v>) -> Result<T, ExecutionError> + Send,
+    ) -> Result<T, EvalError>
+    where
+        T: Send,
+    {
         let limit = budget.next_call();
-        let purse = Purse::open(limit);
-        let context = self.context(variables);
-        let result = meter::charge(self.base_cost).and_then(|()| evaluate(&context));
-        let (spent, empty) = (purse.spent(), purse.is_empty());
-        drop(purse);
+        let (result, spent, empty) = self.on_enough_stack(|| {
+            let purse = Purse::open(limit);
+            let context = self.context(variables);
+            let result = meter::charge(self.base_cost).and_then(|()| evaluate(&context));
+            (result, purse.spent(), purse.is_empty())
+        })?;
         let last = limit == budget.left();
         budget.spend(spent);
         match result {
@@ -198,6 +211,22 @@ impl Program {
             Ok(value) => Ok(value),
             Err(error) => Err(EvalError::of(&error)),
         }
+    }
+
+    /// The interpreter recurses along the expression, in large steps: a deep one gets a
+    /// stack of its own, for nobody knows how much is left of this one.
+    fn on_enough_stack<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T, EvalError> {
+        if self.depth <= SHALLOW {
+            return Ok(work());
+        }
+        thread::scope(|scope| {
+            let worker = thread::Builder::new()
+                .name("expression".to_owned())
+                .stack_size(self.depth * LEVEL)
+                .spawn_scoped(scope, work);
+            let done = worker.ok().and_then(|worker| worker.join().ok());
+            done.ok_or_else(|| EvalError::Failed("internal error".to_owned()))
+        })
     }
 
     fn context<'p, 'v>(&self, variables: &Variables<'v>) -> Context<'p, 'v> {

@@ -5,24 +5,23 @@ use cel::common::ast::{EntryExpr, Expr};
 
 use crate::error::CompileError;
 
-/// The deepest tree that becomes a program: what a thread's stack surely holds.
+/// The deepest tree that becomes a program.
 const MAX_DEPTH: usize = 100;
 
 /// # Errors
 /// The tree is deeper than that.
 pub fn check(expression: &IdedExpr) -> Result<(), CompileError> {
-    if fits(expression, MAX_DEPTH) {
+    if of(expression) <= MAX_DEPTH {
         return Ok(());
     }
     let why = format!("expression recursion limit exceeded: {MAX_DEPTH}");
     Err(CompileError::TooLarge(why))
 }
 
-fn fits(expression: &IdedExpr, depth: usize) -> bool {
-    let Some(depth) = depth.checked_sub(1) else {
-        return false;
-    };
-    children(expression).iter().all(|child| fits(child, depth))
+/// How many levels the tree has.
+pub fn of(expression: &IdedExpr) -> usize {
+    let below = children(expression).into_iter().map(of);
+    1 + below.max().unwrap_or(0)
 }
 
 /// The expressions right below one.

@@ -13,7 +13,7 @@ use serde_json::{Map, Number, Value};
 use crate::error::EvalError;
 
 /// The value as JSON; an absent optional is left out of lists and maps.
-pub fn to_json(value: &dyn Val) -> Result<Value, EvalError> {
+pub fn to_json<'v>(value: &(dyn Val + 'v)) -> Result<Value, EvalError> {
     present(value).unwrap_or(Ok(Value::Null))
 }
 

@@ -1,0 +1,7 @@
+//! Expressions as their users see them.
+
+mod hostile;
+mod language;
+mod libraries;
+mod run;
+mod types;
