@@ -1,5 +1,7 @@
 //! Nothing is created in a namespace that is not there or is going away.
 
+use std::sync::Arc;
+
 use apimachinery::{Status, meta, status};
 use serde_json::Value;
 
@@ -30,6 +32,24 @@ impl Admission {
         };
         let namespace: Value = serde_json::from_slice(&entry.value).map_err(Status::internal)?;
         check_live(registry, &namespace, meta::name(object))
+    }
+}
+
+impl Admission {
+    /// The Namespace that the request is in; empty when it is gone.
+    pub(super) async fn live_namespace(
+        &self,
+        registry: &Registry<'_>,
+    ) -> Result<Arc<Value>, Status> {
+        let name = registry.namespace.unwrap_or("");
+        if let Some(known) = self.namespaces.get(name) {
+            return Ok(known);
+        }
+        let key = keys::object("namespaces", None, name);
+        let found = registry.api.store.get(&key).await.map_err(store_failure)?;
+        let parsed = found.map(|entry| serde_json::from_slice(&entry.value));
+        let parsed = parsed.transpose().map_err(Status::internal)?;
+        Ok(Arc::new(parsed.unwrap_or_default()))
     }
 }
 

@@ -10,6 +10,7 @@ mod encryption;
 mod extension;
 mod listen;
 mod objects;
+mod pod_security;
 mod proxying;
 mod watches;
 mod webhooks;
