@@ -4,7 +4,7 @@ use http::{Response, StatusCode};
 
 use crate::api::{Api, Call};
 use crate::body::Body;
-use crate::respond;
+use crate::{respond, storage};
 
 const LIVE: &[&str] = &["ping", "log", "etcd"];
 const READY: &[&str] = &["ping", "log", "etcd", "shutdown"];
@@ -60,6 +60,9 @@ async fn check(api: &Api, name: &str) -> Result<(), String> {
     match name {
         // The store, by the name that Kubernetes' monitoring knows.
         "etcd" => {
+            if let Some(why) = storage::failure(&*api.store) {
+                return Err(why.into());
+            }
             let read = api.store.get(b"/registry/health").await;
             read.map(|_| ()).map_err(|error| error.to_string())
         }

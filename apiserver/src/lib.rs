@@ -45,6 +45,7 @@ mod served;
 mod server;
 mod service_range;
 mod subresources;
+mod storage;
 mod table;
 mod tls;
 mod user;

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::api::{Api, Call};
 use crate::body::Body;
 use crate::negotiate::Form;
-use crate::{form, health, respond};
+use crate::{form, health, respond, storage};
 
 /// The Kubernetes version whose API this server speaks (k8s-openapi's newest).
 pub const KUBERNETES_MINOR: &str = "37";
@@ -44,6 +44,7 @@ pub async fn answer(
         "/" | "" => index(api, call),
         "/version" => form::value(StatusCode::OK, &version(), plain(call)),
         "/metrics" => Ok(metrics(api)),
+        "/skiff/v1/snapshot" => storage::snapshot(api).await,
         "/openid/v1/jwks" => jwks(api, call),
         "/.well-known/openid-configuration" => openid(api, call),
         _ => Ok(respond::page_not_found()),
@@ -115,6 +116,7 @@ fn index(api: &Api, call: &Call) -> Result<Response<Body>, Status> {
 fn metrics(api: &Api) -> Response<Body> {
     let mut text = api.metrics.render(&api.resources);
     api.admission.webhook_metrics.render(&mut text);
+    storage::metrics(&*api.store, &mut text);
     let kind = http::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     respond::with(StatusCode::OK, kind, text.into_bytes())
 }

@@ -101,6 +101,16 @@ pub fn store_failure(error: store::Error) -> Status {
 
 fn full(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
+        // The store raised an alarm once; not a line for each who is refused.
+        error @ store::Error::Quota { .. } => Status::internal(error.to_string()),
+        error @ store::Error::Unanswered { .. } => {
+            tracing::warn!(error = %full(&error), "a write is in doubt");
+            Status::timeout(error.to_string())
+        }
+        error @ store::Error::Unreachable { .. } => {
+            tracing::warn!(error = %full(&error), "the store cannot be reached");
+            Status::service_unavailable(error.to_string())
+        }
     let mut source = error.source();
     while let Some(cause) = source {
         text = format!("{text}: {cause}");

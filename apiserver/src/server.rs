@@ -111,6 +111,7 @@ impl Server {
         tasks.spawn(events::expire(api.store.clone(), stop.clone()));
         tasks.spawn(connection::serve(listener, tls, api.clone(), stop.clone()));
         Ok(Self {
+        tasks.spawn(crate::storage::compact(api.store.clone(), stop.clone()));
             api,
             address,
             stop,

@@ -41,6 +41,10 @@ pub struct ServerFlags {
 
     /// File of static bearer tokens: token,user,uid[,"group1,group2"] a line
     #[arg(long, value_name = "FILE")]
+    /// Bytes of objects that may be kept, such as 500Mi; new ones beyond are refused (0: no bound)
+    #[arg(long, default_value = "2Gi", value_name = "SIZE", value_parser = parse_size)]
+    pub store_quota: u64,
+
     pub token_auth_file: Option<PathBuf>,
 }
 
@@ -86,6 +90,13 @@ impl ServerFlags {
         self.service_cluster_ip_range
             .hosts()
             .next()
+    pub fn store_options(&self) -> store::Options {
+        store::Options {
+            quota: (self.store_quota > 0).then_some(self.store_quota),
+            ..store::Options::default()
+        }
+    }
+
             .unwrap_or(Ipv4Addr::UNSPECIFIED)
     }
 }
@@ -119,5 +130,12 @@ fn parse_port_range(text: &str) -> Result<(u16, u16), String> {
         let (from, to) = (from.parse().ok()?, to.parse().ok()?);
         (from > 0 && from <= to).then_some((from, to))
     });
+fn parse_size(text: &str) -> Result<u64, String> {
+    let parsed = text.parse::<apimachinery::quantity::Quantity>().ok();
+    parsed
+        .and_then(|size| u64::try_from(size.value()).ok())
+        .ok_or_else(|| format!("{text:?} is not a size such as 500Mi or 2Gi"))
+}
+
     range.ok_or_else(|| format!("{text:?} is not a range of ports such as 30000-32767"))
 }

@@ -21,6 +21,7 @@ mod scale;
 mod server;
 mod session;
 mod set;
+mod snapshot;
 mod token;
 mod up;
 mod workload;
@@ -45,6 +46,9 @@ pub enum Command {
     /// Manage the tokens that machines join with
     #[command(subcommand)]
     Token(token::Token),
+    /// Save, check and restore what the cluster's server keeps
+    #[command(subcommand)]
+    Snapshot(snapshot::Snapshot),
     /// Manage this machine's images
     #[command(subcommand)]
     Image(image::ImageCommand),
@@ -96,6 +100,7 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
             Command::Agent(agent) => logged(agent.run()).await,
             Command::Reset(reset) => reset.run().await,
             Command::Token(token) => token.run().await,
+            Command::Snapshot(snapshot) => snapshot.run().await,
             Command::Image(image) => image.run().await,
             Command::Hello(hello) => hello.run().await,
             Command::Apply(apply) => apply.run().await,

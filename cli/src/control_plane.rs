@@ -38,8 +38,8 @@ impl ControlPlane {
         shutdown: &CancellationToken,
     ) -> anyhow::Result<Self> {
         let dir = instance.store_dir();
-        let opened =
-            tokio::task::spawn_blocking(move || Log::open(&dir, store::Options::default()));
+        let options = settings.flags.store_options();
+        let opened = tokio::task::spawn_blocking(move || Log::open(&dir, options));
         let log = opened.await.context("open the store")??;
         let authority = Arc::new(identities.authority);
         let config = apiserver::Config {
