@@ -52,6 +52,12 @@ fn every_source_has_what_it_needs() {
             json!({"persistentVolumeClaim": {}}),
             &["spec.volumes[0].persistentVolumeClaim.claimName: Required value"],
         ),
+    ]);
+}
+
+#[test]
+fn sources_on_the_network_are_named_in_full() {
+    refuses(&[
         (
             json!({"nfs": {"server": "s", "path": "x"}}),
             &["spec.volumes[0].nfs.path: Invalid value: \"x\": must be an absolute path"],
