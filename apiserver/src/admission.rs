@@ -11,28 +11,29 @@ mod dynamic;
 mod limits;
 pub mod matching;
 mod namespaces;
-mod node_restriction;
+pub mod node_restriction;
 mod pod_security;
 mod pods;
 mod quota;
 pub mod request;
+pub mod reservation;
 mod service_accounts;
 mod services;
+mod token_secrets;
 mod webhooks;
 
 use std::sync::Arc;
 
 use apimachinery::{Status, meta};
 use serde_json::Value;
-use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::authz::escalation;
 use crate::mirror::{Mirror, Source};
 use crate::registry::Registry;
 use crate::registry::options::{DeleteOptions, WriteOptions};
 use crate::registry::update::Part;
-use crate::service_range::Held;
 use crate::webhook;
+use reservation::{GivesUp, Outcome, Reservation};
 use webhooks::Webhooks;
 
 const RBAC: &str = "rbac.authorization.k8s.io";
@@ -47,32 +48,9 @@ pub struct Admission {
     ingress_classes: Arc<Mirror>,
     limit_ranges: Arc<Mirror>,
     quotas: Arc<Mirror>,
-    /// Held from counting what a quota has left until the object is stored.
-    quota_gate: Arc<Mutex<()>>,
+    charges: quota::Charges,
     webhooks: Webhooks,
     pub webhook_metrics: webhook::metrics::Metrics,
-}
-
-/// What a write has taken for itself until it is done.
-#[derive(Default)]
-pub struct Reservation {
-    /// Keeps others from counting the same room.
-    _quota: Option<OwnedMutexGuard<()>>,
-    held: Option<Held>,
-    /// A Service that gives up what its new state lacks, once the write is done.
-    gives_up: Option<Box<(crate::service_range::Services, Value, Value)>>,
-}
-
-impl Reservation {
-    /// The write is done.
-    pub fn commit(self) {
-        if let Some(held) = self.held {
-            held.commit();
-        }
-        if let Some((services, old, new)) = self.gives_up.map(|b| *b) {
-            services.release(&old, &new);
-        }
-    }
 }
 
 impl Admission {
@@ -86,7 +64,7 @@ impl Admission {
             ingress_classes: source.mirror("ingressclasses").await?,
             limit_ranges: source.mirror("limitranges").await?,
             quotas: source.mirror("resourcequotas").await?,
-            quota_gate: Arc::default(),
+            charges: quota::Charges::default(),
             webhooks: Webhooks::load(source).await?,
             webhook_metrics: webhook::metrics::Metrics::default(),
         })
@@ -104,7 +82,7 @@ impl Admission {
         if self.has_mutators() {
             self.mutate_new(registry, object, options).await?;
         }
-        self.check_escalation(registry, object)?;
+        check_escalation(registry, object, None).await?;
         node_restriction::check_create(registry, object)
     }
 
@@ -120,6 +98,7 @@ impl Admission {
                 self.add_limits(registry, object)?;
             }
             ("", "nodes") => pods::taint_new_node(object),
+            ("", "secrets") => token_secrets::fill(registry, object).await?,
             ("certificates.k8s.io", "certificatesigningrequests") => {
                 certificates::note_requester(registry, object);
             }
@@ -160,7 +139,7 @@ impl Admission {
                 .await?;
         }
         if registry.kind.group() == RBAC && new != old {
-            self.check_escalation(registry, new)?;
+            check_escalation(registry, new, Some(old)).await?;
         }
         Ok(())
     }
@@ -213,9 +192,9 @@ impl Admission {
     }
 
     /// After an object is gone.
-    pub fn deleted(&self, registry: &Registry<'_>, old: &Value) {
+    pub async fn deleted(&self, registry: &Registry<'_>, old: &Value) {
         if is_service(registry) {
-            registry.api.services.release(old, &Value::Null);
+            registry.api.services.release(old, &Value::Null).await;
         }
     }
 
@@ -226,19 +205,21 @@ impl Admission {
         object: &mut Value,
         dry_run: bool,
     ) -> Result<Reservation, Status> {
-        let quota = self.charge_quota(registry, object, dry_run).await?;
-        if !is_service(registry) {
-            return Ok(Reservation {
-                _quota: quota,
-                ..Reservation::default()
-            });
+        let mut reserved = Reservation {
+            charge: self.charge_quota(registry, object, dry_run).await?,
+            ..Reservation::default()
+        };
+        if is_service(registry) {
+            let services = &registry.api.services;
+            match services::allocate(services, object, &Value::Null, dry_run).await {
+                Ok(held) => reserved.held = Some(held),
+                Err(status) => {
+                    reserved.settle(Outcome::Refused).await;
+                    return Err(status);
+                }
+            }
         }
-        let held = services::allocate(&registry.api.services, object)?;
-        Ok(Reservation {
-            _quota: quota,
-            held: Some(held),
-            gives_up: None,
-        })
+        Ok(reserved)
     }
 
     pub async fn reserve_change(
@@ -247,31 +228,47 @@ impl Admission {
         new: &mut Value,
         old: &Value,
         part: Part,
+        dry_run: bool,
     ) -> Result<Reservation, Status> {
         if !is_service(registry) || part != Part::Main {
             return Ok(Reservation::default());
         }
-        let held = services::allocate_change(&registry.api.services, new, old)?;
-        let gives_up = Box::new((registry.api.services.clone(), old.clone(), new.clone()));
+        let services = &registry.api.services;
+        let held = services::allocate(services, new, old, dry_run).await?;
+        let gives_up = || GivesUp {
+            services: services.clone(),
+            old: old.clone(),
+            new: new.clone(),
+        };
         Ok(Reservation {
-            _quota: None,
+            charge: None,
             held: Some(held),
-            gives_up: Some(gives_up),
+            gives_up: (!dry_run).then(|| Box::new(gives_up())),
         })
     }
+}
 
-    fn check_escalation(&self, registry: &Registry<'_>, object: &Value) -> Result<(), Status> {
-        if registry.kind.group() != RBAC {
-            return Ok(());
-        }
-        let write = escalation::Write {
-            resource: registry.kind.plural(),
-            namespace: registry.namespace.unwrap_or(""),
-            name: meta::name(object),
-            object,
-        };
-        escalation::check(&registry.api.authz, &registry.call.user, &write)
+async fn check_escalation(
+    registry: &Registry<'_>,
+    object: &Value,
+    old: Option<&Value>,
+) -> Result<(), Status> {
+    if registry.kind.group() != RBAC {
+        return Ok(());
     }
+    let write = escalation::Write {
+        resource: registry.kind.plural(),
+        namespace: registry.namespace.unwrap_or(""),
+        name: meta::name(object),
+        object,
+        old,
+    };
+    let api = registry.api;
+    escalation::check(&api.authz, &api.store, &registry.call.user, &write).await
+}
+
+fn is_service(registry: &Registry<'_>) -> bool {
+    registry.kind.group().is_empty() && registry.kind.plural() == "services"
 }
 
 /// A plugin's no. An object whose name is not drawn yet goes by what it starts with.
@@ -281,8 +278,4 @@ fn refusal(registry: &Registry<'_>, object: &Value, why: &str) -> Status {
         name => name,
     };
     Status::forbidden(registry.resource(), name, why)
-}
-
-fn is_service(registry: &Registry<'_>) -> bool {
-    registry.kind.group().is_empty() && registry.kind.plural() == "services"
 }

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use store::{Range, Store};
+use store::Store;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -24,7 +24,7 @@ use crate::proxy::Kubelets;
 use crate::resources::Resources;
 use crate::service_range::Services;
 use crate::user::User;
-use crate::{Error, bootstrap, connection, events, keys, sealed, tls, webhook};
+use crate::{Error, bootstrap, connection, custom, events, sealed, service_range, tls, webhook};
 
 /// A certificate and its key, in PEM.
 #[derive(Clone)]
@@ -108,10 +108,13 @@ impl Server {
         };
         let api = Arc::new(build(config, &source, advertise).await?);
         bootstrap::run(&api, advertise).await?;
+        let defined = custom::start(&api, &tasks).await;
+        defined.map_err(|source| Error::Load { source })?;
+        tasks.spawn(service_range::repair::run(api.clone(), stop.clone()));
         tasks.spawn(events::expire(api.store.clone(), stop.clone()));
+        tasks.spawn(crate::storage::compact(api.store.clone(), stop.clone()));
         tasks.spawn(connection::serve(listener, tls, api.clone(), stop.clone()));
         Ok(Self {
-        tasks.spawn(crate::storage::compact(api.store.clone(), stop.clone()));
             api,
             address,
             stop,
@@ -147,8 +150,7 @@ impl Server {
 async fn build(config: Config, source: &Source, advertise: SocketAddr) -> Result<Api, Error> {
     let load = |source| Error::Load { source };
     let store = config.store;
-    let services = Services::new(config.service_range, config.node_ports)?;
-    adopt_services(&*store, &services).await.map_err(load)?;
+    let services = Services::load(config.service_range, config.node_ports, source).await?;
     let access = config.access;
     let verifier = service_account::Verifier::new(
         config.token_key,
@@ -177,14 +179,4 @@ async fn build(config: Config, source: &Source, advertise: SocketAddr) -> Result
         stop: source.stop.clone(),
         store,
     })
-}
-
-async fn adopt_services(store: &dyn Store, services: &Services) -> Result<(), store::Error> {
-    let page = store.range(Range::prefix(keys::kind("services"))).await?;
-    for entry in &page.entries {
-        if let Ok(service) = serde_json::from_slice(&entry.value) {
-            services.adopt(&service);
-        }
-    }
-    Ok(())
 }

@@ -1,63 +1,96 @@
-//! Cluster addresses and node ports: who has which, kept in memory and rebuilt
-//! from the stored Services at start.
+//! Cluster addresses and node ports: who has which.
+//!
+//! Each is claimed by a key of its own before the Service that has it is
+//! written, and given back after the Service is gone. The store makes a key
+//! once, so servers that share one never give the same twice. What is in memory
+//! only says where not to look. What nobody gave back, because a server died in
+//! between, is found by [`repair`].
+
+mod claim;
+pub mod repair;
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock};
 
-use apimachinery::meta;
+use apimachinery::{Status, meta};
 use ipnet::{IpNet, Ipv4Net};
 use rand::RngExt;
 use serde_json::Value;
+use store::{Expect, Range, Revision, Store};
 
-use crate::Error;
+use crate::mirror::{Follower, Source};
+use crate::registry::store_failure;
+use crate::{Error, keys};
+
+pub use claim::{Claim, Owner, claims_of};
 
 /// Random draws before the range is searched from end to end.
 const DRAWS: usize = 64;
 
 /// Why an address or port could not be had.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Refusal {
     Taken,
     /// With the range there is.
     Outside(String),
     Exhausted,
+    /// The store could not say.
+    Failed(Status),
 }
 
+/// Names of what is claimed, followed from the store.
 #[derive(Default)]
-struct Taken {
-    addresses: HashSet<Ipv4Addr>,
-    ports: HashSet<u16>,
-}
+struct Claimed(RwLock<HashSet<String>>);
 
 #[derive(Clone)]
 pub struct Services {
     range: Ipv4Net,
     ports: RangeInclusive<u16>,
-    taken: Arc<Mutex<Taken>>,
+    store: Arc<dyn Store>,
+    addresses: Arc<Claimed>,
+    node_ports: Arc<Claimed>,
 }
 
-/// Addresses and ports taken for a write that is not done yet; given back when
-/// dropped before `commit`.
+/// Addresses and ports claimed for a write that is not done yet. Whoever holds
+/// them says what came of the write; a Held that is dropped keeps them claimed.
 pub struct Held {
     services: Services,
-    addresses: Vec<Ipv4Addr>,
-    ports: Vec<u16>,
+    owner: Owner,
+    /// None: only tried, nothing is claimed (dry run).
+    claims: Vec<(Claim, Option<Revision>)>,
+    is_dry: bool,
 }
 
 impl Services {
     /// # Errors
-    /// A range of less than two addresses, or not of IPv4.
-    pub fn new(range: IpNet, ports: RangeInclusive<u16>) -> Result<Self, Error> {
-        match range {
-            IpNet::V4(net) if net.prefix_len() <= 30 => Ok(Self {
-                range: net.trunc(),
-                ports,
-                taken: Arc::default(),
-            }),
-            _ => Err(Error::ServiceRange { range }),
-        }
+    /// A range of less than two addresses, or not of IPv4; a store that fails.
+    pub async fn load(
+        range: IpNet,
+        ports: RangeInclusive<u16>,
+        source: &Source,
+    ) -> Result<Self, Error> {
+        let range = match range {
+            IpNet::V4(net) if net.prefix_len() <= 30 => net.trunc(),
+            _ => return Err(Error::ServiceRange { range }),
+        };
+        let claimed = async |prefix| {
+            let names = Arc::new(Claimed::default());
+            let followed = source.follow(prefix, names.clone()).await;
+            followed.map_err(|source| Error::Load { source })?;
+            Ok::<_, Error>(names)
+        };
+        let services = Self {
+            range,
+            ports,
+            store: source.store.clone(),
+            addresses: claimed(claim::ADDRESSES).await?,
+            node_ports: claimed(claim::PORTS).await?,
+        };
+        let repaired = services.repair(&mut repair::Suspects::default()).await;
+        repaired.map_err(|source| Error::Load { source })?;
+        Ok(services)
     }
 
     /// The address of the Service `kubernetes`: the first of the range.
@@ -65,38 +98,48 @@ impl Services {
         IpAddr::V4(Ipv4Addr::from(u32::from(self.range.network()) + 1))
     }
 
-    /// Notes what a stored Service has.
-    pub fn adopt(&self, service: &Value) {
-        let mut taken = self.lock();
-        taken.addresses.extend(addresses_of(service));
-        taken.ports.extend(ports_of(service));
+    pub fn hold(&self, service: &Value, is_dry: bool) -> Held {
+        Held {
+            services: self.clone(),
+            owner: Owner::of(service),
+            claims: Vec::new(),
+            is_dry,
+        }
     }
 
     /// Gives back what a Service had that is gone (or what `kept` does not keep).
-    pub fn release(&self, service: &Value, kept: &Value) {
-        let (addresses, ports) = (addresses_of(kept), ports_of(kept));
-        let mut taken = self.lock();
-        for address in addresses_of(service)
-            .iter()
-            .filter(|a| !addresses.contains(a))
-        {
-            taken.addresses.remove(address);
-        }
-        for port in ports_of(service).iter().filter(|p| !ports.contains(p)) {
-            taken.ports.remove(port);
+    pub async fn release(&self, service: &Value, kept: &Value) {
+        let kept = claims_of(kept);
+        for claim in claims_of(service) {
+            if !kept.contains(&claim) {
+                self.give_back(claim, meta::uid(service)).await;
+            }
         }
     }
 
-    pub fn hold(&self) -> Held {
-        Held {
-            services: self.clone(),
-            addresses: Vec::new(),
-            ports: Vec::new(),
+    /// That it fails is no harm: `repair` comes by.
+    async fn give_back(&self, claim: Claim, owner: &str) {
+        let given_back = async {
+            let key = claim.key();
+            let Some(entry) = self.store.get(&key).await? else {
+                return Ok(());
+            };
+            if claim::owner_of(claim, &entry.value).as_deref() != Some(owner) {
+                return Ok(());
+            }
+            self.remove(claim, entry.modified).await
+        };
+        if let Err(error) = given_back.await {
+            tracing::debug!(%error, %claim, "give back what a Service had");
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Taken> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    async fn remove(&self, claim: Claim, revision: Revision) -> Result<(), store::Error> {
+        let removed = self.store.delete(&claim.key(), Expect::At(revision)).await;
+        match removed {
+            Ok(_) | Err(store::Error::NotFound | store::Error::Conflict { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     fn is_usable(&self, address: Ipv4Addr) -> bool {
@@ -110,172 +153,181 @@ impl Services {
         let size = u32::try_from(1_u64 << (32 - self.range.prefix_len())).unwrap_or(u32::MAX);
         (size / 16).clamp(16, 256).min(size / 2)
     }
+
+    /// Some at random, then all.
+    fn addresses(&self) -> impl Iterator<Item = Claim> + Send + use<> {
+        let first = u32::from(self.range.network());
+        let last = u32::from(self.range.broadcast());
+        let band = first.saturating_add(self.static_band());
+        let drawn = draw(band..last);
+        let searched = (band..last).chain(first + 1..band);
+        let all = drawn.into_iter().chain(searched);
+        all.map(|address| Claim::Address(Ipv4Addr::from(address)))
+    }
+
+    fn node_ports(&self) -> impl Iterator<Item = Claim> + Send + use<> {
+        let drawn = draw(*self.ports.start()..*self.ports.end());
+        drawn.into_iter().chain(self.ports.clone()).map(Claim::Port)
+    }
+
+    fn is_known(&self, claim: &Claim) -> bool {
+        let claimed = match claim {
+            Claim::Address(_) => &self.addresses,
+            Claim::Port(_) => &self.node_ports,
+        };
+        claimed.read().contains(&claim.to_string())
+    }
+
+    /// What is claimed now, by the store's own word.
+    async fn claimed(&self, prefix: &str) -> Result<HashSet<String>, store::Error> {
+        let prefix = keys::kind(prefix);
+        let page = self.store.range(Range::prefix(&prefix)).await?;
+        let names = page.entries.iter().map(|entry| &entry.key[prefix.len()..]);
+        Ok(names
+            .map(|name| String::from_utf8_lossy(name).into_owned())
+            .collect())
+    }
+}
+
+fn draw<T: rand::distr::uniform::SampleUniform + PartialOrd + Copy>(
+    range: std::ops::Range<T>,
+) -> Vec<T> {
+    if range.is_empty() {
+        return Vec::new();
+    }
+    let mut rng = rand::rng();
+    (0..DRAWS)
+        .map(|_| rng.random_range(range.clone()))
+        .collect()
 }
 
 impl Held {
-    /// Takes one particular address.
-    pub fn take_address(&mut self, wanted: IpAddr) -> Result<(), Refusal> {
-        let outside = || Refusal::Outside(self.services.range.to_string());
-        let IpAddr::V4(wanted) = wanted else {
-            return Err(outside());
-        };
-        if !self.services.is_usable(wanted) {
-            return Err(outside());
+    /// Claims one particular address.
+    pub async fn take_address(&mut self, wanted: IpAddr) -> Result<(), Refusal> {
+        match wanted {
+            IpAddr::V4(wanted) if self.services.is_usable(wanted) => {
+                self.claim(Claim::Address(wanted)).await
+            }
+            _ => Err(Refusal::Outside(self.services.range.to_string())),
         }
-        if !self.services.lock().addresses.insert(wanted) {
-            return Err(Refusal::Taken);
-        }
-        self.addresses.push(wanted);
-        Ok(())
     }
 
-    /// Takes any free address.
-    pub fn any_address(&mut self) -> Result<IpAddr, Refusal> {
-        let services = self.services.clone();
-        let mut taken = services.lock();
-        let first = u32::from(services.range.network());
-        let last = u32::from(services.range.broadcast());
-        let band = first.saturating_add(services.static_band());
-        let mut rng = rand::rng();
-        let drawn = (0..DRAWS).map(|_| Ipv4Addr::from(rng.random_range(band..last)));
-        let searched = (band..last).chain(first + 1..band).map(Ipv4Addr::from);
-        let free = drawn
-            .chain(searched)
-            .find(|a| !taken.addresses.contains(a))
-            .ok_or(Refusal::Exhausted)?;
-        taken.addresses.insert(free);
-        self.addresses.push(free);
-        Ok(IpAddr::V4(free))
+    /// Claims any free address.
+    pub async fn any_address(&mut self) -> Result<IpAddr, Refusal> {
+        match self.any(claim::ADDRESSES, Services::addresses).await? {
+            Claim::Address(address) => Ok(IpAddr::V4(address)),
+            Claim::Port(_) => unreachable!("addresses were searched"),
+        }
     }
 
-    pub fn take_port(&mut self, wanted: u16) -> Result<(), Refusal> {
+    pub async fn take_port(&mut self, wanted: u16) -> Result<(), Refusal> {
         let range = &self.services.ports;
         if !range.contains(&wanted) {
-            return Err(Refusal::Outside(format!(
-                "{}-{}",
-                range.start(),
-                range.end()
-            )));
+            let range = format!("{}-{}", range.start(), range.end());
+            return Err(Refusal::Outside(range));
         }
-        if !self.services.lock().ports.insert(wanted) {
+        self.claim(Claim::Port(wanted)).await
+    }
+
+    pub async fn any_port(&mut self) -> Result<u16, Refusal> {
+        match self.any(claim::PORTS, Services::node_ports).await? {
+            Claim::Port(port) => Ok(port),
+            Claim::Address(_) => unreachable!("ports were searched"),
+        }
+    }
+
+    /// What became free a moment ago is found at the second look.
+    async fn any<I: Iterator<Item = Claim> + Send>(
+        &mut self,
+        prefix: &str,
+        candidates: impl Fn(&Services) -> I,
+    ) -> Result<Claim, Refusal> {
+        let services = self.services.clone();
+        let unknown = candidates(&services).filter(|claim| !services.is_known(claim));
+        match self.first_of(unknown).await {
+            Err(Refusal::Exhausted) => {}
+            decided => return decided,
+        }
+        let claimed = services.claimed(prefix).await;
+        let claimed = claimed.map_err(|error| Refusal::Failed(store_failure(error)))?;
+        let free = candidates(&services).filter(|claim| !claimed.contains(&claim.to_string()));
+        self.first_of(free).await
+    }
+
+    async fn first_of(
+        &mut self,
+        candidates: impl Iterator<Item = Claim> + Send,
+    ) -> Result<Claim, Refusal> {
+        for claim in candidates {
+            match self.claim(claim).await {
+                Ok(()) => return Ok(claim),
+                Err(Refusal::Taken) => {}
+                Err(refusal) => return Err(refusal),
+            }
+        }
+        Err(Refusal::Exhausted)
+    }
+
+    async fn claim(&mut self, claim: Claim) -> Result<(), Refusal> {
+        if self.claims.iter().any(|(had, _)| *had == claim) {
             return Err(Refusal::Taken);
         }
-        self.ports.push(wanted);
+        let revision = self.write(claim).await?;
+        self.claims.push((claim, revision));
         Ok(())
     }
 
-    pub fn any_port(&mut self) -> Result<u16, Refusal> {
-        let services = self.services.clone();
-        let mut taken = services.lock();
-        let mut rng = rand::rng();
-        let range = services.ports.clone();
-        let drawn = (0..DRAWS).map(|_| rng.random_range(range.clone()));
-        let free = drawn
-            .chain(range.clone())
-            .find(|p| !taken.ports.contains(p))
-            .ok_or(Refusal::Exhausted)?;
-        taken.ports.insert(free);
-        self.ports.push(free);
-        Ok(free)
-    }
-
-    /// The write is done: what was taken stays taken.
-    pub fn commit(mut self) {
-        self.addresses.clear();
-        self.ports.clear();
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        let mut taken = self.services.lock();
-        for address in &self.addresses {
-            taken.addresses.remove(address);
+    async fn write(&self, claim: Claim) -> Result<Option<Revision>, Refusal> {
+        let failed = |error| Refusal::Failed(store_failure(error));
+        let (store, key) = (&self.services.store, claim.key());
+        if self.is_dry {
+            return match store.get(&key).await.map_err(failed)? {
+                None => Ok(None),
+                Some(_) => Err(Refusal::Taken),
+            };
         }
-        for port in &self.ports {
-            taken.ports.remove(port);
+        let value = claim::value(claim, &self.owner);
+        match store.put(&key, value, Expect::Absent).await {
+            Ok(entry) => Ok(Some(entry.modified)),
+            Err(store::Error::Conflict { .. }) => Err(Refusal::Taken),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// The write was refused: what was claimed for it is free again.
+    pub async fn give_back(self) {
+        for (claim, revision) in self.claims {
+            let Some(revision) = revision else { continue };
+            if let Err(error) = self.services.remove(claim, revision).await {
+                tracing::debug!(%error, %claim, "give back what a Service was to have");
+            }
         }
     }
 }
 
-/// The cluster addresses a Service holds.
-pub fn addresses_of(service: &Value) -> Vec<Ipv4Addr> {
-    let mut found: Vec<Ipv4Addr> = meta::items(service, "spec.clusterIPs")
-        .iter()
-        .filter_map(|ip| ip.as_str()?.parse().ok())
-        .collect();
-    let single = meta::text(service, "spec.clusterIP").parse().ok();
-    found.extend(
-        single
-            .filter(|ip| !found.contains(ip))
-            .into_iter()
-            .collect::<Vec<Ipv4Addr>>(),
-    );
-    found
+impl Claimed {
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, HashSet<String>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, HashSet<String>> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-/// The node ports a Service holds.
-pub fn ports_of(service: &Value) -> Vec<u16> {
-    let as_port = |value: &Value| {
-        value
-            .as_u64()
-            .and_then(|n| u16::try_from(n).ok())
-            .filter(|p| *p > 0)
-    };
-    let ports = meta::items(service, "spec.ports").iter();
-    let mut found: Vec<u16> = ports
-        .filter_map(|port| as_port(&port["nodePort"]))
-        .collect();
-    found.extend(as_port(&service["spec"]["healthCheckNodePort"]));
-    found.dedup();
-    found
+impl Follower for Claimed {
+    fn put(&self, key: &str, _object: &[u8]) {
+        self.write().insert(key.to_owned());
+    }
+
+    fn delete(&self, key: &str) {
+        self.write().remove(key);
+    }
+
+    fn clear(&self) {
+        self.write().clear();
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn small() -> Services {
-        Services::new("10.0.0.0/29".parse().unwrap(), 30000..=30001).unwrap()
-    }
-
-    #[test]
-    fn every_address_but_the_ends_is_given_once() {
-        let services = small();
-        let mut held = services.hold();
-        let mut given: Vec<_> = (0..6).map(|_| held.any_address().unwrap()).collect();
-        given.sort();
-        given.dedup();
-        assert_eq!(given.len(), 6);
-        assert_eq!(held.any_address(), Err(Refusal::Exhausted));
-    }
-
-    #[test]
-    fn what_is_not_committed_is_free_again() {
-        let services = small();
-        let mut held = services.hold();
-        held.take_port(30000).unwrap();
-        drop(held);
-        let mut held = services.hold();
-        held.take_port(30000).unwrap();
-        held.commit();
-        assert_eq!(services.hold().take_port(30000), Err(Refusal::Taken));
-    }
-
-    #[test]
-    fn a_changed_service_gives_back_only_what_it_gave_up() {
-        let services = small();
-        let old = json!({"spec": {"clusterIP": "10.0.0.3", "ports": [{"nodePort": 30000}, {"nodePort": 30001}]}});
-        let new = json!({"spec": {"clusterIP": "10.0.0.3", "ports": [{"nodePort": 30001}]}});
-        services.adopt(&old);
-        services.release(&old, &new);
-        assert_eq!(
-            services.hold().take_address("10.0.0.3".parse().unwrap()),
-            Err(Refusal::Taken)
-        );
-        assert_eq!(services.hold().take_port(30001), Err(Refusal::Taken));
-        assert_eq!(services.hold().take_port(30000), Ok(()));
-    }
-}
+mod tests;

@@ -1,9 +1,10 @@
 //! ResourceQuotas: how much of what a namespace may hold.
 //!
-//! What is used is counted from the store at each create, one create of a
-//! namespace with a quota at a time: it cannot be wrong, and namespaces without a
+//! What is used is counted from the store at each create, with what creates under
+//! way are going to use ([`charge`]): it cannot be wrong, and namespaces without a
 //! quota pay nothing.
 
+mod charge;
 mod usage;
 
 use std::collections::BTreeMap;
@@ -11,13 +12,21 @@ use std::sync::Arc;
 
 use apimachinery::{Quantity, Status, meta};
 use serde_json::Value;
-use store::{Expect, Range};
-use tokio::sync::OwnedMutexGuard;
+use store::{Entry, Expect, Range};
 
 use super::Admission;
 use crate::keys;
 use crate::registry::{Registry, store_failure, versions};
+use charge::Use;
+pub use charge::{Charge, Charges};
 use usage::Usage;
+
+/// A quota that the object counts for.
+struct Asked<'a> {
+    quota: &'a Arc<Value>,
+    hard: BTreeMap<&'a str, Quantity>,
+    wanted: Usage,
+}
 
 impl Admission {
     pub(super) async fn charge_quota(
@@ -25,91 +34,138 @@ impl Admission {
         registry: &Registry<'_>,
         object: &Value,
         dry_run: bool,
-    ) -> Result<Option<OwnedMutexGuard<()>>, Status> {
-        let quotas = match registry.namespace {
-            Some(namespace) if !self.quotas.is_empty() => self.quotas.of(namespace),
-            _ => return Ok(None),
+    ) -> Result<Option<Charge>, Status> {
+        let Some(namespace) = registry.namespace.filter(|_| !self.quotas.is_empty()) else {
+            return Ok(None);
         };
-        if quotas.is_empty() {
+        let quotas = self.quotas.of(namespace);
+        let asked = asked(registry, object, &quotas)?;
+        if asked.is_empty() {
             return Ok(None);
         }
-        let gate = self.quota_gate.clone().lock_owned().await;
-        for quota in quotas {
-            self.charge(registry, &quota, object, dry_run).await?;
+        let mut charge = None;
+        if !dry_run {
+            let mut charged = Use::new(&registry.key(meta::name(object)));
+            for one in &asked {
+                charged.add(meta::name(one.quota), &one.wanted);
+            }
+            let store = &registry.api.store;
+            charge = Some(Charge::write(store, namespace, &charged).await?);
         }
-        Ok(Some(gate))
+        match self
+            .check_room(registry, namespace, &asked, object, charge.as_ref())
+            .await
+        {
+            Ok(()) => Ok(charge),
+            Err(status) => {
+                if let Some(charge) = charge {
+                    charge.settle().await;
+                }
+                Err(status)
+            }
+        }
     }
 
-    async fn charge(
+    async fn check_room(
         &self,
         registry: &Registry<'_>,
-        quota: &Arc<Value>,
+        namespace: &str,
+        asked: &[Asked<'_>],
         object: &Value,
-        dry_run: bool,
+        charge: Option<&Charge>,
     ) -> Result<(), Status> {
-        let hard: BTreeMap<&str, Quantity> = hard_of(quota);
-        let wanted = usage::of_object(registry.kind, object, quota);
-        let counted: Vec<&str> = hard
-            .keys()
-            .copied()
-            .filter(|name| wanted.contains_key(*name))
-            .collect();
-        check_specified(registry, quota, object, &hard, &wanted)?;
-        if counted.is_empty() {
-            return Ok(());
-        }
-        let used = self.used(registry, quota).await?;
-        let exceeded: Vec<&str> = counted
-            .iter()
-            .copied()
-            .filter(|name| sum(used.get(*name), wanted.get(*name)) > hard[name])
-            .collect();
-        if exceeded.is_empty() {
-            if !dry_run {
-                note_used(registry, quota, &hard, &used, &wanted).await;
+        // The order is the proof: a create whose charge is gone by now has its
+        // object among those that are read after.
+        let store = &*registry.api.store;
+        let earlier = self.charges.before(store, namespace, charge).await?;
+        let prefix = keys::collection(registry.prefix, registry.namespace);
+        let page = store.range(Range::prefix(prefix)).await;
+        let entries = page.map_err(store_failure)?.entries;
+        for one in asked {
+            let used = used(registry, one.quota, &entries, &earlier)?;
+            one.check(registry, &used, object)?;
+            if charge.is_some() {
+                note_used(registry, one.quota, &one.hard, &used, &one.wanted).await;
             }
+        }
+        Ok(())
+    }
+}
+
+/// The quotas that limit something that the object uses.
+fn asked<'a>(
+    registry: &Registry<'_>,
+    object: &Value,
+    quotas: &'a [Arc<Value>],
+) -> Result<Vec<Asked<'a>>, Status> {
+    let mut asked = Vec::new();
+    for quota in quotas {
+        let hard = hard_of(quota);
+        let wanted = usage::of_object(registry.kind, object, quota);
+        check_specified(registry, quota, object, &hard, &wanted)?;
+        if hard.keys().any(|name| wanted.contains_key(*name)) {
+            asked.push(Asked {
+                quota,
+                hard,
+                wanted,
+            });
+        }
+    }
+    Ok(asked)
+}
+
+impl Asked<'_> {
+    fn check(&self, registry: &Registry<'_>, used: &Usage, object: &Value) -> Result<(), Status> {
+        let is_exceeded = |name: &&str| {
+            self.wanted.contains_key(*name)
+                && sum(used.get(*name), self.wanted.get(*name)) > self.hard[name]
+        };
+        let exceeded: Vec<&str> = self.hard.keys().copied().filter(is_exceeded).collect();
+        if exceeded.is_empty() {
             return Ok(());
         }
         let list = |of: &dyn Fn(&str) -> Quantity| {
-            let each: Vec<String> = exceeded
-                .iter()
-                .map(|name| format!("{name}={}", of(name)))
-                .collect();
-            each.join(",")
+            let each = exceeded.iter().map(|name| format!("{name}={}", of(name)));
+            each.collect::<Vec<String>>().join(",")
         };
         let zero = || Quantity::from_milli(0);
         let why = format!(
             "exceeded quota: {}, requested: {}, used: {}, limited: {}",
-            meta::name(quota),
-            list(&|name| wanted.get(name).copied().unwrap_or_else(zero)),
+            meta::name(self.quota),
+            list(&|name| self.wanted.get(name).copied().unwrap_or_else(zero)),
             list(&|name| used.get(name).copied().unwrap_or_else(zero)),
-            list(&|name| hard[name]),
+            list(&|name| self.hard[name]),
         );
-        Err(Status::forbidden(
-            registry.resource(),
-            meta::name(object),
-            &why,
-        ))
+        let resource = registry.resource();
+        Err(Status::forbidden(resource, meta::name(object), &why))
     }
+}
 
-    /// What the namespace holds of the kind that is about to be created.
-    async fn used(&self, registry: &Registry<'_>, quota: &Value) -> Result<Usage, Status> {
-        let prefix = keys::collection(registry.prefix, registry.namespace);
-        let page = registry
-            .api
-            .store
-            .range(Range::prefix(prefix))
-            .await
-            .map_err(store_failure)?;
-        let mut used = Usage::new();
-        for entry in &page.entries {
-            let held = versions::value(registry.kind, &entry.value)?;
-            for (name, amount) in usage::of_object(registry.kind, &held, quota) {
-                *used.entry(name).or_insert_with(|| Quantity::from_milli(0)) += amount;
-            }
+/// What the namespace holds of the kind that is about to be created, and is
+/// going to hold.
+fn used(
+    registry: &Registry<'_>,
+    quota: &Value,
+    entries: &[Entry],
+    earlier: &[Use],
+) -> Result<Usage, Status> {
+    let mut used = Usage::new();
+    let mut add = |usage: Usage| {
+        for (name, amount) in usage {
+            *used.entry(name).or_insert_with(|| Quantity::from_milli(0)) += amount;
         }
-        Ok(used)
+    };
+    for entry in entries {
+        let held = versions::value(registry.kind, &entry.value)?;
+        add(usage::of_object(registry.kind, &held, quota));
     }
+    for charged in earlier {
+        let is_stored = |entry: &Entry| entry.key == charged.object.as_bytes();
+        if !entries.iter().any(is_stored) {
+            add(charged.of(meta::name(quota)));
+        }
+    }
+    Ok(used)
 }
 
 fn hard_of(quota: &Value) -> BTreeMap<&str, Quantity> {

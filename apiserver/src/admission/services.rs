@@ -6,7 +6,7 @@ use apimachinery::field::{Error as FieldError, Path};
 use apimachinery::{Status, meta};
 use serde_json::{Value, json};
 
-use crate::service_range::{Held, Refusal, Services, addresses_of, ports_of};
+use crate::service_range::{Claim, Held, Refusal, Services, claims_of};
 
 /// An update that leaves out what the server gave keeps it.
 pub fn keep_given(new: &mut Value, old: &Value) {
@@ -53,20 +53,35 @@ fn keep_ports(new: &mut Value, old: &Value) {
     }
 }
 
-/// Takes what a new Service needs.
-pub fn allocate(services: &Services, service: &mut Value) -> Result<Held, Status> {
-    let mut held = services.hold();
-    take_addresses(&mut held, service, &Value::Null)?;
-    take_ports(&mut held, service, &Value::Null)?;
-    Ok(held)
+/// Takes what a new Service needs, or what a changed one needs on top of what
+/// it has.
+pub async fn allocate(
+    services: &Services,
+    new: &mut Value,
+    old: &Value,
+    is_dry: bool,
+) -> Result<Held, Status> {
+    let mut held = services.hold(new, is_dry);
+    let taken = async {
+        take_addresses(&mut held, new, old).await?;
+        take_ports(&mut held, new, old).await
+    };
+    match taken.await {
+        Ok(()) => Ok(held),
+        Err(status) => {
+            held.give_back().await;
+            Err(status)
+        }
+    }
 }
 
-/// Takes what a changed Service needs on top of what it has.
-pub fn allocate_change(services: &Services, new: &mut Value, old: &Value) -> Result<Held, Status> {
-    let mut held = services.hold();
-    take_addresses(&mut held, new, old)?;
-    take_ports(&mut held, new, old)?;
-    Ok(held)
+/// The node ports a Service has.
+fn ports_of(service: &Value) -> Vec<u16> {
+    let port = |claim| match claim {
+        Claim::Port(port) => Some(port),
+        Claim::Address(_) => None,
+    };
+    claims_of(service).into_iter().filter_map(port).collect()
 }
 
 fn kind_of(service: &Value) -> &str {
@@ -88,7 +103,7 @@ fn needs_ports(service: &Value) -> bool {
     }
 }
 
-fn take_addresses(held: &mut Held, service: &mut Value, old: &Value) -> Result<(), Status> {
+async fn take_addresses(held: &mut Held, service: &mut Value, old: &Value) -> Result<(), Status> {
     if kind_of(service) == "ExternalName" {
         return Ok(());
     }
@@ -104,24 +119,38 @@ fn take_addresses(held: &mut Held, service: &mut Value, old: &Value) -> Result<(
     }
     let given = meta::text(service, "spec.clusterIP").to_owned();
     if given.is_empty() {
-        let address = held
-            .any_address()
-            .map_err(|_| Status::internal("failed to allocate a serviceIP: range is full"))?;
+        let address = held.any_address().await.map_err(exhausted("serviceIP"))?;
         meta::set(service, "spec.clusterIP", address.to_string());
         meta::set(service, "spec.clusterIPs", json!([address.to_string()]));
         return Ok(());
     }
-    let kept = addresses_of(old).iter().any(|had| had.to_string() == given);
-    if !kept && let Ok(address) = given.parse::<IpAddr>() {
-        held.take_address(address)
-            .map_err(|why| address_refused(service, &given, &why))?;
+    if let Ok(address) = given.parse::<IpAddr>()
+        && !has_address(old, address)
+    {
+        let taken = held.take_address(address).await;
+        taken.map_err(|why| address_refused(service, &given, why))?;
     }
     meta::set(service, "spec.clusterIPs", json!([given]));
     Ok(())
 }
 
-fn address_refused(service: &Value, given: &str, why: &Refusal) -> Status {
+fn has_address(service: &Value, address: IpAddr) -> bool {
+    let IpAddr::V4(address) = address else {
+        return false;
+    };
+    claims_of(service).contains(&Claim::Address(address))
+}
+
+fn exhausted(what: &'static str) -> impl Fn(Refusal) -> Status {
+    move |why| match why {
+        Refusal::Failed(status) => status,
+        _ => Status::internal(format!("failed to allocate a {what}: range is full")),
+    }
+}
+
+fn address_refused(service: &Value, given: &str, why: Refusal) -> Status {
     let detail = match why {
+        Refusal::Failed(status) => return status,
         Refusal::Outside(range) => format!(
             "failed to allocate IP {given}: the provided IP ({given}) is not in the valid range. The range of valid IPs is {range}"
         ),
@@ -133,7 +162,7 @@ fn address_refused(service: &Value, given: &str, why: &Refusal) -> Status {
     invalid(service, FieldError::invalid(&path, json!([given]), detail))
 }
 
-fn take_ports(held: &mut Held, service: &mut Value, old: &Value) -> Result<(), Status> {
+async fn take_ports(held: &mut Held, service: &mut Value, old: &Value) -> Result<(), Status> {
     if !needs_ports(service) {
         return Ok(());
     }
@@ -146,42 +175,50 @@ fn take_ports(held: &mut Held, service: &mut Value, old: &Value) -> Result<(), S
             .unwrap_or(0);
         let given = u16::try_from(given).unwrap_or(0);
         if given == 0 {
-            let port = held
-                .any_port()
-                .map_err(|_| Status::internal("failed to allocate a nodePort: range is full"))?;
+            let port = held.any_port().await.map_err(exhausted("nodePort"))?;
             service["spec"]["ports"][at]["nodePort"] = port.into();
         } else if !had.contains(&given) && !seen.contains(&given) {
-            held.take_port(given)
-                .map_err(|why| port_refused(service, at, given, &why))?;
+            let taken = held.take_port(given).await;
+            taken.map_err(|why| port_refused(service, at, given, why))?;
         }
         seen.push(given);
     }
+    take_health_port(held, service, &had).await
+}
+
+async fn take_health_port(held: &mut Held, service: &mut Value, had: &[u16]) -> Result<(), Status> {
     let is_local = meta::text(service, "spec.externalTrafficPolicy") == "Local";
-    if kind_of(service) == "LoadBalancer" && is_local {
-        let given = meta::int(service, "spec.healthCheckNodePort").unwrap_or(0);
-        if given == 0 {
-            let port = held
-                .any_port()
-                .map_err(|_| Status::internal("failed to allocate a nodePort: range is full"))?;
-            meta::set(service, "spec.healthCheckNodePort", port);
-        }
+    if kind_of(service) != "LoadBalancer" || !is_local {
+        return Ok(());
+    }
+    let given = meta::int(service, "spec.healthCheckNodePort").unwrap_or(0);
+    let given = u16::try_from(given).unwrap_or(0);
+    if given == 0 {
+        let port = held.any_port().await.map_err(exhausted("nodePort"))?;
+        meta::set(service, "spec.healthCheckNodePort", port);
+    } else if !had.contains(&given) {
+        let path = Path::new("spec.healthCheckNodePort");
+        let taken = held.take_port(given).await;
+        taken.map_err(|why| port_refused_at(service, &path, given, why))?;
     }
     Ok(())
 }
 
-fn port_refused(service: &Value, at: usize, given: u16, why: &Refusal) -> Status {
+fn port_refused(service: &Value, at: usize, given: u16, why: Refusal) -> Status {
+    let ports = Path::new("spec.ports");
+    let item = ports.index(at);
+    port_refused_at(service, &item.child("nodePort"), given, why)
+}
+
+fn port_refused_at(service: &Value, path: &Path<'_>, given: u16, why: Refusal) -> Status {
     let detail = match why {
+        Refusal::Failed(status) => return status,
         Refusal::Outside(range) => {
             format!("provided port is not in the valid range. The range of valid ports is {range}")
         }
         Refusal::Taken | Refusal::Exhausted => "provided port is already allocated".to_owned(),
     };
-    let ports = Path::new("spec.ports");
-    let item = ports.index(at);
-    invalid(
-        service,
-        FieldError::invalid(&item.child("nodePort"), given, detail),
-    )
+    invalid(service, FieldError::invalid(path, given, detail))
 }
 
 fn invalid(service: &Value, error: FieldError) -> Status {

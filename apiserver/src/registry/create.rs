@@ -9,6 +9,7 @@ use store::Expect;
 
 use super::options::WriteOptions;
 use super::{Registry, store_failure, versions};
+use crate::admission::reservation::Outcome;
 
 /// How often a taken generated name is drawn anew.
 const NAME_ATTEMPTS: usize = 8;
@@ -116,11 +117,9 @@ impl Registry<'_> {
             .admission
             .reserve(self, &mut object, options.dry_run)
             .await?;
-        let stored = self.put_new(object, generated, options).await?;
-        if !options.dry_run {
-            reserved.commit();
-        }
-        Ok(stored)
+        let stored = self.put_new(object, generated, options).await;
+        reserved.settle(Outcome::of(&stored)).await;
+        stored
     }
 
     /// Gives the object its identity.
@@ -181,14 +180,14 @@ impl Registry<'_> {
                 versions::encode(object).map_err(Some)
             };
         }
-        let value = versions::to_stored(self.kind, object).map_err(Some)?;
+        let value = self.api.to_stored(self.kind, object).await.map_err(Some)?;
         match self
             .api
             .store
             .put(&self.key(name), value, Expect::Absent)
             .await
         {
-            Ok(entry) => versions::bytes(self.kind, &entry).map_err(Some),
+            Ok(entry) => self.written(entry).await.map_err(Some),
             Err(store::Error::Conflict { .. }) => Err(None),
             Err(error) => Err(Some(store_failure(error))),
         }

@@ -8,6 +8,7 @@ use store::{Entry, Expect};
 
 use super::options::{DeleteOptions, Propagation};
 use super::{Registry, store_failure, versions};
+use crate::custom;
 
 pub const FOREGROUND: &str = "foregroundDeletion";
 pub const ORPHAN: &str = "orphan";
@@ -126,7 +127,8 @@ impl Registry<'_> {
 
     fn next_step(&self, old: &Value, options: &DeleteOptions) -> Step {
         let mut new = old.clone();
-        let finalizers = self.finalizers_after(old, options);
+        let mut finalizers = self.finalizers_after(old, options);
+        custom::mark_ending(self.kind, &mut new, &mut finalizers);
         let finalizers_change = !finalizers
             .iter()
             .map(String::as_str)
@@ -186,14 +188,14 @@ impl Registry<'_> {
         if options.dry_run {
             return Ok(Some(Deleted::Object(versions::encode(&new)?)));
         }
-        let value = versions::to_stored(self.kind, &new)?;
+        let value = self.api.to_stored(self.kind, &new).await?;
         match self
             .api
             .store
             .put(&entry.key, value, Expect::At(entry.modified))
             .await
         {
-            Ok(entry) => Ok(Some(Deleted::Object(versions::bytes(self.kind, &entry)?))),
+            Ok(entry) => Ok(Some(Deleted::Object(self.written(entry).await?))),
             Err(store::Error::Conflict { .. }) => Ok(None),
             Err(error) => Err(store_failure(error)),
         }
@@ -213,7 +215,7 @@ impl Registry<'_> {
                 .delete(&entry.key, Expect::At(entry.modified))
                 .await
             {
-                Ok(_) => self.api.admission.deleted(self, old),
+                Ok(_) => self.api.admission.deleted(self, old).await,
                 Err(store::Error::Conflict { .. }) => return Ok(None),
                 Err(store::Error::NotFound) => {
                     return Err(Status::not_found(self.resource(), meta::name(old)));

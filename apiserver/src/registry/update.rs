@@ -10,6 +10,7 @@ use store::{Entry, Expect};
 
 use super::options::WriteOptions;
 use super::{Registry, store_failure, versions};
+use crate::admission::reservation::Outcome;
 
 /// Writes that lost a race are tried again so often.
 const ATTEMPTS: usize = 64;
@@ -149,12 +150,16 @@ impl Registry<'_> {
         admission
             .check_change(self, &new, old, part, options)
             .await?;
-        let reserved = admission.reserve_change(self, &mut new, old, part).await?;
-        let done = self.write(entry, new, old, options).await?;
-        if done.is_some() && !options.dry_run {
-            reserved.commit();
-        }
-        Ok(done)
+        let reserved = admission
+            .reserve_change(self, &mut new, old, part, options.dry_run)
+            .await?;
+        let done = self.write(entry, new, old, options).await;
+        let outcome = match &done {
+            Ok(None) => Outcome::Refused,
+            done => Outcome::of(done),
+        };
+        reserved.settle(outcome).await;
+        done
     }
 
     fn prepare(&self, new: &mut Value, old: &Value, part: Part) {
@@ -242,7 +247,7 @@ impl Registry<'_> {
                 Ok(_) => {
                     let mut last = new;
                     meta::set_meta(&mut last, "resourceVersion", meta::resource_version(old));
-                    self.api.admission.deleted(self, old);
+                    self.api.admission.deleted(self, old).await;
                     versions::encode(&last).map(Some)
                 }
                 Err(store::Error::Conflict { .. }) => Ok(None),
@@ -252,9 +257,9 @@ impl Registry<'_> {
                 Err(error) => Err(store_failure(error)),
             };
         }
-        let value = versions::to_stored(self.kind, &new)?;
+        let value = self.api.to_stored(self.kind, &new).await?;
         match self.api.store.put(&entry.key, value, expect).await {
-            Ok(entry) => versions::bytes(self.kind, &entry).map(Some),
+            Ok(entry) => self.written(entry).await.map(Some),
             Err(store::Error::Conflict { .. }) => Ok(None),
             Err(error) => Err(store_failure(error)),
         }

@@ -1,0 +1,62 @@
+//! What a write takes for itself before it is made, and gives back if it is not.
+
+use apimachinery::Status;
+use serde_json::Value;
+
+use super::quota::Charge;
+use crate::service_range::{Held, Services};
+
+/// What came of the write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    Done,
+    /// It was not made and will not be.
+    Refused,
+    /// The store did not say. What was taken stays taken until it shows.
+    Unknown,
+}
+
+impl Outcome {
+    pub fn of<T>(written: &Result<T, Status>) -> Self {
+        match written {
+            Ok(_) => Self::Done,
+            Err(status) if status.code < 500 => Self::Refused,
+            Err(_) => Self::Unknown,
+        }
+    }
+}
+
+#[derive(Default)]
+pub struct Reservation {
+    pub(super) charge: Option<Charge>,
+    pub(super) held: Option<Held>,
+    /// A Service that gives up what its new state lacks, once the write is done.
+    pub(super) gives_up: Option<Box<GivesUp>>,
+}
+
+pub(super) struct GivesUp {
+    pub services: Services,
+    pub old: Value,
+    pub new: Value,
+}
+
+impl Reservation {
+    pub async fn settle(self, outcome: Outcome) {
+        match outcome {
+            Outcome::Done => {
+                if let Some(change) = self.gives_up {
+                    change.services.release(&change.old, &change.new).await;
+                }
+            }
+            Outcome::Refused => {
+                if let Some(held) = self.held {
+                    held.give_back().await;
+                }
+            }
+            Outcome::Unknown => return,
+        }
+        if let Some(charge) = self.charge {
+            charge.settle().await;
+        }
+    }
+}
