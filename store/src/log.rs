@@ -5,6 +5,7 @@
 //! wait beside it, applied to the index, handed to the watchers, and answered.
 
 pub(crate) mod files;
+mod flipped;
 pub(crate) mod format;
 pub(crate) mod kept;
 mod plan;

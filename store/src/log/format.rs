@@ -18,6 +18,7 @@
 use bytes::Bytes;
 use crc32c::crc32c;
 
+use super::flipped;
 use crate::{Change, Entry, Revision};
 
 /// The version this skiff writes, and the only one it understands.
@@ -119,6 +120,13 @@ pub fn parse_batch_head(bytes: &[u8]) -> Option<BatchHead> {
         first: Revision(first),
         crc,
     })
+}
+
+/// Whether one flipped bit keeps the head from being one.
+pub fn is_flipped_head(head: &[u8; BATCH_HEAD]) -> bool {
+    let (bytes, crc) = head.split_at(BATCH_HEAD - 4);
+    let crc = crc.try_into().map(u32::from_le_bytes);
+    crc.is_ok_and(|crc| flipped::is_one_bit(bytes, crc))
 }
 
 pub fn put_change(buffer: &mut Vec<u8>, change: &Change) {

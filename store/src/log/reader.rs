@@ -3,7 +3,8 @@
 //! A batch is written only after the one before it is durable. So only the last
 //! batch can be torn, and a torn one shows it: the file ends inside it, or a
 //! disk sector of it was never written and reads as zeros. Anything else that
-//! does not add up is damage to what may have been acknowledged.
+//! does not add up is damage to what may have been acknowledged; so is what a
+//! single flipped bit explains.
 
 use std::{
     io::{self, Read},
@@ -12,7 +13,10 @@ use std::{
 
 use crc32c::crc32c;
 
-use super::format::{self, BATCH_HEAD, BadHeader, BatchHead, HEADER, Kind};
+use super::{
+    flipped,
+    format::{self, BATCH_HEAD, BadHeader, BatchHead, HEADER, Kind},
+};
 use crate::{Error, Revision, disk::Disk};
 
 const SECTOR: u64 = 512;
@@ -30,6 +34,7 @@ pub enum Next {
 pub struct Reader {
     bytes: Box<dyn Read + Send>,
     path: PathBuf,
+    kind: Kind,
     offset: u64,
     /// The revision in the file's header.
     pub revision: Revision,
@@ -65,6 +70,7 @@ impl Reader {
         Ok(Self {
             bytes,
             path: path.to_owned(),
+            kind,
             offset: HEADER as u64,
             revision,
         })
@@ -82,7 +88,9 @@ impl Reader {
         }
         match format::parse_batch_head(&head) {
             Some(head) => self.records(head),
-            None if has_unwritten_sector(&head, self.offset) => self.torn_head(),
+            None if self.is_torn(&head, self.offset) && !format::is_flipped_head(&head) => {
+                self.torn_head()
+            }
             None => Err(self.damaged("the checksum of a batch's head is wrong")),
         }
     }
@@ -107,7 +115,7 @@ impl Reader {
             return Ok(Next::Batch(head.first, records));
         }
         let is_last = self.fill(&mut [0])? == 0;
-        if is_last && has_unwritten_sector(&records, start) {
+        if is_last && self.is_torn(&records, start) && !flipped::is_one_bit(&records, head.crc) {
             return Ok(Next::Torn(self.offset));
         }
         Err(self.damaged("the checksum of a batch's records is wrong"))
@@ -126,6 +134,11 @@ impl Reader {
             return Err(self.damaged("a batch's head is blank and batches follow"));
         }
         Ok(Next::Torn(self.offset))
+    }
+
+    /// Snapshots have their name only once they are whole: they are never torn.
+    fn is_torn(&self, bytes: &[u8], offset: u64) -> bool {
+        self.kind == Kind::Segment && has_unwritten_sector(bytes, offset)
     }
 
     fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {

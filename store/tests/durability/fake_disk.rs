@@ -83,6 +83,11 @@ impl FakeDisk {
         state.durable_names.insert(path.into(), node);
     }
 
+    pub fn contents(&self, path: &str) -> Vec<u8> {
+        let state = self.state();
+        state.nodes[state.names[Path::new(path)]].data.clone()
+    }
+
     /// What a machine that lost its power now finds when it is back.
     pub fn after_crash(&self, rng: &mut impl Rng) -> Self {
         let state = self.state();

@@ -10,6 +10,8 @@ use std::{
 
 use store::{Error, Expect, Log, Options, Range, Revision, Store, Value};
 
+use super::fake_disk::FakeDisk;
+
 const FIRST: &str = "log-00000000000000000001";
 const SNAPSHOT: &str = "snapshot-00000000000000000005";
 const SECOND: &str = "log-00000000000000000006";
@@ -145,6 +147,36 @@ fn a_flipped_bit_anywhere_stops_the_start() {
                 Error::Version { .. } if (8..12).contains(&at) => {}
                 error => panic!("byte {at}: {error}"),
             }
+        }
+    }
+}
+
+/// Zeros, so that a flipped bit may look like a sector that was not written.
+#[tokio::test]
+async fn a_flipped_bit_is_never_taken_for_a_torn_write() {
+    for (key, length) in [("k", 0), ("kk", 1), ("kkk", 475), ("k", 2000)] {
+        let disk = FakeDisk::default();
+        let log = Log::open_on(Arc::new(disk.clone()), "/s", Options::default()).unwrap();
+        for _ in 0..3 {
+            let value = Value::plain(vec![0; length]);
+            log.put(key.as_bytes(), value, Expect::Any).await.unwrap();
+        }
+        drop(log);
+        let name = format!("/s/{FIRST}");
+        let good = disk.contents(&name);
+        for at in (0..good.len() * 8).filter(|at| length < 100 || at % 13 == 0) {
+            let mut bad = good.clone();
+            bad[at / 8] ^= 1 << (at % 8);
+            let disk = FakeDisk::default();
+            disk.put(&name, &bad);
+            let opened = Log::open_on(Arc::new(disk), "/s", Options::default());
+            let Err(error) = opened else {
+                panic!("bit {at} of values of {length} zeros was passed over");
+            };
+            assert!(
+                matches!(error, Error::Damaged { .. } | Error::Version { .. }),
+                "bit {at}: {error}"
+            );
         }
     }
 }
