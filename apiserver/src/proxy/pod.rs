@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use apimachinery::{Status, meta};
 use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Limited};
 use serde_json::Value;
 
 use super::kubelet_of;
@@ -14,6 +15,8 @@ use crate::respond;
 
 /// What a kubelet calls the container logs.
 const LOGS: &str = "containerLogs";
+/// The longest reason of a kubelet that is handed on.
+const MAX_REASON: usize = 50_000;
 
 pub async fn connect(
     api: &Arc<Api>,
@@ -53,7 +56,28 @@ pub async fn connect(
         "portforward" => format!("/portForward/{namespace}/{name}"),
         _ => format!("/{what}/{namespace}/{name}/{container}"),
     };
-    api.kubelets.send(&destination, &path, request).await
+    let answer = api.kubelets.send(&destination, &path, request).await?;
+    if what == "log" {
+        return log_or_why_not(answer).await;
+    }
+    Ok(answer)
+}
+
+/// A kubelet says in plain text why there is no log; clients of the API want a Status.
+async fn log_or_why_not(answer: Response<Body>) -> Result<Response<Body>, Status> {
+    let code = answer.status();
+    if code.is_success() {
+        return Ok(answer);
+    }
+    let read = Limited::new(answer.into_body(), MAX_REASON).collect().await;
+    let text = read.map_or_else(|error| error.to_string().into(), |body| body.to_bytes());
+    let text = String::from_utf8_lossy(&text);
+    Err(match code {
+        StatusCode::BAD_REQUEST => Status::bad_request(text),
+        StatusCode::NOT_FOUND => Status::no_such_resource(),
+        StatusCode::INTERNAL_SERVER_ERROR => Status::internal(text),
+        _ => Status::unclassified(text),
+    })
 }
 
 fn check_streams(registry: &Registry<'_>) -> Result<(), Status> {

@@ -62,9 +62,16 @@ async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin) {
         }
         return;
     }
-    let body = format!("asked for {path}\n");
+    let (code, body) = if path.contains("previous=true") {
+        (
+            "400 Bad Request",
+            "previous terminated container".to_owned(),
+        )
+    } else {
+        ("200 OK", format!("asked for {path}\n"))
+    };
     let reply = format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: {}\r\n\r\n{body}",
+        "HTTP/1.1 {code}\r\ncontent-type: text/plain\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     );
     stream.write_all(reply.as_bytes()).await.unwrap();
@@ -120,6 +127,15 @@ async fn logs_come_from_the_pods_kubelet() {
         .get("/api/v1/namespaces/g/pods/p/log?follow=true")
         .await;
     assert_eq!(log, "asked for /containerLogs/g/p/c?follow=true\n");
+}
+
+#[tokio::test]
+async fn why_there_is_no_log_is_told_as_a_status() {
+    let cluster = with_pod().await;
+    let path = "/api/v1/namespaces/g/pods/p/log?previous=true";
+    let status = cluster.get(path).await;
+    assert_eq!(status["reason"], "BadRequest");
+    assert_eq!(status["message"], "previous terminated container");
 }
 
 #[tokio::test]
