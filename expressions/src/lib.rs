@@ -8,6 +8,7 @@
 //! the `cel` crate's; this crate adds what Kubernetes adds: types and their errors before
 //! anything runs, libraries, cost. See `docs/design/expressions.md`.
 
+pub mod admission;
 mod authorizer;
 mod check;
 mod compile;

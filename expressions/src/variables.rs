@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use cel::ExecutionError;
 use cel::common::traits::{Container, Indexer};
-use cel::common::types::{CelNull, CelString, Type as CelType};
+use cel::common::types::{CelNull, CelOptional, CelString, Type as CelType};
 use cel::common::value::{CowVal, Val};
 use serde_json::Value;
 
@@ -42,6 +42,15 @@ impl<'v> Variables<'v> {
     pub fn bind_typed(&mut self, name: &str, value: &'v Value, kind: &'v Type) {
         self.values
             .insert(name.to_owned(), json::to_val(value, kind));
+    }
+
+    /// A value that may be missing: `optional_type(kind)`.
+    pub fn bind_optional(&mut self, name: &str, value: Option<&'v Value>, kind: &'v Type) {
+        let optional = match value {
+            Some(value) => CelOptional::of(json::to_val(value, kind)),
+            None => CelOptional::none(),
+        };
+        self.values.insert(name.to_owned(), Box::new(optional));
     }
 
     pub fn bind_null(&mut self, name: &str) {

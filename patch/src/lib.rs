@@ -5,6 +5,7 @@
 //! structured-merge-diff have them. This crate stores nothing and sets no defaults.
 
 mod apply;
+mod configure;
 mod error;
 mod fields;
 mod json;
@@ -14,9 +15,10 @@ mod strategic;
 mod typed;
 
 pub use apply::apply;
+pub use configure::configure;
 pub use error::{Conflict, Error};
 pub use fields::{Element, FieldSet};
 pub use json::json;
 pub use managed::Writer;
 pub use merge::merge;
-pub use strategic::strategic;
+pub use strategic::{go_text, strategic};

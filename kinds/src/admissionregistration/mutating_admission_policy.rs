@@ -1,9 +1,11 @@
 //! MutatingAdmissionPolicy.
 
 use apimachinery::meta;
+use expressions::{Environment, admission};
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::expression;
 use super::policy::{default_policy, validate_policy};
 use crate::columns::{self, AGE, Column, NAME};
 use crate::errors::Errors;
@@ -40,20 +42,43 @@ pub static KIND: Kind = Kind {
 
 fn validate(policy: &Node, errors: &mut Errors) {
     let spec = policy.at("spec");
-    validate_policy(&spec, errors);
+    let environment = validate_policy(&spec, errors);
     let mutations = spec.at("mutations");
     errors.require(&mutations);
     for mutation in mutations.items() {
-        let kind = mutation.at("patchType");
-        errors.require_one_of(&kind, &["ApplyConfiguration", "JSONPatch"]);
-        let field = if kind.text() == "JSONPatch" {
-            "jsonPatch"
-        } else {
-            "applyConfiguration"
-        };
-        errors.require(&mutation.at(field));
+        validate_mutation(&mutation, &environment, errors);
     }
     errors.require_one_of(&spec.at("reinvocationPolicy"), &["IfNeeded", "Never"]);
+}
+
+fn validate_mutation(mutation: &Node, environment: &Environment, errors: &mut Errors) {
+    let kind = mutation.at("patchType");
+    errors.require_one_of(&kind, &["ApplyConfiguration", "JSONPatch"]);
+    let (wanted, other, environment) = match kind.text() {
+        "JSONPatch" => {
+            let environment = admission::json_patch(environment.clone());
+            ("jsonPatch", "applyConfiguration", environment)
+        }
+        "ApplyConfiguration" => {
+            let environment = admission::apply_configuration(environment.clone());
+            ("applyConfiguration", "jsonPatch", environment)
+        }
+        _ => return,
+    };
+    let change = mutation.at(wanted);
+    if change.exists() {
+        expression::check(&change.at("expression"), &environment, errors);
+    } else {
+        errors.required(
+            &change,
+            &format!("must be specified when patchType is {}", kind.text()),
+        );
+    }
+    let other = mutation.at(other);
+    if other.exists() {
+        let why = format!("must not be specified when patchType is {}", kind.text());
+        errors.invalid_place(&other, why);
+    }
 }
 
 fn row(policy: &Value, now: Timestamp) -> Vec<Value> {

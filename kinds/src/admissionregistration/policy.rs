@@ -1,8 +1,10 @@
 //! What admission policies and their bindings have in common.
 
 use apimachinery::names;
+use expressions::{Environment, Type, admission};
 use serde_json::{Value, json};
 
+use super::expression;
 use super::webhook::validate_rule;
 use crate::defaults::{each, object, set_default, set_text, with};
 use crate::errors::{Errors, Seen};
@@ -29,8 +31,9 @@ fn default_match(resources: &mut Value) {
     }
 }
 
-/// The parts of a policy that do not depend on what it does.
-pub fn validate_policy(spec: &Node, errors: &mut Errors) {
+/// The parts of a policy that do not depend on what it does; gives what its expressions
+/// may ask.
+pub fn validate_policy(spec: &Node, errors: &mut Errors) -> Environment {
     let constraints = spec.at("matchConstraints");
     if constraints.exists() {
         errors.require(&constraints.at("resourceRules"));
@@ -44,19 +47,22 @@ pub fn validate_policy(spec: &Node, errors: &mut Errors) {
         errors.require(&parameters.at("apiVersion"));
         errors.require(&parameters.at("kind"));
     }
+    let mut environment = admission::policy(parameters.exists());
+    validate_variables(&spec.at("variables"), &mut environment, errors);
+    expression::check_conditions(&spec.at("matchConditions"), &environment, errors);
+    environment
+}
+
+/// Each may use those before it.
+fn validate_variables(variables: &Node, environment: &mut Environment, errors: &mut Errors) {
     let mut seen = Seen::new();
-    for condition in spec.at("matchConditions").items() {
-        let name = condition.at("name");
-        errors.require_name(&name, names::qualified);
-        errors.unique(&name, &mut seen);
-        errors.require(&condition.at("expression"));
-    }
-    let mut variables = Seen::new();
-    for variable in spec.at("variables").items() {
+    for variable in variables.items() {
         let name = variable.at("name");
         errors.require_name(&name, names::c_identifier);
-        errors.unique(&name, &mut variables);
-        errors.require(&variable.at("expression"));
+        errors.unique(&name, &mut seen);
+        let program = expression::check(&variable.at("expression"), environment, errors);
+        let kind = program.map_or(Type::Dyn, |program| program.result().clone());
+        environment.add_computed(name.text(), kind);
     }
 }
 

@@ -1,16 +1,21 @@
 //! ValidatingAdmissionPolicy.
 
-use apimachinery::meta;
+use apimachinery::{meta, names};
+use expressions::{Environment, Type};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::expression;
 use super::policy::{default_policy, validate_policy};
 use crate::columns::{self, AGE, Column, NAME};
-use crate::errors::Errors;
+use crate::errors::{Errors, Seen};
 use crate::kind::{Kind, Scope, Storage, Subresource};
 use crate::node::Node;
 use crate::prepare;
 use crate::text_cells::or_none;
+
+const MAX_ANNOTATIONS: usize = 20;
+const MAX_ANNOTATION_EXPRESSION: usize = 5 * 1024;
 
 pub static KIND: Kind = Kind {
     group: "admissionregistration.k8s.io",
@@ -48,23 +53,81 @@ pub static KIND: Kind = Kind {
 
 fn validate(policy: &Node, errors: &mut Errors) {
     let spec = policy.at("spec");
-    validate_policy(&spec, errors);
-    let validations = spec.at("validations");
-    if validations.is_empty() && spec.at("auditAnnotations").is_empty() {
+    let environment = validate_policy(&spec, errors);
+    let (validations, annotations) = (spec.at("validations"), spec.at("auditAnnotations"));
+    if validations.is_empty() && annotations.is_empty() {
         errors.required(
             &validations,
             "validations or auditAnnotations must contain at least one item",
         );
+        errors.required(
+            &annotations,
+            "validations or auditAnnotations must contain at least one item",
+        );
     }
     for validation in validations.items() {
-        errors.require_because(&validation.at("expression"), "expression is not specified");
-        let reasons = &[
-            "Forbidden",
-            "Invalid",
-            "RequestEntityTooLarge",
-            "Unauthorized",
-        ];
-        errors.one_of_if_set(&validation.at("reason"), reasons);
+        validate_validation(&validation, &environment, errors);
+    }
+    validate_annotations(policy, &annotations, environment, errors);
+}
+
+fn validate_validation(validation: &Node, environment: &Environment, errors: &mut Errors) {
+    let condition = environment.clone().returning(Type::Bool);
+    let expression = validation.at("expression");
+    if expression.text().trim().is_empty() {
+        errors.required(&expression, "expression is not specified");
+    } else {
+        expression::check(&expression, &condition, errors);
+    }
+    let (message, built) = (validation.at("message"), validation.at("messageExpression"));
+    if message.exists() && message.text().trim().is_empty() {
+        errors.invalid_text(&message, "message must be non-empty if specified");
+    } else if message.text().contains('\n') {
+        errors.invalid_text(&message, "message must not contain line breaks");
+    } else if expression.text().trim().contains('\n') && message.is_empty() && built.is_empty() {
+        let why = "message must be specified if expression contains line breaks";
+        errors.required(&message, why);
+    }
+    if built.exists() {
+        let text = environment.clone().returning(Type::String);
+        expression::check(&built, &text, errors);
+    }
+    let reasons = &[
+        "Forbidden",
+        "Invalid",
+        "RequestEntityTooLarge",
+        "Unauthorized",
+    ];
+    errors.one_of_if_set(&validation.at("reason"), reasons);
+}
+
+fn validate_annotations(
+    policy: &Node,
+    annotations: &Node,
+    environment: Environment,
+    errors: &mut Errors,
+) {
+    if !errors.at_most(annotations, MAX_ANNOTATIONS) {
+        return;
+    }
+    let text = environment.returning(Type::String).returning(Type::Null);
+    let mut seen = Seen::new();
+    for annotation in annotations.items() {
+        let key = annotation.at("key");
+        if errors.require_because(&key, "key is not specified") {
+            let whole = format!("{}/{}", meta::name(policy.value), key.text());
+            for problem in names::qualified(&whole) {
+                errors.invalid_text(&key, problem);
+            }
+        }
+        errors.unique(&key, &mut seen);
+        let value = annotation.at("valueExpression");
+        errors.within(&value, MAX_ANNOTATION_EXPRESSION);
+        if value.text().trim().is_empty() {
+            errors.required(&value, "valueExpression is not specified");
+        } else {
+            expression::check(&value, &text, errors);
+        }
     }
 }
 

@@ -1,9 +1,11 @@
 //! What both kinds of webhook configuration have in common.
 
 use apimachinery::names;
+use expressions::admission;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::expression;
 use crate::columns::{self, AGE, Column, NAME};
 use crate::defaults::{each, set_default, set_text, with};
 use crate::errors::{Errors, Seen};
@@ -80,13 +82,8 @@ fn validate_webhook(webhook: &Node, errors: &mut Errors) {
     client_config(&webhook.at("clientConfig"), errors);
     review_versions(&webhook.at("admissionReviewVersions"), errors);
     errors.one_of_if_set(&webhook.at("reinvocationPolicy"), &["IfNeeded", "Never"]);
-    let mut seen = Seen::new();
-    for condition in webhook.at("matchConditions").items() {
-        let name = condition.at("name");
-        errors.require_name(&name, names::qualified);
-        errors.unique(&name, &mut seen);
-        errors.require(&condition.at("expression"));
-    }
+    let environment = admission::match_conditions();
+    expression::check_conditions(&webhook.at("matchConditions"), &environment, errors);
 }
 
 impl Errors {
