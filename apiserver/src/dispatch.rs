@@ -14,7 +14,7 @@ use crate::registry::delete::Deleted;
 use crate::registry::options::{DeleteOptions, WriteOptions};
 use crate::registry::patch::PatchType;
 use crate::registry::update::Part;
-use crate::registry::{Registry, list::Listed};
+use crate::registry::{Registry, list::Listed, pieces::Pieces};
 use crate::route::{Resource, Target, Verb};
 use crate::served::Served;
 use crate::table::{self, Include};
@@ -127,18 +127,17 @@ pub async fn get(registry: &Registry<'_>, name: &str) -> Result<Response<Body>, 
 async fn list(registry: &Registry<'_>) -> Result<Response<Body>, Status> {
     let form = Form::of(&registry.call.headers, &registry.call.query)?;
     let listed = registry.list(&registry.read_list_options()?).await?;
-    shaped_list(registry, &listed, form)
+    shaped_list(registry, listed, form)
 }
 
 fn shaped_list(
     registry: &Registry<'_>,
-    listed: &Listed,
+    listed: Listed,
     form: Form,
 ) -> Result<Response<Body>, Status> {
     let kind = registry.kind;
-    let plain = form.encoding == Encoding::Json && !form.pretty;
     let bytes = match form.shape {
-        Shape::Object => return pieces(registry.pieces(listed)?, plain, form),
+        Shape::Object => return pieces(registry.pieces(listed), form),
         Shape::Metadata => table::partial_metadata_list(
             table::served(kind, &listed.entries)?.iter(),
             &listed.metadata(),
@@ -158,23 +157,15 @@ fn shaped_list(
     form::encoded(StatusCode::OK, bytes, form)
 }
 
-/// One piece goes out as it is, many as a stream, so that a large list is never
-/// one block of memory.
-fn pieces(
-    mut pieces: Vec<bytes::Bytes>,
-    plain: bool,
-    form: Form,
-) -> Result<Response<Body>, Status> {
-    if plain && pieces.len() > 1 {
-        let stream = futures::stream::iter(pieces.into_iter().map(Ok));
-        return Ok(respond::json(StatusCode::OK, Body::stream(stream)));
+/// A large list is a stream, so that it is never one block of memory.
+fn pieces(pieces: Pieces, form: Form) -> Result<Response<Body>, Status> {
+    let is_plain = form.encoding == Encoding::Json && !form.pretty;
+    if is_plain && pieces.is_large() {
+        let pieces = pieces.map(|piece| piece.map_err(|status| status.message.into()));
+        let stream = Body::stream(futures::stream::iter(pieces));
+        return Ok(respond::json(StatusCode::OK, stream));
     }
-    let whole = if pieces.len() == 1 {
-        pieces.remove(0)
-    } else {
-        pieces.concat().into()
-    };
-    form::encoded(StatusCode::OK, whole, form)
+    form::encoded(StatusCode::OK, pieces.whole()?, form)
 }
 
 async fn create(
@@ -265,7 +256,7 @@ async fn delete_collection(
     let form = Form::of(&call.headers, &call.query)?;
     let body = decode::body(request.into_body()).await?;
     let options = DeleteOptions::read(&call.query, &body)?;
-    pieces(registry.delete_collection(&options).await?, true, form)
+    pieces(registry.delete_collection(&options).await?, form)
 }
 
 /// The verb of a subresource's method.

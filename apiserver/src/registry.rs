@@ -13,6 +13,7 @@ pub mod get;
 pub mod list;
 pub mod options;
 pub mod patch;
+pub mod pieces;
 pub mod select;
 pub mod update;
 pub mod versions;

@@ -1,13 +1,13 @@
 //! DELETE of a collection: every object that a selector picks.
 
 use apimachinery::Status;
-use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::{StreamExt, TryStreamExt, stream};
 use store::Entry;
 
 use super::Registry;
 use super::options::DeleteOptions;
+use super::pieces::Pieces;
 use crate::keys;
 
 /// Deletes under way at a time.
@@ -15,7 +15,7 @@ const AT_ONCE: usize = 128;
 
 impl Registry<'_> {
     /// Deletes what is selected; answers the list as it was before.
-    pub async fn delete_collection(&self, options: &DeleteOptions) -> Result<Vec<Bytes>, Status> {
+    pub async fn delete_collection(&self, options: &DeleteOptions) -> Result<Pieces, Status> {
         let list = self.read_list_options()?;
         let listed = self.list(&list).await?;
         let mut deletes = Vec::with_capacity(listed.entries.len());
@@ -27,7 +27,7 @@ impl Registry<'_> {
             .buffer_unordered(AT_ONCE)
             .try_collect::<()>()
             .await?;
-        self.pieces(&listed)
+        Ok(self.pieces(listed))
     }
 
     fn delete_entry<'s>(

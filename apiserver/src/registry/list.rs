@@ -2,12 +2,11 @@
 
 use apimachinery::Status;
 use apimachinery::field::{Error as FieldError, Path};
-use bytes::{Bytes, BytesMut};
 use store::{Entry, Page, Range, Revision};
 
 use super::get::parse_revision;
 use super::select::Selector;
-use super::{Registry, continue_token, store_failure, too_new, versions};
+use super::{Registry, continue_token, store_failure, too_new};
 use crate::keys;
 use crate::query::Query;
 
@@ -178,36 +177,6 @@ impl Registry<'_> {
             continue_token: token.unwrap_or_default(),
             remaining: remaining.filter(|_| more),
         }
-    }
-
-    /// The list as the client gets it, in pieces of a size worth sending.
-    pub fn pieces(&self, listed: &Listed) -> Result<Vec<Bytes>, Status> {
-        const PIECE: usize = 256 * 1024;
-        let mut pieces = Vec::new();
-        let mut piece = BytesMut::with_capacity(PIECE.min(listed.entries.len() * 512 + 256));
-        piece.extend_from_slice(self.head(listed).as_bytes());
-        for (at, entry) in listed.entries.iter().enumerate() {
-            if at > 0 {
-                piece.extend_from_slice(b",");
-            }
-            piece.extend_from_slice(&versions::bytes(self.kind, entry)?);
-            if piece.len() >= PIECE {
-                pieces.push(piece.split().freeze());
-                piece.reserve(PIECE);
-            }
-        }
-        piece.extend_from_slice(b"]}");
-        pieces.push(piece.freeze());
-        Ok(pieces)
-    }
-
-    fn head(&self, listed: &Listed) -> String {
-        format!(
-            "{{\"kind\":{:?},\"apiVersion\":{:?},\"metadata\":{},\"items\":[",
-            self.kind.list_kind(),
-            self.kind.api_version(),
-            listed.metadata()
-        )
     }
 }
 

@@ -36,50 +36,60 @@ impl Shaper {
         }
     }
 
-    /// An object that was there when the watch began.
-    pub fn initial(&self, entry: &Entry) -> Option<Bytes> {
-        if !self.selector.matches(&entry.value) {
-            return None;
+    /// Appends an object that was there when the watch began.
+    pub fn initial(&self, entry: &Entry, out: &mut BytesMut) {
+        if self.selector.matches(&entry.value) {
+            self.stored(ADDED, entry, out);
         }
-        self.event(ADDED, versions::bytes(&self.kind, entry).ok()?)
     }
 
-    /// None when the watcher does not see the change.
-    pub fn change(&self, change: &Change) -> Option<Bytes> {
+    /// Appends the change, if the watcher sees it.
+    pub fn change(&self, change: &Change, out: &mut BytesMut) {
         let previous = change.previous();
-        let was = previous.is_some_and(|entry| self.selector.matches(&entry.value));
+        let was = previous.filter(|entry| self.selector.matches(&entry.value));
         match change {
             Change::Put { entry, .. } => match (was, self.selector.matches(&entry.value)) {
-                (false, true) => self.event(ADDED, versions::bytes(&self.kind, entry).ok()?),
-                (true, true) => self.event(MODIFIED, versions::bytes(&self.kind, entry).ok()?),
+                (None, true) => self.stored(ADDED, entry, out),
+                (Some(_), true) => self.stored(MODIFIED, entry, out),
                 // The last state that matched, at the revision it left.
-                (true, false) => self.gone(previous?, entry.modified),
-                (false, false) => None,
+                (Some(last), false) => self.gone(last, entry.modified, out),
+                (None, false) => {}
             },
-            Change::Delete {
-                revision, previous, ..
-            } if was => self.gone(previous, *revision),
-            Change::Delete { .. } => None,
+            Change::Delete { revision, .. } => {
+                if let Some(last) = was {
+                    self.gone(last, *revision, out);
+                }
+            }
         }
     }
 
-    fn gone(&self, last: &Entry, revision: Revision) -> Option<Bytes> {
-        self.event(DELETED, versions::deleted(&self.kind, last, revision).ok()?)
+    fn stored(&self, what: &str, entry: &Entry, out: &mut BytesMut) {
+        if let Ok(object) = versions::bytes(&self.kind, entry) {
+            self.event(what, &object, out);
+        }
     }
 
-    fn event(&self, what: &str, object: Bytes) -> Option<Bytes> {
-        let shaped = match self.form.shape {
-            Shape::Object => object,
-            Shape::Metadata => table::partial_metadata(&object),
+    fn gone(&self, last: &Entry, revision: Revision, out: &mut BytesMut) {
+        if let Ok(object) = versions::deleted(&self.kind, last, revision) {
+            self.event(DELETED, &object, out);
+        }
+    }
+
+    fn event(&self, what: &str, object: &Bytes, out: &mut BytesMut) {
+        match self.form.shape {
+            Shape::Object => wrap(what, object, out),
+            Shape::Metadata => wrap(what, &table::partial_metadata(object), out),
             Shape::Table => {
-                table::of_one(&self.kind, &object, self.include, Timestamp::now()).ok()?
+                let table = table::of_one(&self.kind, object, self.include, Timestamp::now());
+                if let Ok(table) = table {
+                    wrap(what, &table, out);
+                }
             }
-        };
-        Some(wrap(what, &shaped))
+        }
     }
 
     /// Tells the watcher that it has seen everything up to `revision`.
-    pub fn bookmark(&self, revision: Revision, ends_initial: bool) -> Bytes {
+    pub fn bookmark(&self, revision: Revision, ends_initial: bool, out: &mut BytesMut) {
         let mut metadata =
             json!({ "resourceVersion": revision.to_string(), "creationTimestamp": null });
         if ends_initial {
@@ -90,21 +100,20 @@ impl Shaper {
             Shape::Object | Shape::Table => (self.kind.kind().to_owned(), self.kind.api_version()),
         };
         let object = json!({ "kind": kind, "apiVersion": version, "metadata": metadata });
-        wrap(BOOKMARK, object.to_string().as_bytes())
+        wrap(BOOKMARK, object.to_string().as_bytes(), out);
     }
 }
 
-/// The event that ends a broken watch.
-pub fn error(status: &Status) -> Bytes {
-    wrap("ERROR", &status.to_bytes())
+/// Appends the event that ends a broken watch.
+pub fn error(status: &Status, out: &mut BytesMut) {
+    wrap("ERROR", &status.to_bytes(), out);
 }
 
-fn wrap(what: &str, object: &[u8]) -> Bytes {
-    let mut out = BytesMut::with_capacity(object.len() + 40);
+fn wrap(what: &str, object: &[u8], out: &mut BytesMut) {
+    out.reserve(object.len() + 40);
     out.put_slice(b"{\"type\":\"");
     out.put_slice(what.as_bytes());
     out.put_slice(b"\",\"object\":");
     out.put_slice(object);
     out.put_slice(b"}\n");
-    out.freeze()
 }

@@ -1,0 +1,176 @@
+//! One open watch: what it sends, and when it ends.
+//!
+//! What is ready goes out together, so that a busy watch costs one write of the
+//! connection for many events, and events are built in the piece that is sent.
+//! Polled by hand: nothing is set up anew for each piece.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures::Stream;
+use store::{Entry, Revision, Signal, Watch};
+use tokio::time::{Instant, Sleep};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+use super::event::{self, Shaper};
+use super::too_old;
+use crate::body::BoxError;
+
+/// How often a watcher that allows it is told how far it is.
+const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
+/// Events that are ready go out together up to this many bytes.
+const BATCH_BYTES: usize = 64 * 1024;
+
+/// What a watch sends before the changes.
+pub struct Initial {
+    pub entries: std::vec::IntoIter<Entry>,
+    /// A bookmark says where they end.
+    pub is_marked: bool,
+}
+
+pub struct Feed {
+    watch: Watch,
+    shaper: Shaper,
+    initial: Option<Initial>,
+    deadline: Instant,
+    bookmark: Option<Instant>,
+    /// Until the bookmark or the deadline.
+    timer: Pin<Box<Sleep>>,
+    stop: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// The newest revision the client knows of.
+    at: Revision,
+    is_over: bool,
+}
+
+impl Feed {
+    /// Of the changes after `at`, for `lasts`; `initial` is what there is at `at`.
+    pub fn new(
+        watch: Watch,
+        shaper: Shaper,
+        initial: Option<Initial>,
+        at: Revision,
+        lasts: Duration,
+        stop: CancellationToken,
+    ) -> Self {
+        let deadline = Instant::now() + lasts;
+        Self {
+            watch,
+            shaper,
+            initial,
+            deadline,
+            bookmark: None,
+            timer: Box::pin(tokio::time::sleep_until(deadline)),
+            stop: Box::pin(stop.cancelled_owned()),
+            at,
+            is_over: false,
+        }
+    }
+
+    /// Tells from time to time how far the watch is.
+    pub fn with_bookmarks(mut self) -> Self {
+        self.bookmark = Some(Instant::now() + BOOKMARK_EVERY);
+        self.set_timer();
+        self
+    }
+
+    fn set_timer(&mut self) {
+        let next = self
+            .bookmark
+            .map_or(self.deadline, |b| b.min(self.deadline));
+        self.timer.as_mut().reset(next);
+    }
+
+    /// A piece of what was there when the watch began.
+    fn take_initial(&mut self, out: &mut BytesMut) {
+        let Some(initial) = &mut self.initial else {
+            return;
+        };
+        while out.len() < BATCH_BYTES {
+            match initial.entries.next() {
+                Some(entry) => self.shaper.initial(&entry, out),
+                None => {
+                    if initial.is_marked {
+                        self.shaper.bookmark(self.at, true, out);
+                    }
+                    self.initial = None;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// What came in together goes out together.
+    fn take_ready(&mut self, cx: &mut Context<'_>, out: &mut BytesMut) {
+        while out.len() < BATCH_BYTES && !self.is_over {
+            let polled = std::pin::pin!(self.watch.next()).poll(cx);
+            match polled {
+                Poll::Ready(Some(signal)) => self.take(signal, out),
+                Poll::Ready(None) => self.is_over = true,
+                Poll::Pending => return,
+            }
+        }
+    }
+
+    fn take(&mut self, signal: Result<Signal, store::Error>, out: &mut BytesMut) {
+        match signal {
+            Ok(Signal::Change(change)) => {
+                self.at = change.revision();
+                self.shaper.change(&change, out);
+            }
+            Ok(Signal::Progress(revision)) => {
+                self.at = revision;
+                self.shaper.bookmark(revision, false, out);
+            }
+            Err(error) => {
+                self.is_over = true;
+                event::error(&too_old(error), out);
+            }
+        }
+    }
+
+    /// The time of a bookmark, or of the end: a watch that is over in time ends
+    /// with where it got to.
+    fn on_time(&mut self, cx: &mut Context<'_>, out: &mut BytesMut) {
+        while self.timer.as_mut().poll(cx).is_ready() && !self.is_over {
+            let now = Instant::now();
+            if now >= self.deadline {
+                self.is_over = true;
+                if self.bookmark.is_some() {
+                    self.shaper.bookmark(self.at, false, out);
+                }
+                return;
+            }
+            self.watch.request_progress();
+            self.bookmark = Some(now + BOOKMARK_EVERY);
+            self.set_timer();
+        }
+    }
+}
+
+impl Stream for Feed {
+    type Item = Result<Bytes, BoxError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let feed = &mut *self;
+        let mut out = BytesMut::new();
+        if feed.stop.as_mut().poll(cx).is_ready() {
+            feed.is_over = true;
+        }
+        if !feed.is_over {
+            feed.take_initial(&mut out);
+        }
+        if feed.initial.is_none() && !feed.is_over {
+            feed.take_ready(cx, &mut out);
+            feed.on_time(cx, &mut out);
+        }
+        if !out.is_empty() {
+            return Poll::Ready(Some(Ok(out.freeze())));
+        }
+        if feed.is_over {
+            return Poll::Ready(None);
+        }
+        Poll::Pending
+    }
+}
