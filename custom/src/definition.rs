@@ -111,7 +111,8 @@ pub fn has_condition(definition: &Value, wanted: &str) -> bool {
         })
 }
 
-fn stage(definition: &Value) -> Stage {
+/// How far a definition is.
+pub fn stage(definition: &Value) -> Stage {
     if !has_condition(definition, "Established") {
         return Stage::Pending;
     }

@@ -5,6 +5,7 @@
 //! Everything here is pure: no I/O, no clock, no panic on what somebody sent. Serving is
 //! the API server's. See `docs/design/custom-resources.md`.
 
+pub mod acceptance;
 mod columns;
 mod correlate;
 mod defaults;
@@ -22,7 +23,7 @@ mod validate;
 mod version;
 
 pub use columns::Column;
-pub use definition::{Conversion, Definition, Names, Stage, has_condition};
+pub use definition::{Conversion, Definition, Names, Stage, has_condition, stage};
 pub use schema::Schema;
 pub use version::{Scale, Version};
 

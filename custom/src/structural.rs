@@ -6,6 +6,7 @@ mod alternatives;
 mod defaults;
 mod forbidden;
 mod lists;
+mod rules;
 mod shape;
 
 use apimachinery::field::{Error, Path};
@@ -19,6 +20,7 @@ pub fn check(schema: &Value, path: &Path<'_>) -> Vec<Error> {
     let mut errors = Vec::new();
     forbidden::check(schema, path, &mut errors);
     lists::check(schema, path, &mut errors);
+    rules::check(schema, path, &mut errors);
     shape::check(schema, path, &mut errors);
     alternatives::check(schema, path, &mut errors);
     if errors.is_empty() {

@@ -123,3 +123,34 @@ fn defaults_fit_their_schema() {
         ["s.properties[a].default: Invalid value: {\"c\":1}: must not have unknown fields"]
     );
 }
+
+#[test]
+fn rules_compile_and_have_messages() {
+    let rule = |rule: Value| of_a(json!({"type": "integer", "x-kubernetes-validations": [rule]}));
+    assert_eq!(errors(rule(json!({"rule": "self > 0"}))), [""; 0]);
+    assert_eq!(
+        errors(rule(json!({"rule": ""}))),
+        ["s.properties[a].x-kubernetes-validations[0].rule: Required value: rule is not specified"]
+    );
+    let found = errors(rule(json!({"rule": "self.x > 0"})));
+    assert!(
+        found[0].contains("rule: Invalid value: \"self.x > 0\": compilation failed"),
+        "{found:?}"
+    );
+    assert_eq!(
+        errors(rule(json!({"rule": "self > 0", "reason": "Because"}))).len(),
+        1
+    );
+}
+
+#[test]
+fn a_rule_that_could_cost_too_much_is_refused() {
+    let found = errors(of_a(
+        json!({"type": "array", "items": {"type": "array", "items": {"type": "string",
+        "x-kubernetes-validations": [{"rule": "self.matches('a+b')"}]}}}),
+    ));
+    assert!(
+        found[0].contains("estimated rule cost exceeds budget by factor of"),
+        "{found:?}"
+    );
+}
