@@ -49,6 +49,11 @@ pub fn strategic(doc: &Value, patch: &[u8], node: &Node) -> Result<Value, Error>
     merge_object(original, patch, Some(node)).map(Value::Object)
 }
 
+/// A patch as Go prints the map that it reads it into, which is how Kubernetes shows it.
+pub fn go_text(patch: &[u8]) -> String {
+    body(patch).map_or_else(|error| error.to_string(), |value| go_map(&value))
+}
+
 /// What is known of the value under a key: its node, and its field in a struct.
 #[derive(Clone, Copy)]
 struct Place<'a> {

@@ -28,6 +28,10 @@ pub enum Problem {
     Unknown(String),
     /// A field given twice, by its path; the last one counts.
     Duplicate(String),
+    /// Something else that only strict requests mind, in Kubernetes' words.
+    Other(String),
+    /// A key given twice in YAML, by the line of the second; the last one counts.
+    Repeated { line: usize, key: String },
 }
 
 impl Problem {
@@ -40,11 +44,28 @@ impl Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Type(message) => f.write_str(message),
+            Self::Type(message) | Self::Other(message) => f.write_str(message),
             Self::Unknown(path) => write!(f, "unknown field \"{path}\""),
             Self::Duplicate(path) => write!(f, "duplicate field \"{path}\""),
+            Self::Repeated { line, key } => {
+                write!(f, "line {line}: key \"{key}\" already set in map")
+            }
         }
     }
+}
+
+/// All problems of a document as one text, as the refusal of a strict request has it.
+pub fn strict_text(problems: &[Problem]) -> String {
+    let (repeated, others): (Vec<_>, Vec<_>) = problems
+        .iter()
+        .partition(|p| matches!(p, Problem::Repeated { .. }));
+    let mut texts = Vec::new();
+    if !repeated.is_empty() {
+        let lines: String = repeated.iter().map(|p| format!("\n  {p}")).collect();
+        texts.push(format!("yaml: unmarshal errors:{lines}"));
+    }
+    texts.extend(others.iter().map(ToString::to_string));
+    texts.join(", ")
 }
 
 /// Makes `value` fit the schema and tells what was wrong with it. Stops at the

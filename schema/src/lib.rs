@@ -15,8 +15,10 @@ pub mod protobuf;
 mod read;
 mod registry;
 mod syntax;
+mod yaml;
 
-pub use decode::{Problem, decode};
+pub use decode::{Problem, decode, strict_text};
 pub use node::{Field, List, ListKey, ListKind, Map, Node, Object, Strategy, Width};
 pub use read::{Document, SyntaxError, read};
 pub use registry::{kinds, of};
+pub use yaml::read_yaml;

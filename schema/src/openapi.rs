@@ -5,6 +5,7 @@
 //! a group and version. They are written definition by definition, so that making
 //! one costs little more memory than it has bytes.
 
+mod custom;
 mod definitions;
 mod names;
 mod operations;
@@ -25,6 +26,8 @@ pub struct Resource<'a> {
     /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, `deletecollection`.
     pub verbs: Vec<&'a str>,
     pub subresources: Vec<Subresource<'a>>,
+    /// The OpenAPI v3 schema of a kind that is not built in.
+    pub custom: Option<&'a Value>,
 }
 
 /// One subresource and the kind that it speaks.

@@ -4,7 +4,8 @@ use schema::{Field, Node};
 use serde_json::{Map, Value};
 
 /// Fields that Go's types hold by value although they may be left out, so that
-/// an empty object has them and nobody comes to own them as such.
+/// an empty object has them and nobody comes to own them as such. Objects of custom
+/// kinds are no Go types: theirs have no name.
 const BY_VALUE: &[&str] = &[
     "metadata",
     "spec",
@@ -43,7 +44,9 @@ pub(super) enum Held {
 pub(super) fn held(field: &Field) -> Option<Held> {
     match &field.node {
         Node::Object(inner)
-            if !inner.is_atomic() && (field.required || BY_VALUE.contains(&&*field.name)) =>
+            if !inner.is_atomic()
+                && !inner.name().is_empty()
+                && (field.required || BY_VALUE.contains(&&*field.name)) =>
         {
             Some(Held::Object)
         }

@@ -7,11 +7,11 @@ use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use super::{Dialect, Resource, Sink, names};
+use super::{Dialect, Resource, Sink, custom, names};
 use crate::extensions::{self, Extension, Shape};
 use crate::{compile, registry};
 
-const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.";
+pub(super) const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.";
 
 /// Definitions that every document has: what requests and answers carry besides objects.
 const EVERYWHERE: &[fn(&mut SchemaGenerator) -> Schema] = &[
@@ -28,6 +28,20 @@ pub(super) fn name(group: &str, version: &str, kind: &str) -> Option<String> {
     registry::entry(group, version, kind).map(|e| (e.definition)().into_owned())
 }
 
+/// What the definition of a resource's kind is called.
+pub(super) fn name_of(resource: &Resource<'_>) -> Option<String> {
+    let Resource {
+        group,
+        version,
+        kind,
+        ..
+    } = resource;
+    match resource.custom {
+        Some(_) => Some(custom::name(group, version, kind)),
+        None => name(group, version, kind),
+    }
+}
+
 pub(super) fn emit(dialect: Dialect, resources: &[Resource<'_>], sink: &mut impl Sink) {
     let mut writer = Writer {
         dialect,
@@ -39,7 +53,10 @@ pub(super) fn emit(dialect: Dialect, resources: &[Resource<'_>], sink: &mut impl
         writer.all_of(*generate);
     }
     for resource in resources {
-        writer.kind(resource.group, resource.version, resource.kind);
+        match resource.custom {
+            Some(schema) => writer.custom(resource, schema),
+            None => writer.kind(resource.group, resource.version, resource.kind),
+        }
         for sub in &resource.subresources {
             writer.kind(sub.group, sub.version, sub.kind);
         }
@@ -85,6 +102,23 @@ impl<S: Sink> Writer<'_, S> {
             && !self.written.contains((entry.definition)().as_ref())
         {
             self.all_of(entry.generate);
+        }
+    }
+
+    fn custom(&mut self, resource: &Resource<'_>, schema: &Value) {
+        let Resource {
+            group,
+            version,
+            kind,
+            ..
+        } = resource;
+        let name = custom::name(group, version, kind);
+        if self.written.insert(name.clone()) {
+            // For ObjectMeta, which it refers to.
+            self.all_of(SchemaGenerator::subschema_for::<meta_v1::ObjectMeta>);
+            let mut definition = custom::definition(self.dialect, schema);
+            definition["x-kubernetes-group-version-kind"] = json!([gvk(group, version, kind)]);
+            self.sink.definition(&name, &definition);
         }
     }
 
@@ -189,7 +223,7 @@ impl<S: Sink> Writer<'_, S> {
     }
 
     fn list(&mut self, resource: &Resource<'_>) {
-        let Some(item) = name(resource.group, resource.version, resource.kind) else {
+        let Some(item) = name_of(resource) else {
             return;
         };
         let list = format!("{item}List");

@@ -47,7 +47,7 @@ impl Paths {
     fn resource(&mut self, resource: &Resource<'_>) {
         let base = names::base(resource.group, resource.version);
         let Resource { plural, kind, .. } = resource;
-        let definition = definitions::name(resource.group, resource.version, kind);
+        let definition = definitions::name_of(resource);
         let (scope, scoped) = match resource.namespaced {
             true => (format!("{base}/namespaces/{{namespace}}"), "Namespaced"),
             false => (base.clone(), ""),
@@ -97,7 +97,12 @@ impl Paths {
         id: &str,
     ) {
         let id = format!("{id}{}", names::capital(sub.name));
-        let definition = definitions::name(sub.group, sub.version, sub.kind);
+        let same =
+            (sub.group, sub.version, sub.kind) == (resource.group, resource.version, resource.kind);
+        let definition = match same {
+            true => definitions::name_of(resource),
+            false => definitions::name(sub.group, sub.version, sub.kind),
+        };
         let subject = Subject {
             speaks: (sub.group, sub.version, sub.kind),
             definition: definition.as_deref(),

@@ -22,6 +22,7 @@ fn resource<'a>(group: &'a str, version: &'a str, kind: &'a str, plural: &'a str
         namespaced: true,
         verbs: ALL.to_vec(),
         subresources: Vec::new(),
+        custom: None,
     }
 }
 
