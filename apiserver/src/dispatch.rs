@@ -18,7 +18,7 @@ use crate::registry::{Registry, list::Listed, pieces::Pieces};
 use crate::route::{Resource, Target, Verb};
 use crate::served::Served;
 use crate::table::{self, Include};
-use crate::{form, paths, respond, reviews, subresources};
+use crate::{aggregation, form, paths, respond, reviews, subresources};
 
 /// Boxed: the futures below are large, and the compiler needs a name for them.
 pub fn dispatch<'a>(
@@ -26,6 +26,9 @@ pub fn dispatch<'a>(
     call: &'a Call,
     request: Request<RequestBody>,
 ) -> BoxFuture<'a, Result<Response<Body>, Status>> {
+    if let Some(remote) = api.aggregation.remote_of(&call.route) {
+        return Box::pin(async move { aggregation::forward(api, call, &remote, request).await });
+    }
     match &call.route.target {
         Target::Path => Box::pin(async move { paths::answer(api, call, request.method()).await }),
         Target::Resource(resource) => Box::pin(on_resource(api, call, resource, request)),
@@ -48,14 +51,28 @@ async fn on_resource(
         return Ok(respond::page_not_found());
     };
     check_scope(&kind, resource)?;
+    let mut response = on_kind(api, call, resource, &kind, request).await?;
+    if let Some(warning) = kind.deprecation() {
+        respond::warn(&mut response, &[warning.to_owned()]);
+    }
+    Ok(response)
+}
+
+async fn on_kind(
+    api: &Arc<Api>,
+    call: &Call,
+    resource: &Resource,
+    kind: &Served,
+    request: Request<RequestBody>,
+) -> Result<Response<Body>, Status> {
     if let Some(subresource) = &resource.subresource {
-        return subresources::answer(api, call, &kind, resource, subresource, request).await;
+        return subresources::answer(api, call, kind, resource, subresource, request).await;
     }
-    check_verb(&kind, call.route.verb, resource)?;
+    check_verb(kind, call.route.verb, resource)?;
     if kind.prefix().is_none() {
-        return reviews::answer(api, call, &kind, resource, request).await;
+        return reviews::answer(api, call, kind, resource, request).await;
     }
-    let registry = Registry::new(api, call, &kind, resource.namespace.as_deref())?;
+    let registry = Registry::new(api, call, kind, resource.namespace.as_deref())?;
     let name = resource.name.as_deref().unwrap_or("");
     match call.route.verb {
         Verb::Get => get(&registry, name).await,
@@ -105,6 +122,12 @@ fn check_verb(kind: &Served, verb: Verb, resource: &Resource) -> Result<(), Stat
         Verb::Watch => true,
         _ => !needs_name || resource.name.is_some(),
     };
+    if verb == Verb::Create && kind.is_ending() {
+        let mut status = Status::method_not_supported(kind.resource(), "create");
+        status.message =
+            "create not allowed while custom resource definition is terminating".into();
+        return Err(status);
+    }
     if fits && kind.verbs().contains(&verb.as_str()) {
         return Ok(());
     }
@@ -126,7 +149,7 @@ pub async fn get(registry: &Registry<'_>, name: &str) -> Result<Response<Body>, 
 
 async fn list(registry: &Registry<'_>) -> Result<Response<Body>, Status> {
     let form = Form::of(&registry.call.headers, &registry.call.query)?;
-    let listed = registry.list(&registry.read_list_options()?).await?;
+    let listed = registry.list(&registry.read_list_options().await?).await?;
     shaped_list(registry, listed, form)
 }
 
@@ -215,7 +238,7 @@ pub async fn patch(
 ) -> Result<Response<Body>, Status> {
     let call = registry.call;
     let form = Form::of(&call.headers, &call.query)?;
-    let kind_of_patch = PatchType::of(&call.headers)?;
+    let kind_of_patch = PatchType::of(&call.headers, registry.kind)?;
     let options = WriteOptions::read(&call.query, "PatchOptions")?;
     let body = decode::body(request.into_body()).await?;
     let patched = registry
@@ -226,9 +249,7 @@ pub async fn patch(
     } else {
         StatusCode::OK
     };
-    let mut response = form::object(registry.kind, code, patched.bytes, form, &call.query)?;
-    respond::warn(&mut response, &patched.warnings);
-    Ok(response)
+    form::object(registry.kind, code, patched.bytes, form, &call.query)
 }
 
 async fn delete(

@@ -1,6 +1,8 @@
 //! `/openapi/v2` and `/openapi/v3`, made from the schemas on first use.
 
-use std::collections::HashMap;
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{Hash as _, Hasher as _};
 use std::sync::{OnceLock, PoisonError, RwLock};
 
 use apimachinery::Status;
@@ -8,6 +10,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use schema::openapi;
 
+use crate::aggregation::Remotes;
 use crate::api::{Api, Call};
 use crate::body::Body;
 use crate::paths::git_version;
@@ -38,7 +41,10 @@ impl OpenApi {
         let documents = self.documents.get(table.clone(), |_| Documents::default());
         match path {
             "/openapi/v2" => Ok(documents.v2(table.all(), call)),
-            "/openapi/v3" => Ok(respond::json(StatusCode::OK, index(table.all()))),
+            "/openapi/v3" => Ok(respond::json(
+                StatusCode::OK,
+                index(table.all(), &api.aggregation.remotes()),
+            )),
             _ => documents.v3(table.all(), path),
         }
     }
@@ -97,19 +103,34 @@ impl Documents {
 }
 
 /// Clients keep a document until its hash changes: that is when the server does.
-fn index(kinds: &[Served]) -> Vec<u8> {
-    let mut paths: Vec<String> = kinds
-        .iter()
-        .map(|kind| match kind.group() {
+fn index(kinds: &[Served], remotes: &Remotes) -> Vec<u8> {
+    let mut paths: BTreeMap<String, DefaultHasher> = BTreeMap::new();
+    for kind in kinds {
+        let path = match kind.group() {
             "" => format!("api/{}", kind.version()),
             group => format!("apis/{group}/{}", kind.version()),
-        })
-        .collect();
-    paths.sort();
-    paths.dedup();
+        };
+        let hash = paths.entry(path).or_insert_with(|| {
+            let mut hash = DefaultHasher::new();
+            git_version().hash(&mut hash);
+            hash
+        });
+        if let Some(schema) = kind.openapi() {
+            kind.plural().hash(hash);
+            schema.to_string().hash(hash);
+        }
+    }
+    for remote in remotes.values() {
+        let path = format!("apis/{}/{}", remote.group, remote.version);
+        let mut hash = DefaultHasher::new();
+        if let Some(resources) = &remote.resources {
+            resources.to_string().hash(&mut hash);
+        }
+        paths.insert(path, hash);
+    }
     let hashes: Vec<(String, String)> = paths
         .into_iter()
-        .map(|path| (path, git_version()))
+        .map(|(path, hash)| (path, format!("{:016X}", hash.finish())))
         .collect();
     openapi::v3_index(&hashes)
 }
@@ -124,6 +145,7 @@ fn served(kinds: &[Served]) -> Vec<openapi::Resource<'_>> {
             plural: kind.plural(),
             namespaced: kind.is_namespaced(),
             verbs: kind.verbs().to_vec(),
+            custom: kind.openapi(),
             subresources: kind
                 .subresources()
                 .iter()

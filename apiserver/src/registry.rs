@@ -63,12 +63,35 @@ impl<'a> Registry<'a> {
         keys::object(self.prefix, self.namespace, name)
     }
 
+    /// The object as the kind serves it.
     pub async fn find(&self, name: &str) -> Result<Option<Entry>, Status> {
-        self.api
-            .store
-            .get(&self.key(name))
-            .await
-            .map_err(store_failure)
+        let found = self.api.store.get(&self.key(name)).await;
+        match found.map_err(store_failure)? {
+            Some(entry) if self.kind.is_custom() => {
+                self.api.as_served(self.kind, entry).await.map(Some)
+            }
+            found => Ok(found),
+        }
+    }
+
+    /// What was just stored, as the kind serves it.
+    pub async fn written(&self, entry: Entry) -> Result<bytes::Bytes, Status> {
+        let entry = self.api.as_served(self.kind, entry).await?;
+        versions::bytes(self.kind, &entry)
+    }
+
+    /// Refuses a revision that nobody has written yet.
+    pub async fn check_reached(&self, wanted: u64) -> Result<(), Status> {
+        let store = &self.api.store;
+        // Another server may have written what this one has not seen yet.
+        if wanted <= store.revision().0 {
+            return Ok(());
+        }
+        let newest = store.newest().await.map_err(store_failure)?.0;
+        if wanted > newest {
+            return Err(too_new(wanted, newest));
+        }
+        Ok(())
     }
 
     /// # Errors
@@ -92,16 +115,6 @@ pub fn store_failure(error: store::Error) -> Status {
         store::Error::Slow { .. } => {
             Status::expired("too old resource version: the watch fell behind")
         }
-        store::Error::Future { wanted, newest } => too_new(wanted.0, newest.0),
-        error => {
-            tracing::error!(error = %full(&error), "the store failed");
-            Status::internal(full(&error))
-        }
-    }
-}
-
-fn full(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
         // The store raised an alarm once; not a line for each who is refused.
         error @ store::Error::Quota { .. } => Status::internal(error.to_string()),
         error @ store::Error::Unanswered { .. } => {
@@ -112,6 +125,16 @@ fn full(error: &dyn std::error::Error) -> String {
             tracing::warn!(error = %full(&error), "the store cannot be reached");
             Status::service_unavailable(error.to_string())
         }
+        store::Error::Future { wanted, newest } => too_new(wanted.0, newest.0),
+        error => {
+            tracing::error!(error = %full(&error), "the store failed");
+            Status::internal(full(&error))
+        }
+    }
+}
+
+fn full(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
         text = format!("{text}: {cause}");

@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use kinds::Kind;
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 use crate::served::Served;
 
@@ -12,6 +14,7 @@ use crate::served::Served;
 pub struct Resources {
     built_in: Vec<Served>,
     table: RwLock<Arc<Table>>,
+    changed: Notify,
 }
 
 /// The served kinds at one moment.
@@ -56,15 +59,28 @@ impl Resources {
         Self {
             table: RwLock::new(Arc::new(Table::new(built_in.clone()))),
             built_in,
+            changed: Notify::new(),
         }
     }
 
-    #[expect(dead_code, reason = "custom resources come next")]
-    /// Serves these custom kinds from now on, and no others.
+    /// Serves these custom kinds from now on, and no others. A built-in version is
+    /// nobody else's to define.
     pub fn set_custom(&self, custom: impl IntoIterator<Item = Served>) {
+        let is_own = |kind: &Served| {
+            let same =
+                |own: &&Served| own.group() == kind.group() && own.version() == kind.version();
+            self.built_in.iter().find(same).is_some()
+        };
+        let custom = custom.into_iter().filter(|kind| !is_own(kind));
         let all = self.built_in.iter().cloned().chain(custom).collect();
         let table = Arc::new(Table::new(all));
         *self.table.write().unwrap_or_else(PoisonError::into_inner) = table;
+        self.changed.notify_waiters();
+    }
+
+    /// Ends at the next change after it was asked for.
+    pub fn changed(&self) -> Notified<'_> {
+        self.changed.notified()
     }
 
     pub fn table(&self) -> Arc<Table> {

@@ -15,10 +15,11 @@ use kinds::{Column, Conversion, Kind, Subresource, Verbs};
 use schema::{Node, Problem};
 use serde_json::Value;
 
+use crate::custom::Family;
+
 #[derive(Clone)]
 pub enum Served {
     BuiltIn(&'static Kind),
-    #[expect(dead_code, reason = "custom resources come next")]
     Custom(Arc<Custom>),
 }
 
@@ -30,6 +31,8 @@ pub struct Custom {
     /// Below what its objects are stored, in whichever version.
     pub prefix: String,
     pub rules: Box<dyn Rules>,
+    pub version: Arc<custom::Version>,
+    pub family: Arc<Family>,
 }
 
 /// What a kind is called.
@@ -50,7 +53,6 @@ pub struct Names {
 pub trait Rules: Send + Sync {
     /// For patches and field ownership.
     fn node(&self) -> &Node;
-    #[expect(dead_code, reason = "custom resources come next")]
     /// The definition's schema as OpenAPI v3 has it.
     fn openapi(&self) -> &Value;
     fn subresources(&self) -> Vec<Subresource<'_>>;
@@ -72,6 +74,10 @@ pub trait Rules: Send + Sync {
 }
 
 impl Served {
+    pub fn is_built_in(&self) -> bool {
+        matches!(self, Self::BuiltIn(_))
+    }
+
     pub fn group(&self) -> &str {
         match self {
             Self::BuiltIn(kind) => kind.group,
@@ -243,6 +249,34 @@ impl Served {
                 Some(meta::namespace(object).into())
             }
             (Self::Custom(custom), _) => custom.rules.field(object, label),
+        }
+    }
+
+    /// What clients of this version are warned of.
+    pub fn deprecation(&self) -> Option<&str> {
+        match self {
+            Self::BuiltIn(_) => None,
+            Self::Custom(custom) => custom.version.deprecation.as_deref(),
+        }
+    }
+
+    /// Nothing comes new: the definition is being deleted.
+    pub fn is_ending(&self) -> bool {
+        match self {
+            Self::BuiltIn(_) => false,
+            Self::Custom(custom) => custom.family.definition.stage == custom::Stage::Terminating,
+        }
+    }
+
+    pub fn is_custom(&self) -> bool {
+        matches!(self, Self::Custom(_))
+    }
+
+    /// The schema of a kind that is not built in, as OpenAPI v3 has it.
+    pub fn openapi(&self) -> Option<&Value> {
+        match self {
+            Self::BuiltIn(_) => None,
+            Self::Custom(custom) => Some(custom.rules.openapi()),
         }
     }
 

@@ -11,12 +11,14 @@ use tokio_util::task::TaskTracker;
 
 use crate::access::Access;
 use crate::admission::Admission;
+use crate::aggregation::{self, Aggregation};
 use crate::api::Api;
 use crate::audit::Auditor;
 use crate::authn::{Authenticator, StaticToken, service_account};
 use crate::authz::Authorizer;
 use crate::discovery::Discovery;
 use crate::inprocess::InProcess;
+use crate::masters::Masters;
 use crate::metrics::Metrics;
 use crate::mirror::Source;
 use crate::openapi::OpenApi;
@@ -106,11 +108,19 @@ impl Server {
             tasks: tasks.clone(),
             stop: stop.clone(),
         };
+        let client_ca = config.client_ca_pem.clone();
+        let aggregator = config.access.aggregator.clone();
         let api = Arc::new(build(config, &source, advertise).await?);
+        tasks.spawn(service_range::repair::run(api.clone(), stop.clone()));
         bootstrap::run(&api, advertise).await?;
+        if let Some(masters) = Masters::announce(&api, advertise).await? {
+            tasks.spawn(masters.keep(stop.clone()));
+        }
+        aggregation::publish(&api, &client_ca, aggregator.as_ref()).await?;
         let defined = custom::start(&api, &tasks).await;
         defined.map_err(|source| Error::Load { source })?;
-        tasks.spawn(service_range::repair::run(api.clone(), stop.clone()));
+        tasks.spawn(aggregation::local::run(api.clone(), stop.clone()));
+        tasks.spawn(aggregation::availability::run(api.clone(), stop.clone()));
         tasks.spawn(events::expire(api.store.clone(), stop.clone()));
         tasks.spawn(crate::storage::compact(api.store.clone(), stop.clone()));
         tasks.spawn(connection::serve(listener, tls, api.clone(), stop.clone()));
@@ -158,6 +168,7 @@ async fn build(config: Config, source: &Source, advertise: SocketAddr) -> Result
         &config.issuer,
         access.audiences.clone(),
     );
+    let authn = Authenticator::new(&config.tokens, verifier, &access, store.clone());
     let auditor = access.audit.as_ref().map(Auditor::open).transpose();
     let auditor = auditor.map_err(|source| Error::Audit { source })?;
     let kubelet_tls = config
@@ -165,9 +176,9 @@ async fn build(config: Config, source: &Source, advertise: SocketAddr) -> Result
         .map(|access| tls::client(&access.client, &access.ca_pem))
         .transpose()?;
     Ok(Api {
-        authn: Authenticator::new(&config.tokens, verifier, &access, store.clone()),
+        authn: authn.map_err(|source| Error::TokenWebhook { source })?,
         auditor: auditor.map(Arc::new),
-        authz: Authorizer::load(source).await.map_err(load)?,
+        authz: Arc::new(Authorizer::load(source).await.map_err(load)?),
         admission: Admission::load(source).await.map_err(load)?,
         services,
         resources: Resources::new(kinds::all()),
@@ -175,6 +186,9 @@ async fn build(config: Config, source: &Source, advertise: SocketAddr) -> Result
         openapi: OpenApi::default(),
         kubelets: Kubelets::new(kubelet_tls),
         webhooks: webhook::Caller::new(store.clone()),
+        aggregation: Aggregation::load(source, access.aggregator)
+            .await
+            .map_err(load)?,
         metrics: Metrics::default(),
         stop: source.stop.clone(),
         store,

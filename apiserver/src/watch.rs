@@ -51,6 +51,9 @@ impl Registry<'_> {
         let (initial, from) = self.start(&prefix).await?;
         let watch = api.store.watch(&prefix, from).await.map_err(too_old)?;
         let mut feed = Feed::new(watch, shaper, initial, from, timeout, api.stop.clone());
+        if self.kind.is_custom() {
+            feed = feed.with_converter(api.clone());
+        }
         if query.flag("allowWatchBookmarks") {
             feed = feed.with_bookmarks();
         }
@@ -68,14 +71,18 @@ impl Registry<'_> {
             .get("sendInitialEvents")
             .map(|_| query.flag("sendInitialEvents"));
         match (given.unwrap_or(0), send_initial) {
-            (0, Some(false)) => return Ok((None, self.api.store.revision())),
+            (0, Some(false)) => {
+                let newest = self.api.store.newest().await;
+                return Ok((None, newest.map_err(store_failure)?));
+            }
             (0, _) | (_, Some(true)) => {}
             (revision, _) => return Ok((None, Revision(revision))),
         }
         let page = self.api.store.range(Range::prefix(prefix)).await;
         let page = page.map_err(store_failure)?;
+        let entries = self.api.all_as_served(self.kind, page.entries).await?;
         let initial = Initial {
-            entries: page.entries.into_iter(),
+            entries: entries.into_iter(),
             is_marked: send_initial == Some(true) && query.flag("allowWatchBookmarks"),
         };
         Ok((Some(initial), page.revision))

@@ -1,12 +1,15 @@
 //! From a request's body to an object of the kind that the path names.
 
+mod types;
+
 use apimachinery::Status;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Request, header};
 use http_body_util::BodyExt;
-use schema::{Problem, protobuf};
+use schema::{Document, Problem, protobuf};
 use serde_json::Value;
 
+use self::types::Refusal;
 use super::options::{FieldValidation, WriteOptions};
 use crate::api::Call;
 use crate::body::RequestBody;
@@ -15,8 +18,6 @@ use crate::served::Served;
 /// The largest body of a request, as Kubernetes has it.
 pub const BODY_MAX: usize = 3 * 1024 * 1024;
 const ACCEPTED: &[&str] = &["application/json", "application/yaml", protobuf::MEDIA_TYPE];
-/// How much of a broken body an error shows.
-const SHOWN: usize = 30;
 
 /// How the body is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,15 +28,16 @@ enum MediaType {
 }
 
 impl MediaType {
-    fn of(headers: &HeaderMap) -> Result<Self, Status> {
+    fn of(headers: &HeaderMap, wanted: &Wanted<'_>) -> Result<Self, Status> {
         let value = headers.get(header::CONTENT_TYPE);
         let text = value
             .and_then(|v| v.to_str().ok())
             .unwrap_or("application/json");
         match text.split(';').next().unwrap_or("").trim() {
             "application/json" | "" => Ok(Self::Json),
-            protobuf::MEDIA_TYPE => Ok(Self::Protobuf),
+            protobuf::MEDIA_TYPE if !wanted.is_custom() => Ok(Self::Protobuf),
             "application/yaml" | "application/x-yaml" => Ok(Self::Yaml),
+            _ if wanted.is_custom() => Err(Status::unsupported_media_type(&ACCEPTED[..2])),
             _ => Err(Status::unsupported_media_type(ACCEPTED)),
         }
     }
@@ -102,6 +104,11 @@ impl<'a> From<&'a Served> for Wanted<'a> {
 }
 
 impl Wanted<'_> {
+    /// Custom kinds have no protobuf.
+    fn is_custom(&self) -> bool {
+        self.served.is_some_and(Served::is_custom)
+    }
+
     fn api_version(&self) -> String {
         if self.group.is_empty() {
             self.version.to_owned()
@@ -120,7 +127,7 @@ pub async fn sent(
     options: &str,
 ) -> Result<(Decoded, WriteOptions), Status> {
     let options = WriteOptions::read(&call.query, options)?;
-    let media = MediaType::of(&call.headers)?;
+    let media = MediaType::of(&call.headers, &wanted)?;
     let body = body(request.into_body()).await?;
     let decoded = object(wanted, &body, media, options.field_validation)?;
     Ok((decoded, options))
@@ -133,32 +140,30 @@ fn object(
     media: MediaType,
     validation: FieldValidation,
 ) -> Result<Decoded, Status> {
-    let (mut object, mut problems) = parse(wanted, bytes, media)?;
-    check_type(wanted, &mut object)?;
+    let Document {
+        value: mut object,
+        duplicates: mut problems,
+    } = parse(wanted, bytes, media)?;
+    types::check(wanted, &mut object).map_err(|why| types::unreadable(wanted, &why, bytes))?;
     problems.extend(fit(wanted, &mut object)?);
-    let warnings = judge(wanted, problems, validation)?;
+    let warnings = judge(wanted, &problems, validation)?;
     Ok(Decoded { object, warnings })
 }
 
-fn parse(
-    wanted: Wanted<'_>,
-    bytes: &[u8],
-    media: MediaType,
-) -> Result<(Value, Vec<Problem>), Status> {
-    let unreadable = |why: String| {
-        Status::bad_request(format!(
-            "the object provided is unrecognized (must be of type {}): couldn't get version/kind; json parse error: {why} ({})",
-            wanted.kind,
-            summary(bytes)
-        ))
-    };
+fn parse(wanted: Wanted<'_>, bytes: &[u8], media: MediaType) -> Result<Document, Status> {
     match media {
-        MediaType::Json => {
-            let document = schema::read(bytes).map_err(|e| unreadable(e.to_string()))?;
-            Ok((document.value, document.duplicates))
-        }
-        MediaType::Yaml => Ok((yaml(bytes)?, Vec::new())),
-        MediaType::Protobuf => Ok((kubernetes_protobuf(wanted, bytes)?, Vec::new())),
+        MediaType::Json => schema::read(bytes).map_err(|error| {
+            let why = format!("couldn't get version/kind; json parse error: {error}");
+            types::unreadable(wanted, &Refusal::Unrecognized(why), bytes)
+        }),
+        MediaType::Yaml => schema::read_yaml(bytes).map_err(|error| {
+            let why = format!("yaml: {error}");
+            types::unreadable(wanted, &Refusal::Unrecognized(why), bytes)
+        }),
+        MediaType::Protobuf => Ok(Document {
+            value: kubernetes_protobuf(wanted, bytes)?,
+            duplicates: Vec::new(),
+        }),
     }
 }
 
@@ -169,59 +174,26 @@ pub fn kubernetes_protobuf(wanted: Wanted<'_>, bytes: &[u8]) -> Result<Value, St
         .map_err(|error| Status::bad_request(error.to_string()))
 }
 
-/// The first YAML document of the bytes, as JSON.
-pub fn yaml(bytes: &[u8]) -> Result<Value, Status> {
-    serde_yaml::from_slice(bytes).map_err(|error| {
-        Status::bad_request(format!(
-            "error decoding YAML: error converting YAML to JSON: yaml: {error}"
-        ))
+/// The configuration that an apply sends, in YAML, of which JSON is a part.
+pub fn applied(bytes: &[u8], validation: FieldValidation) -> Result<Decoded, Status> {
+    const TO_JSON: &str = "error converting YAML to JSON: yaml:";
+    let document = schema::read_yaml(bytes)
+        .map_err(|error| Status::bad_request(format!("error decoding YAML: {TO_JSON} {error}")))?;
+    let twice = &document.duplicates;
+    let warnings = match validation {
+        FieldValidation::Ignore => Vec::new(),
+        FieldValidation::Strict if !twice.is_empty() => {
+            return Err(Status::bad_request(format!(
+                "error strict decoding YAML: error converting YAML to JSON: {}",
+                schema::strict_text(twice)
+            )));
+        }
+        _ => twice.iter().map(ToString::to_string).collect(),
+    };
+    Ok(Decoded {
+        object: document.value,
+        warnings,
     })
-}
-
-fn summary(bytes: &[u8]) -> String {
-    if bytes.is_empty() {
-        return "<empty>".into();
-    }
-    let shown = &bytes[..bytes.len().min(SHOWN)];
-    let more = if bytes.len() > SHOWN { " ..." } else { "" };
-    if bytes[0] == b'{' {
-        return format!("{}{more}", String::from_utf8_lossy(shown));
-    }
-    let hex: String = shown.iter().map(|b| format!("{b:02x}")).collect();
-    format!("{hex}{more}")
-}
-
-/// A body that does not say what it is, is what the path says.
-fn check_type(wanted: Wanted<'_>, object: &mut Value) -> Result<(), Status> {
-    let Some(fields) = object.as_object_mut() else {
-        return Err(Status::bad_request(format!(
-            "the object provided is unrecognized (must be of type {}): it is no JSON object",
-            wanted.kind
-        )));
-    };
-    let given = |name: &str| {
-        fields
-            .get(name)
-            .and_then(Value::as_str)
-            .unwrap_or("")
-            .to_owned()
-    };
-    let (kind, version) = (given("kind"), given("apiVersion"));
-    let expected = wanted.api_version();
-    if !version.is_empty() && version != expected {
-        return Err(Status::bad_request(format!(
-            "the API version in the data ({version}) does not match the expected API version ({expected})"
-        )));
-    }
-    if !kind.is_empty() && kind != wanted.kind {
-        return Err(Status::bad_request(format!(
-            "{kind} in version {expected:?} cannot be handled as a {}: no kind {kind:?} is registered for version {expected:?}",
-            wanted.kind
-        )));
-    }
-    fields.insert("kind".into(), wanted.kind.into());
-    fields.insert("apiVersion".into(), expected.into());
-    Ok(())
 }
 
 /// Fits an object to the schema of its kind; unknown fields are dropped and told.
@@ -229,11 +201,7 @@ fn check_type(wanted: Wanted<'_>, object: &mut Value) -> Result<(), Status> {
 /// # Errors
 /// 400 when a value is of a wrong type.
 pub fn fit(wanted: Wanted<'_>, object: &mut Value) -> Result<Vec<Problem>, Status> {
-    let problems = match wanted.served {
-        Some(kind) => kind.fit(object),
-        None => schema::of(wanted.group, wanted.version, wanted.kind)
-            .map_or_else(Vec::new, |node| schema::decode(node, object)),
-    };
+    let problems = problems(wanted, object);
     if let Some(fatal) = problems.iter().find(|p| p.is_fatal()) {
         return Err(Status::bad_request(format!(
             "{} in version {:?} cannot be handled as a {}: {fatal}",
@@ -243,23 +211,37 @@ pub fn fit(wanted: Wanted<'_>, object: &mut Value) -> Result<Vec<Problem>, Statu
     Ok(problems)
 }
 
+/// What is wrong with an object after it was fitted to the schema of its kind.
+pub fn problems(wanted: Wanted<'_>, object: &mut Value) -> Vec<Problem> {
+    match wanted.served {
+        Some(kind) => kind.fit(object),
+        None => schema::of(wanted.group, wanted.version, wanted.kind)
+            .map_or_else(Vec::new, |node| schema::decode(node, object)),
+    }
+}
+
 /// Problems as warnings, or as the refusal of a strict request.
-pub fn judge(
+fn judge(
     wanted: Wanted<'_>,
-    problems: Vec<Problem>,
+    problems: &[Problem],
     validation: FieldValidation,
 ) -> Result<Vec<String>, Status> {
-    let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
-    match validation {
-        FieldValidation::Ignore => Ok(Vec::new()),
-        FieldValidation::Warn => Ok(texts),
-        FieldValidation::Strict if texts.is_empty() => Ok(texts),
-        FieldValidation::Strict => Err(Status::bad_request(format!(
+    if validation == FieldValidation::Strict && !problems.is_empty() {
+        return Err(Status::bad_request(format!(
             "{} in version {:?} cannot be handled as a {}: strict decoding error: {}",
             wanted.kind,
             wanted.version,
             wanted.kind,
-            texts.join(", ")
-        ))),
+            schema::strict_text(problems)
+        )));
+    }
+    Ok(warnings(problems, validation))
+}
+
+/// What a request that is not strict is warned of.
+pub fn warnings(problems: &[Problem], validation: FieldValidation) -> Vec<String> {
+    match validation {
+        FieldValidation::Warn => problems.iter().map(ToString::to_string).collect(),
+        FieldValidation::Ignore | FieldValidation::Strict => Vec::new(),
     }
 }

@@ -6,7 +6,7 @@ use store::{Entry, Page, Range, Revision};
 
 use super::get::parse_revision;
 use super::select::Selector;
-use super::{Registry, continue_token, store_failure, too_new};
+use super::{Registry, continue_token, store_failure};
 use crate::keys;
 use crate::query::Query;
 
@@ -32,7 +32,7 @@ pub struct Listed {
 }
 
 impl Registry<'_> {
-    pub fn read_list_options(&self) -> Result<ListOptions, Status> {
+    pub async fn read_list_options(&self) -> Result<ListOptions, Status> {
         let query = &self.call.query;
         let selector = Selector::read(self.kind, query)?;
         let limit = read_number(query, "limit")?.filter(|n| *n > 0);
@@ -58,9 +58,8 @@ impl Registry<'_> {
         }
         let exact = query.get("resourceVersionMatch") == Some("Exact")
             || limit.is_some() && query.text("resourceVersionMatch").is_none();
-        let current = self.api.store.revision().0;
-        if let Some(rv) = wanted.filter(|rv| *rv > current) {
-            return Err(too_new(rv, current));
+        if let Some(wanted) = wanted {
+            self.check_reached(wanted).await?;
         }
         let at = wanted.filter(|rv| *rv > 0 && exact).map(Revision);
         Ok(ListOptions {
@@ -149,12 +148,17 @@ impl Registry<'_> {
     }
 
     async fn range(&self, range: Range, options: &ListOptions) -> Result<Page, Status> {
-        self.api.store.range(range).await.map_err(|error| match error {
+        let page = self.api.store.range(range).await;
+        let mut page = page.map_err(|error| match error {
             store::Error::Compacted { .. } if options.after.is_some() => Status::expired(
                 "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter.",
             ),
             error => store_failure(error),
-        })
+        })?;
+        if self.kind.is_custom() {
+            page.entries = self.api.all_as_served(self.kind, page.entries).await?;
+        }
+        Ok(page)
     }
 
     fn listed(

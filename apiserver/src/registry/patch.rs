@@ -6,11 +6,13 @@ use bytes::Bytes;
 use http::{HeaderMap, header};
 use jiff::Timestamp;
 use patch::Writer;
+use schema::Problem;
 use serde_json::Value;
 
-use super::options::WriteOptions;
+use super::options::{FieldValidation, WriteOptions};
 use super::update::{Made, Part};
 use super::{Registry, decode};
+use crate::served::Served;
 
 /// Operations in one JSON patch, as Kubernetes bounds them.
 const JSON_OPERATIONS_MAX: usize = 10_000;
@@ -24,21 +26,22 @@ pub enum PatchType {
 }
 
 impl PatchType {
-    pub fn of(headers: &HeaderMap) -> Result<Self, Status> {
+    /// What the body is; custom kinds know no strategic merge patch.
+    pub fn of(headers: &HeaderMap, kind: &Served) -> Result<Self, Status> {
         let value = headers
             .get(header::CONTENT_TYPE)
             .and_then(|v| v.to_str().ok());
         match value.unwrap_or("").split(';').next().unwrap_or("").trim() {
             "application/json-patch+json" => Ok(Self::Json),
             "application/merge-patch+json" => Ok(Self::Merge),
-            "application/strategic-merge-patch+json" => Ok(Self::Strategic),
+            "application/strategic-merge-patch+json" if !kind.is_custom() => Ok(Self::Strategic),
             "application/apply-patch+yaml" => Ok(Self::Apply),
-            _ => Err(Status::unsupported_media_type(&[
+            _ if kind.is_custom() => Err(Status::unsupported_media_type(&[
                 "application/json-patch+json",
                 "application/merge-patch+json",
-                "application/strategic-merge-patch+json",
                 "application/apply-patch+yaml",
             ])),
+            _ => Err(Status::unknown_media_type()),
         }
     }
 }
@@ -47,7 +50,6 @@ impl PatchType {
 pub struct Patched {
     pub bytes: Bytes,
     pub created: bool,
-    pub warnings: Vec<String>,
 }
 
 impl Registry<'_> {
@@ -63,28 +65,21 @@ impl Registry<'_> {
         if of == PatchType::Apply {
             return self.apply(name, part, body, options).await;
         }
-        let warnings = std::sync::Mutex::new(Vec::new());
+        let twice = twice(of, body);
         let bytes = self
             .change(name, part, options, |old| {
                 let mut object = self.patched(old, of, body)?;
                 check_name(&object, name)?;
-                let found = self.fit(&mut object, options)?;
-                *warnings
-                    .lock()
-                    .unwrap_or_else(std::sync::PoisonError::into_inner) = found;
+                self.fit(&mut object, of, body, &twice, options)?;
                 Ok(Made {
                     object,
                     is_owned: false,
                 })
             })
             .await?;
-        let warnings = warnings
-            .into_inner()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
         Ok(Patched {
             bytes,
             created: false,
-            warnings,
         })
     }
 
@@ -104,9 +99,37 @@ impl Registry<'_> {
         done.map_err(|error| self.patch_failure(error))
     }
 
-    fn fit(&self, object: &mut Value, options: &WriteOptions) -> Result<Vec<String>, Status> {
-        let problems = decode::fit(self.kind.into(), object)?;
-        decode::judge(self.kind.into(), problems, options.field_validation)
+    /// Fits the patched object to its schema; the client is refused or warned for what
+    /// does not, and for what the patch has twice.
+    fn fit(
+        &self,
+        object: &mut Value,
+        of: PatchType,
+        body: &[u8],
+        twice: &[Problem],
+        options: &WriteOptions,
+    ) -> Result<(), Status> {
+        let before = object.clone();
+        let mut found = decode::problems(self.kind.into(), object);
+        let why = match found.iter().find(|p| p.is_fatal()) {
+            Some(fatal) => fatal.to_string(),
+            None => {
+                found.splice(..0, twice.iter().cloned());
+                if options.field_validation != FieldValidation::Strict || found.is_empty() {
+                    for warning in decode::warnings(&found, options.field_validation) {
+                        self.call.notes.warn(warning);
+                    }
+                    return Ok(());
+                }
+                format!("strict decoding error: {}", schema::strict_text(&found))
+            }
+        };
+        let shown = match of {
+            PatchType::Strategic => patch::go_text(body),
+            _ => before.to_string(),
+        };
+        let error = FieldError::invalid(&Path::new("patch"), shown, why);
+        Err(Status::invalid("", "", "", &[error]))
     }
 
     async fn apply(
@@ -116,7 +139,7 @@ impl Registry<'_> {
         body: &[u8],
         options: &WriteOptions,
     ) -> Result<Patched, Status> {
-        let applied = self.read_applied(name, body)?;
+        let applied = self.read_applied(name, body, options)?;
         self.may_be_here(&applied)?;
         let mut new = None;
         if self.find(name).await?.is_none() {
@@ -133,7 +156,6 @@ impl Registry<'_> {
             return Ok(Patched {
                 bytes,
                 created: true,
-                warnings: Vec::new(),
             });
         }
         let bytes = self
@@ -148,12 +170,20 @@ impl Registry<'_> {
         Ok(Patched {
             bytes,
             created: false,
-            warnings: Vec::new(),
         })
     }
 
-    fn read_applied(&self, name: &str, body: &[u8]) -> Result<Value, Status> {
-        let mut applied = decode::yaml(body)?;
+    fn read_applied(
+        &self,
+        name: &str,
+        body: &[u8],
+        options: &WriteOptions,
+    ) -> Result<Value, Status> {
+        let decoded = decode::applied(body, options.field_validation)?;
+        let mut applied = decoded.object;
+        for warning in decoded.warnings {
+            self.call.notes.warn(warning);
+        }
         if !applied.is_object() {
             return Err(Status::bad_request(
                 "the applied configuration is no object",
@@ -182,7 +212,7 @@ impl Registry<'_> {
         Ok(applied)
     }
 
-    fn applied(
+    pub fn applied(
         &self,
         live: &Value,
         applied: &Value,
@@ -270,6 +300,16 @@ fn unprocessable(why: &str) -> Status {
         ..status::Details::default()
     }));
     status
+}
+
+/// The fields that the patch itself gives twice.
+fn twice(of: PatchType, body: &[u8]) -> Vec<Problem> {
+    let found = schema::read(body).map_or_else(|_| Vec::new(), |document| document.duplicates);
+    let told = |problem: Problem| match of {
+        PatchType::Json => Problem::Other(format!("json patch {problem}")),
+        _ => problem,
+    };
+    found.into_iter().map(told).collect()
 }
 
 fn check_operations(body: &[u8]) -> Result<(), Status> {

@@ -30,6 +30,12 @@ pub async fn answer(
         "patch" => patch_scale(registry, &paths, name, request).await?,
         _ => return Err(Status::method_not_allowed()),
     };
+    if registry.kind.is_custom() && meta::get(&object, paths.replicas).is_none() {
+        return Err(Status::internal(format!(
+            "the spec replicas field \".{}\" does not exist",
+            paths.replicas
+        )));
+    }
     form::value(StatusCode::OK, &scale::read(&paths, &object), form)
 }
 
@@ -59,13 +65,13 @@ async fn patch_scale(
 ) -> Result<Value, Status> {
     let call = registry.call;
     let options = WriteOptions::read(&call.query, "PatchOptions")?;
-    let of = PatchType::of(&call.headers)?;
+    let of = PatchType::of(&call.headers, registry.kind)?;
     let body = decode::body(request.into_body()).await?;
     write(registry, paths, name, &options, |current| {
         let patched = match of {
             PatchType::Json => patch::json(current, &body),
             PatchType::Apply => {
-                let applied = decode::yaml(&body)?;
+                let applied = decode::applied(&body, options.field_validation)?.object;
                 patch::merge(current, applied.to_string().as_bytes())
             }
             PatchType::Merge | PatchType::Strategic => patch::merge(current, &body),

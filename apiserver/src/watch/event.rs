@@ -36,6 +36,10 @@ impl Shaper {
         }
     }
 
+    pub fn kind(&self) -> &Served {
+        &self.kind
+    }
+
     /// Appends an object that was there when the watch began.
     pub fn initial(&self, entry: &Entry, out: &mut BytesMut) {
         if self.selector.matches(&entry.value) {

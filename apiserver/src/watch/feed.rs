@@ -5,17 +5,20 @@
 //! Polled by hand: nothing is set up anew for each piece.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use apimachinery::Status;
 use bytes::{Bytes, BytesMut};
 use futures::Stream;
-use store::{Entry, Revision, Signal, Watch};
+use store::{Change, Entry, Revision, Signal, Watch};
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::event::{self, Shaper};
 use super::too_old;
+use crate::api::Api;
 use crate::body::BoxError;
 
 /// How often a watcher that allows it is told how far it is.
@@ -30,9 +33,15 @@ pub struct Initial {
     pub is_marked: bool,
 }
 
+/// A change on its way into the version that the watcher asked for.
+type Converting = Pin<Box<dyn Future<Output = Result<Arc<Change>, Status>> + Send>>;
+
 pub struct Feed {
     watch: Watch,
     shaper: Shaper,
+    /// For custom kinds, whose changes may have to be converted.
+    converter: Option<Arc<Api>>,
+    converting: Option<Converting>,
     initial: Option<Initial>,
     deadline: Instant,
     bookmark: Option<Instant>,
@@ -58,6 +67,8 @@ impl Feed {
         Self {
             watch,
             shaper,
+            converter: None,
+            converting: None,
             initial,
             deadline,
             bookmark: None,
@@ -72,6 +83,12 @@ impl Feed {
     pub fn with_bookmarks(mut self) -> Self {
         self.bookmark = Some(Instant::now() + BOOKMARK_EVERY);
         self.set_timer();
+        self
+    }
+
+    /// Changes are converted on their way.
+    pub fn with_converter(mut self, api: Arc<Api>) -> Self {
+        self.converter = Some(api);
         self
     }
 
@@ -104,6 +121,9 @@ impl Feed {
     /// What came in together goes out together.
     fn take_ready(&mut self, cx: &mut Context<'_>, out: &mut BytesMut) {
         while out.len() < BATCH_BYTES && !self.is_over {
+            if self.convert(cx, out).is_pending() {
+                return;
+            }
             let polled = std::pin::pin!(self.watch.next()).poll(cx);
             match polled {
                 Poll::Ready(Some(signal)) => self.take(signal, out),
@@ -113,11 +133,36 @@ impl Feed {
         }
     }
 
+    /// Ends the conversion that is under way, if it can.
+    fn convert(&mut self, cx: &mut Context<'_>, out: &mut BytesMut) -> Poll<()> {
+        let Some(converting) = &mut self.converting else {
+            return Poll::Ready(());
+        };
+        let converted = std::task::ready!(converting.as_mut().poll(cx));
+        self.converting = None;
+        match converted {
+            Ok(change) => self.shaper.change(&change, out),
+            Err(status) => {
+                self.is_over = true;
+                event::error(&status, out);
+            }
+        }
+        Poll::Ready(())
+    }
+
     fn take(&mut self, signal: Result<Signal, store::Error>, out: &mut BytesMut) {
         match signal {
             Ok(Signal::Change(change)) => {
                 self.at = change.revision();
-                self.shaper.change(&change, out);
+                match &self.converter {
+                    Some(api) if !self.shaper.kind().shows(&change) => {
+                        let (api, kind) = (api.clone(), self.shaper.kind().clone());
+                        self.converting = Some(Box::pin(async move {
+                            api.change_as_served(&kind, &change).await
+                        }));
+                    }
+                    _ => self.shaper.change(&change, out),
+                }
             }
             Ok(Signal::Progress(revision)) => {
                 self.at = revision;
