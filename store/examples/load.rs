@@ -1,4 +1,5 @@
-//! How fast the store is here: `cargo run -p store --example load [dir]`.
+//! How fast the store is here, and what it holds:
+//! `cargo run -p store --example load [dir]`.
 
 use std::{sync::Arc, time::Instant};
 
@@ -37,6 +38,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         "{} MiB after writing each again",
         (resident()? - before) >> 20
     );
+    log.compact(log.revision()).await?;
+    println!("{} MiB after compaction", (resident()? - before) >> 20);
     for prefix in 0..5_000 {
         let watch = log
             .watch(format!("/other/{prefix}/").as_bytes(), log.revision())

@@ -271,6 +271,11 @@ pub trait Store: Send + Sync {
         Backup::of(self).await
     }
 
+    /// Whether other servers may work on the same store.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     /// `None`: the backend cannot tell.
     fn state(&self) -> Option<State> {
         None

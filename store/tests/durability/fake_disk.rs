@@ -12,7 +12,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use rand::{Rng, RngExt};
+use rand::{Rng, RngExt, rngs::StdRng};
 use store::disk::{Disk, File, Lock};
 
 #[derive(Clone, Debug, Default)]
@@ -32,10 +32,20 @@ pub struct State {
     pub capacity: Option<usize>,
     /// At most so many bytes are taken by one write.
     pub longest_write: Option<usize>,
+    /// Any operation fails now and then; a write may have got half way.
+    pub flaky: Option<Flaky>,
     pub fail_syncs: bool,
     pub fail_truncates: bool,
     /// Files whose names contain this cannot be made.
     pub fail_creates: Option<&'static str>,
+}
+
+#[derive(Debug)]
+pub struct Flaky {
+    pub rng: StdRng,
+    /// How often, from 0 to 1.
+    pub rate: f64,
+    pub failed: usize,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -144,6 +154,21 @@ impl Node {
     }
 }
 
+impl Flaky {
+    fn step(&mut self) -> io::Result<()> {
+        if !self.rng.random_bool(self.rate) {
+            return Ok(());
+        }
+        self.failed += 1;
+        let full = self.rng.random_bool(0.5);
+        Err(if full {
+            io::ErrorKind::StorageFull.into()
+        } else {
+            io::Error::other("the disk does not answer")
+        })
+    }
+}
+
 impl State {
     /// Counts an operation; an error if there is no power for it.
     fn step(&mut self) -> io::Result<()> {
@@ -152,7 +177,10 @@ impl State {
         if self.is_crashed {
             return Err(io::Error::other("the power is gone"));
         }
-        Ok(())
+        match &mut self.flaky {
+            Some(flaky) => flaky.step(),
+            None => Ok(()),
+        }
     }
 
     fn node(&self, path: &Path) -> io::Result<usize> {
@@ -257,7 +285,12 @@ impl File for Handle {
         let mut state = self.0.state();
         let powered = state.step();
         let length = bytes.len().min(state.longest_write.unwrap_or(usize::MAX));
-        let length = length.min(state.free());
+        let mut length = length.min(state.free());
+        if powered.is_err()
+            && let Some(flaky) = &mut state.flaky
+        {
+            length = flaky.rng.random_range(0..=length);
+        }
         state.nodes[self.1].data.extend_from_slice(&bytes[..length]);
         powered?;
         if length == 0 {

@@ -9,9 +9,13 @@ mod fake_disk;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod flaky;
+#[cfg(test)]
 mod format;
 #[cfg(test)]
 mod kill;
+#[cfg(test)]
+mod memory;
 #[cfg(test)]
 mod promises;
 #[cfg(test)]
