@@ -1,13 +1,20 @@
 //! What the server itself puts into an empty cluster, and keeps there.
+//!
+//! Roles and bindings are mended at each start ([`reconcile`]); of the rest what
+//! is there stays as it is.
+
+mod reconcile;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use apimachinery::Status;
 use http::header::{CONTENT_TYPE, USER_AGENT};
 use http::{Method, Request};
 use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::Error;
 use crate::api::Api;
@@ -16,11 +23,12 @@ use crate::body::BoxError;
 use crate::route::{Route, Target};
 use crate::user::User;
 
+const SERVICE_WITHIN: Duration = Duration::from_secs(90);
+const SERVICE_RETRY: Duration = Duration::from_millis(500);
 const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
 const NAMESPACES: &[&str] = &["kube-system", "default", "kube-public", "kube-node-lease"];
 
-/// Creates what is missing; what is there stays as it is, but for the Service
-/// `kubernetes`' endpoints, which follow the server's address.
+/// Creates what is missing; what is there stays as it is.
 pub async fn run(api: &Arc<Api>, advertise: SocketAddr) -> Result<(), Error> {
     let namespaces = NAMESPACES.iter().map(
         |name| json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } }),
@@ -28,29 +36,26 @@ pub async fn run(api: &Arc<Api>, advertise: SocketAddr) -> Result<(), Error> {
     create_all(api, "/api/v1/namespaces", namespaces.collect()).await?;
     let classes = priority_classes().to_vec();
     create_all(api, "/apis/scheduling.k8s.io/v1/priorityclasses", classes).await?;
-    let (roles, mut bindings) = policy::objects();
-    bindings.extend(policy::join_bindings());
-    create_all(api, &format!("{RBAC}/clusterroles"), roles).await?;
-    create_all(api, &format!("{RBAC}/clusterrolebindings"), bindings).await?;
-    create(
-        api,
-        "/api/v1/namespaces/default/services",
-        &service(api, advertise),
-    )
-    .await?;
-    if advertise.ip().is_loopback() || advertise.ip().is_unspecified() {
-        // No pod could reach it there, and the API takes no such endpoint.
-        tracing::info!(%advertise, "the Service kubernetes gets no endpoint: no other machine could use the address");
-        return Ok(());
+    reconcile::run(api, &policy::objects()).await?;
+    let join = policy::join_bindings();
+    create_all(api, &format!("{RBAC}/clusterrolebindings"), join).await?;
+    create_service(api, advertise).await
+}
+
+/// Another server may be creating it, and have its address, at this moment; or
+/// have died in between, then the address is free again after a while.
+async fn create_service(api: &Arc<Api>, advertise: SocketAddr) -> Result<(), Error> {
+    let path = "/api/v1/namespaces/default/services";
+    let deadline = Instant::now() + SERVICE_WITHIN;
+    loop {
+        match create(api, path, &service(api, advertise)).await {
+            Err(error) if api.store.is_shared() && Instant::now() < deadline => {
+                tracing::info!(%error, "wait for another server to create the Service kubernetes");
+                tokio::time::sleep(SERVICE_RETRY).await;
+            }
+            done => return done,
+        }
     }
-    put(
-        api,
-        "/api/v1/namespaces/default/endpoints/kubernetes",
-        &endpoints(advertise),
-    )
-    .await?;
-    let slices = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices";
-    put(api, &format!("{slices}/kubernetes"), &slice(advertise)).await
 }
 
 fn priority_classes() -> [Value; 2] {
@@ -90,33 +95,6 @@ fn service(api: &Api, advertise: SocketAddr) -> Value {
     })
 }
 
-fn endpoints(advertise: SocketAddr) -> Value {
-    json!({
-        "apiVersion": "v1", "kind": "Endpoints",
-        "metadata": {
-            "name": "kubernetes", "namespace": "default",
-            "labels": { "endpointslice.kubernetes.io/skip-mirror": "true" },
-        },
-        "subsets": [{
-            "addresses": [{ "ip": advertise.ip().to_string() }],
-            "ports": [{ "name": "https", "port": advertise.port(), "protocol": "TCP" }],
-        }],
-    })
-}
-
-fn slice(advertise: SocketAddr) -> Value {
-    json!({
-        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
-        "metadata": {
-            "name": "kubernetes", "namespace": "default",
-            "labels": { "kubernetes.io/service-name": "kubernetes" },
-        },
-        "addressType": if advertise.is_ipv4() { "IPv4" } else { "IPv6" },
-        "endpoints": [{ "addresses": [advertise.ip().to_string()], "conditions": { "ready": true } }],
-        "ports": [{ "name": "https", "port": advertise.port(), "protocol": "TCP" }],
-    })
-}
-
 /// The table of kinds says what there is; without a kind there are no objects.
 fn is_served(api: &Api, path: &str) -> bool {
     match Route::parse(&Method::GET, path, "").target {
@@ -151,7 +129,7 @@ async fn create(api: &Arc<Api>, path: &str, object: &Value) -> Result<(), Error>
 }
 
 /// Creates the object or makes it what it should be.
-async fn put(api: &Arc<Api>, path: &str, object: &Value) -> Result<(), Error> {
+pub async fn put(api: &Arc<Api>, path: &str, object: &Value) -> Result<(), Error> {
     if !is_served(api, path) {
         return Ok(());
     }
@@ -161,7 +139,7 @@ async fn put(api: &Arc<Api>, path: &str, object: &Value) -> Result<(), Error> {
     match send(api, Method::PUT, path, object).await {
         Err(status) if status.code == 404 => create(api, collection, object).await,
         Err(status) => Err(failure(object, &status)),
-        Ok(()) => Ok(()),
+        Ok(_) => Ok(()),
     }
 }
 
@@ -177,7 +155,7 @@ fn failure(object: &Value, status: &Status) -> Error {
     }
 }
 
-async fn send(api: &Arc<Api>, method: Method, path: &str, object: &Value) -> Result<(), Status> {
+async fn send(api: &Arc<Api>, method: Method, path: &str, object: &Value) -> Result<Value, Status> {
     let body = Full::new(bytes::Bytes::from(object.to_string()));
     let request = Request::builder()
         .method(method)
@@ -191,15 +169,12 @@ async fn send(api: &Arc<Api>, method: Method, path: &str, object: &Value) -> Res
         .map_err(Status::internal)?;
     let user = Arc::new(User::admin("system:apiserver"));
     let response = api.answer_as(request, Ok(user)).await;
-    if response.status().is_success() {
-        return Ok(());
+    let is_success = response.status().is_success();
+    let body = response.into_body().collect().await;
+    let body = body.map_err(Status::internal)?.to_bytes();
+    if is_success {
+        return serde_json::from_slice(&body).map_err(Status::internal);
     }
-    let body = response
-        .into_body()
-        .collect()
-        .await
-        .map_err(Status::internal)?
-        .to_bytes();
     Err(serde_json::from_slice(&body)
         .unwrap_or_else(|_| Status::internal(String::from_utf8_lossy(&body))))
 }

@@ -88,8 +88,13 @@ impl Services {
             addresses: claimed(claim::ADDRESSES).await?,
             node_ports: claimed(claim::PORTS).await?,
         };
-        let repaired = services.repair(&mut repair::Suspects::default()).await;
-        repaired.map_err(|source| Error::Load { source })?;
+        let load = |source| Error::Load { source };
+        let mut suspects = repair::Suspects::default();
+        services.repair(&mut suspects).await.map_err(load)?;
+        if !services.store.is_shared() {
+            // Nobody else can be about to write a Service.
+            services.repair(&mut suspects).await.map_err(load)?;
+        }
         Ok(services)
     }
 

@@ -266,6 +266,10 @@ impl Store for Layer {
         self.inner.backup().await
     }
 
+    fn is_shared(&self) -> bool {
+        self.inner.is_shared()
+    }
+
     fn state(&self) -> Option<State> {
         self.inner.state()
     }

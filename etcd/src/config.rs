@@ -24,8 +24,6 @@ pub struct Config {
     pub prefix: String,
     /// How long one request may take, with all its attempts.
     pub request_timeout: Duration,
-    /// How long the past stays readable.
-    pub keep_history: Duration,
     /// Changes kept in memory for watchers that come back.
     pub history_changes: usize,
     pub history_bytes: usize,
@@ -51,7 +49,6 @@ impl Config {
             tls: Tls::default(),
             prefix: Self::PREFIX.to_owned(),
             request_timeout: Duration::from_secs(10),
-            keep_history: Duration::from_secs(300),
             history_changes: 100_000,
             history_bytes: 24 << 20,
             watch_queue: 8192,

@@ -9,7 +9,6 @@ use store::{Entry, Error, Expect, Page, Range, Revision, Store, Value, Watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::compaction;
 use crate::config::Config;
 use crate::failure::{Fate, Refusal};
 use crate::feed::Feed;
@@ -60,8 +59,6 @@ impl Etcd {
         let etcd = Arc::new(etcd);
         etcd.in_background(feed);
         etcd.feed.caught_up(newest).await;
-        let keep = config.keep_history;
-        etcd.in_background(compaction::run(Arc::downgrade(&etcd), keep));
         Ok(etcd)
     }
 
@@ -151,5 +148,9 @@ impl Store for Etcd {
         })?;
         self.feed.forget(before);
         Ok(())
+    }
+
+    fn is_shared(&self) -> bool {
+        true
     }
 }

@@ -8,7 +8,6 @@
 //!
 //! [`Etcd`] is the backend. The page about it is `docs/design/etcd.md`.
 
-mod compaction;
 mod config;
 mod etcd;
 mod failure;

@@ -16,7 +16,7 @@ const AT_ONCE: usize = 128;
 impl Registry<'_> {
     /// Deletes what is selected; answers the list as it was before.
     pub async fn delete_collection(&self, options: &DeleteOptions) -> Result<Pieces, Status> {
-        let list = self.read_list_options()?;
+        let list = self.read_list_options().await?;
         let listed = self.list(&list).await?;
         let mut deletes = Vec::with_capacity(listed.entries.len());
         for entry in &listed.entries {

@@ -3,16 +3,12 @@
 use apimachinery::Status;
 use bytes::Bytes;
 
-use super::{Registry, too_new, versions};
+use super::{Registry, versions};
 
 impl Registry<'_> {
     pub async fn get(&self, name: &str) -> Result<Bytes, Status> {
         if let Some(text) = self.call.query.text("resourceVersion") {
-            let wanted = parse_revision(text)?;
-            let current = self.api.store.revision().0;
-            if wanted > current {
-                return Err(too_new(wanted, current));
-            }
+            self.check_reached(parse_revision(text)?).await?;
         }
         versions::bytes(self.kind, &self.entry(name).await?)
     }
