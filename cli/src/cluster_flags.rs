@@ -8,6 +8,9 @@ use anyhow::Context;
 use clap::Args;
 use ipnet::Ipv4Net;
 
+use crate::access_flags::AccessFlags;
+use crate::datastore::DatastoreFlags;
+
 /// What the API server is told; the same on every server of a cluster.
 #[derive(Args, Clone, Debug)]
 pub struct ServerFlags {
@@ -39,13 +42,15 @@ pub struct ServerFlags {
     #[arg(long, default_value = "50s", value_name = "DURATION", value_parser = parse_duration)]
     pub node_monitor_grace_period: Duration,
 
-    /// File of static bearer tokens: token,user,uid[,"group1,group2"] a line
-    #[arg(long, value_name = "FILE")]
     /// Bytes of objects that may be kept, such as 500Mi; new ones beyond are refused (0: no bound)
     #[arg(long, default_value = "2Gi", value_name = "SIZE", value_parser = parse_size)]
     pub store_quota: u64,
 
-    pub token_auth_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub access: AccessFlags,
+
+    #[command(flatten)]
+    pub datastore: DatastoreFlags,
 }
 
 /// What a node is told.
@@ -85,11 +90,6 @@ impl ServerFlags {
         SocketAddr::new(self.bind_address, self.secure_port)
     }
 
-    /// The address of the Service `kubernetes`: the first of the range.
-    pub fn kubernetes_service_ip(&self) -> Ipv4Addr {
-        self.service_cluster_ip_range
-            .hosts()
-            .next()
     pub fn store_options(&self) -> store::Options {
         store::Options {
             quota: (self.store_quota > 0).then_some(self.store_quota),
@@ -97,6 +97,11 @@ impl ServerFlags {
         }
     }
 
+    /// The address of the Service `kubernetes`: the first of the range.
+    pub fn kubernetes_service_ip(&self) -> Ipv4Addr {
+        self.service_cluster_ip_range
+            .hosts()
+            .next()
             .unwrap_or(Ipv4Addr::UNSPECIFIED)
     }
 }
@@ -118,18 +123,13 @@ impl NodeFlags {
     }
 }
 
-fn parse_duration(text: &str) -> Result<Duration, String> {
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let parsed = text.parse::<jiff::SignedDuration>().ok();
     parsed
         .and_then(|duration| Duration::try_from(duration).ok())
         .ok_or_else(|| format!("{text:?} is not a duration such as 50s or 1m30s"))
 }
 
-fn parse_port_range(text: &str) -> Result<(u16, u16), String> {
-    let range = text.split_once('-').and_then(|(from, to)| {
-        let (from, to) = (from.parse().ok()?, to.parse().ok()?);
-        (from > 0 && from <= to).then_some((from, to))
-    });
 fn parse_size(text: &str) -> Result<u64, String> {
     let parsed = text.parse::<apimachinery::quantity::Quantity>().ok();
     parsed
@@ -137,5 +137,10 @@ fn parse_size(text: &str) -> Result<u64, String> {
         .ok_or_else(|| format!("{text:?} is not a size such as 500Mi or 2Gi"))
 }
 
+fn parse_port_range(text: &str) -> Result<(u16, u16), String> {
+    let range = text.split_once('-').and_then(|(from, to)| {
+        let (from, to) = (from.parse().ok()?, to.parse().ok()?);
+        (from > 0 && from <= to).then_some((from, to))
+    });
     range.ok_or_else(|| format!("{text:?} is not a range of ports such as 30000-32767"))
 }

@@ -6,19 +6,20 @@ use std::sync::Arc;
 use anyhow::Context;
 use apiserver::{KeyPair, KubeletAccess, Server, User};
 use kube::Client;
-use store::Log;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::addons::{self, Addons};
 use crate::cluster_flags::ServerFlags;
+use crate::datastore::Datastore;
+use crate::election::{self, Election};
 use crate::identities::ServerIdentities;
 use crate::instance::Instance;
 use crate::token_file;
 
 pub struct ControlPlane {
     server: Server,
-    log: Arc<Log>,
+    datastore: Datastore,
 }
 
 /// What the rest of the cluster must agree on with its server.
@@ -37,10 +38,11 @@ impl ControlPlane {
         tasks: &mut JoinSet<anyhow::Result<()>>,
         shutdown: &CancellationToken,
     ) -> anyhow::Result<Self> {
-        let dir = instance.store_dir();
-        let options = settings.flags.store_options();
-        let opened = tokio::task::spawn_blocking(move || Log::open(&dir, options));
-        let log = opened.await.context("open the store")??;
+        let flags = settings.flags;
+        let datastore = flags
+            .datastore
+            .open(instance, flags.store_options())
+            .await?;
         let authority = Arc::new(identities.authority);
         let config = apiserver::Config {
             listen: settings.flags.listen(),
@@ -52,13 +54,13 @@ impl ControlPlane {
             }),
             token_key: Arc::new(identities.token_key),
             issuer: apiserver::Config::ISSUER.into(),
-            store: log.clone(),
+            store: datastore.store(),
             service_range: settings.flags.service_cluster_ip_range.into(),
             node_ports: {
                 let (from, to) = settings.flags.service_node_port_range;
                 from..=to
             },
-            tokens: match &settings.flags.token_auth_file {
+            tokens: match &settings.flags.access.token_auth_file {
                 Some(path) => token_file::read(path)?,
                 None => Vec::new(),
             },
@@ -66,10 +68,10 @@ impl ControlPlane {
                 settings.advertise.into(),
                 settings.flags.secure_port,
             )),
-            access: apiserver::Access::default(),
+            access: settings.flags.access.access()?,
         };
         let server = Server::start(config).await?;
-        let plane = Self { server, log };
+        let plane = Self { server, datastore };
         plane.start_loops(settings, &authority, tasks, shutdown);
         addons::apply(
             &plane.admin(),
@@ -86,6 +88,7 @@ impl ControlPlane {
         Ok(plane)
     }
 
+    /// Where servers share a datastore, each loop runs on one of them.
     fn start_loops(
         &self,
         settings: &Settings<'_>,
@@ -93,20 +96,42 @@ impl ControlPlane {
         tasks: &mut JoinSet<anyhow::Result<()>>,
         shutdown: &CancellationToken,
     ) {
-        let groups = ["system:authenticated".to_owned()];
-        let scheduler = User::new("system:kube-scheduler", groups);
-        let client = self.server.client_as(scheduler);
-        let scheduler = scheduler::run(scheduler::Config::default(), client, shutdown.clone());
-        tasks.spawn(async move { scheduler.await.context("scheduler") });
+        let user = User::new("system:kube-scheduler", ["system:authenticated".to_owned()]);
+        let client = self.server.client_as(user);
+        let scheduler = move |stop| {
+            let run = scheduler::run(scheduler::Config::default(), client.clone(), stop);
+            async move { run.await.context("scheduler") }
+        };
+        self.start_loop("kube-scheduler", scheduler, tasks, shutdown);
         let config = controllers::Config {
             node_monitor_grace_period: settings.flags.node_monitor_grace_period,
             ..controllers::Config::new(settings.flags.cluster_cidr, authority.clone())
         };
-        let client = self
-            .server
-            .client_as(User::admin("system:kube-controller-manager"));
-        let controllers = controllers::run(config, client, shutdown.clone());
-        tasks.spawn(async move { controllers.await.context("controllers") });
+        let user = User::admin("system:kube-controller-manager");
+        let client = self.server.client_as(user);
+        let controllers = move |stop| {
+            let run = controllers::run(config.clone(), client.clone(), stop);
+            async move { run.await.context("controllers") }
+        };
+        self.start_loop("kube-controller-manager", controllers, tasks, shutdown);
+    }
+
+    fn start_loop<F>(
+        &self,
+        name: &'static str,
+        mut work: impl FnMut(CancellationToken) -> F + Send + 'static,
+        tasks: &mut JoinSet<anyhow::Result<()>>,
+        shutdown: &CancellationToken,
+    ) where
+        F: Future<Output = anyhow::Result<()>> + Send + 'static,
+    {
+        if self.datastore.store().is_shared() {
+            let identity = election::identity();
+            let election = Election::new(self.admin(), name, identity);
+            tasks.spawn(election.run(shutdown.clone(), work));
+        } else {
+            tasks.spawn(work(shutdown.clone()));
+        }
     }
 
     /// A client that may do everything.
@@ -121,10 +146,10 @@ impl ControlPlane {
             .client_as(User::new(format!("system:node:{node}"), groups))
     }
 
-    /// Lets requests finish, then closes the log.
+    /// Lets requests finish, then closes the store.
     pub async fn stop(self) {
         self.server.stop().await;
-        self.log.close().await;
+        self.datastore.close().await;
     }
 }
 

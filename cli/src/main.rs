@@ -3,6 +3,7 @@
 //! One file here holds one command ([`command`]); what commands share is
 //! beside them. Nothing of Kubernetes itself is decided in this crate.
 
+mod access_flags;
 mod addons;
 mod client;
 mod cluster;
@@ -10,6 +11,8 @@ mod cluster_flags;
 mod command;
 mod control_plane;
 mod data_dir;
+mod datastore;
+mod election;
 mod identities;
 mod instance;
 mod manifest;

@@ -1,0 +1,83 @@
+//! Where the cluster's state is kept: in the data directory, or on an etcd
+//! cluster that several servers share.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::Args;
+use store::{Log, Options, Store};
+use store_etcd::{Config, Etcd, Tls};
+
+use crate::instance::Instance;
+
+/// The same on every server of a cluster.
+#[derive(Args, Clone, Debug)]
+pub struct DatastoreFlags {
+    /// etcd servers that keep the cluster's state, as `https://10.0.0.5:2379` [default: a store in the data directory]
+    #[arg(long, value_name = "URL,...", value_delimiter = ',')]
+    datastore_endpoints: Vec<String>,
+
+    /// Who signed etcd's certificates [default: those the machine trusts]
+    #[arg(long, value_name = "FILE", requires = "datastore_endpoints")]
+    datastore_cafile: Option<PathBuf>,
+
+    /// What this server shows to etcd
+    #[arg(long, value_name = "FILE", requires_all = ["datastore_endpoints", "datastore_keyfile"])]
+    datastore_certfile: Option<PathBuf>,
+
+    /// The key of --datastore-certfile
+    #[arg(long, value_name = "FILE", requires_all = ["datastore_endpoints", "datastore_certfile"])]
+    datastore_keyfile: Option<PathBuf>,
+
+    /// Where in etcd the state lies; clusters that share an etcd have one each
+    #[arg(long, value_name = "PREFIX", default_value = Config::PREFIX)]
+    datastore_prefix: String,
+}
+
+/// The opened store.
+pub enum Datastore {
+    Log(Arc<Log>),
+    Etcd(Arc<Etcd>),
+}
+
+impl DatastoreFlags {
+    /// `options` are those of a store in the data directory.
+    pub async fn open(&self, instance: &Instance, options: Options) -> anyhow::Result<Datastore> {
+        if self.datastore_endpoints.is_empty() {
+            let dir = instance.store_dir();
+            let opened = tokio::task::spawn_blocking(move || Log::open(&dir, options));
+            return Ok(Datastore::Log(opened.await.context("open the store")??));
+        }
+        let etcd = Etcd::connect(&self.config()).await;
+        Ok(Datastore::Etcd(etcd.context("open the datastore")?))
+    }
+
+    fn config(&self) -> Config {
+        let cert = self.datastore_certfile.clone();
+        Config {
+            tls: Tls {
+                ca: self.datastore_cafile.clone(),
+                identity: cert.zip(self.datastore_keyfile.clone()),
+            },
+            prefix: self.datastore_prefix.clone(),
+            ..Config::new(self.datastore_endpoints.clone())
+        }
+    }
+}
+
+impl Datastore {
+    pub fn store(&self) -> Arc<dyn Store> {
+        match self {
+            Self::Log(log) => log.clone(),
+            Self::Etcd(etcd) => etcd.clone(),
+        }
+    }
+
+    pub async fn close(&self) {
+        match self {
+            Self::Log(log) => log.close().await,
+            Self::Etcd(etcd) => etcd.close().await,
+        }
+    }
+}
