@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use crate::audit;
+use crate::aggregation::Aggregator;
 use crate::authn::front_proxy::FrontProxy;
 
 #[derive(Clone)]
@@ -15,6 +16,8 @@ pub struct Access {
     pub audiences: Vec<String>,
     /// A proxy that authenticates for this server.
     pub front_proxy: Option<FrontProxy>,
+    /// As whom extension API servers are called.
+    pub aggregator: Option<Aggregator>,
     pub audit: Option<audit::Config>,
     /// Kubernetes' `EncryptionConfiguration`.
     pub encryption: Option<PathBuf>,
@@ -26,6 +29,7 @@ impl Default for Access {
             anonymous: true,
             audiences: Vec::new(),
             front_proxy: None,
+            aggregator: None,
             audit: None,
             encryption: None,
         }

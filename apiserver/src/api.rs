@@ -14,6 +14,7 @@ use store::Store;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::Admission;
+use crate::aggregation::Aggregation;
 use crate::audit::{Auditor, Trail};
 use crate::authn::{Authenticator, impersonation};
 use crate::authz::{Attributes, Authorizer};
@@ -46,6 +47,8 @@ pub struct Api {
     pub kubelets: Kubelets,
     /// Calls webhooks.
     pub webhooks: webhook::Caller,
+    /// APIs that other servers serve.
+    pub aggregation: Arc<Aggregation>,
     pub metrics: Metrics,
     /// Ends watches and other open streams.
     pub stop: CancellationToken,

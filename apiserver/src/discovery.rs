@@ -3,7 +3,7 @@
 mod aggregated;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use apimachinery::Status;
 use apimachinery::gvk::compare_versions;
@@ -11,17 +11,26 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
+use crate::aggregation::Remotes;
+use crate::aggregation::discovery::merge;
 use crate::api::{Api, Call};
 use crate::body::Body;
 use crate::negotiate::Form;
-use crate::resources::PerTable;
+use crate::resources::Table;
 use crate::served::Served;
 use crate::{form, respond};
 
 /// Answers of discovery.
 pub struct Discovery {
-    documents: PerTable<Documents>,
+    cached: RwLock<Option<Cached>>,
     address: String,
+}
+
+/// What the documents were made of, and the documents.
+struct Cached {
+    table: Arc<Table>,
+    remotes: Arc<Remotes>,
+    documents: Arc<Documents>,
 }
 
 struct Documents {
@@ -31,13 +40,14 @@ struct Documents {
 }
 
 impl Documents {
-    fn new(kinds: &[Served], address: &str) -> Self {
+    fn new(kinds: &[Served], remotes: &Remotes, address: &str) -> Self {
         let mut by_path = HashMap::new();
         let mut put = |path: String, value: &Value| {
             by_path.insert(path, Bytes::from(value.to_string()));
         };
         put("/api".into(), &api_versions(address));
-        let groups = groups_of(kinds);
+        let mut groups = groups_of(kinds);
+        merge(&mut groups, remotes);
         put("/apis".into(), &group_list(&groups));
         for group in &groups {
             if !group.name.is_empty() {
@@ -51,8 +61,8 @@ impl Documents {
         let (core, rest): (Vec<_>, Vec<_>) = groups.iter().partition(|g| g.name.is_empty());
         Self {
             by_path,
-            core: aggregated::document(&core, kinds),
-            groups: aggregated::document(&rest, kinds),
+            core: aggregated::document(&core, kinds, remotes),
+            groups: aggregated::document(&rest, kinds, remotes),
         }
     }
 }
@@ -61,7 +71,7 @@ impl Discovery {
     /// `address` is what clients are told to use, `host:port`.
     pub fn new(address: String) -> Self {
         Self {
-            documents: PerTable::default(),
+            cached: RwLock::default(),
             address,
         }
     }
@@ -71,9 +81,21 @@ impl Discovery {
     }
 
     fn documents(&self, api: &Api) -> Arc<Documents> {
-        self.documents.get(api.resources.table(), |table| {
-            Documents::new(table.all(), &self.address)
-        })
+        let (table, remotes) = (api.resources.table(), api.aggregation.remotes());
+        if let Some(cached) = &*self.cached.read().unwrap_or_else(PoisonError::into_inner)
+            && Arc::ptr_eq(&cached.table, &table)
+            && Arc::ptr_eq(&cached.remotes, &remotes)
+        {
+            return cached.documents.clone();
+        }
+        let documents = Arc::new(Documents::new(table.all(), &remotes, &self.address));
+        let made = Cached {
+            table,
+            remotes,
+            documents: documents.clone(),
+        };
+        *self.cached.write().unwrap_or_else(PoisonError::into_inner) = Some(made);
+        documents
     }
 
     /// Every path that discovery answers.
@@ -110,9 +132,9 @@ impl Discovery {
 }
 
 /// One group and its versions, the preferred one first.
-struct Group {
-    name: String,
-    versions: Vec<String>,
+pub struct Group {
+    pub name: String,
+    pub versions: Vec<String>,
 }
 
 impl Group {

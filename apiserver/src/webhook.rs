@@ -165,7 +165,6 @@ impl Caller {
         }
     }
 
-    #[expect(dead_code, reason = "aggregated APIs come next")]
     /// Sends any request to a Service, whose name its URI must carry, as
     /// `identity`; upgrades are the caller's to follow.
     pub async fn forward(
@@ -262,7 +261,6 @@ fn read_answer(code: StatusCode, body: &[u8]) -> Result<Value, Error> {
     })
 }
 
-#[expect(dead_code, reason = "aggregated APIs come next")]
 /// The URI of a request to a Service.
 pub fn service_uri(service: &Service, path_and_query: &str) -> Result<Uri, http::Error> {
     Uri::builder()

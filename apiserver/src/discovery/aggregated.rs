@@ -6,6 +6,8 @@ use kinds::Subresource;
 use serde_json::{Value, json};
 
 use super::Group;
+use crate::aggregation::Remotes;
+use crate::aggregation::discovery::{find, version_item};
 use crate::body::Body;
 use crate::respond;
 use crate::served::Served;
@@ -54,10 +56,10 @@ fn in_version(document: &Bytes, version: &str) -> Bytes {
     ))
 }
 
-pub fn document(groups: &[&Group], kinds: &[Served]) -> Bytes {
+pub fn document(groups: &[&Group], kinds: &[Served], remotes: &Remotes) -> Bytes {
     let items: Vec<Value> = groups
         .iter()
-        .map(|group| group_item(group, kinds))
+        .map(|group| group_item(group, kinds, remotes))
         .collect();
     let list = json!({
         "kind": "APIGroupDiscoveryList",
@@ -68,8 +70,11 @@ pub fn document(groups: &[&Group], kinds: &[Served]) -> Bytes {
     Bytes::from(list.to_string())
 }
 
-fn group_item(group: &Group, kinds: &[Served]) -> Value {
+fn group_item(group: &Group, kinds: &[Served], remotes: &Remotes) -> Value {
     let versions = group.versions.iter().map(|version| {
+        if let Some(remote) = find(remotes, &group.name, version) {
+            return version_item(remote);
+        }
         let served = kinds
             .iter()
             .filter(|k| k.group() == group.name && k.version() == *version);

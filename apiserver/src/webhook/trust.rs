@@ -21,7 +21,6 @@ pub enum Roots {
     System,
     /// These, in PEM, and no others.
     Pinned(String),
-    #[expect(dead_code, reason = "aggregated APIs come next")]
     /// Whoever answers (`insecureSkipTLSVerify`).
     Anybody,
 }

@@ -3,7 +3,9 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use apiserver::{Access, Config, Error, KeyPair, KubeletAccess, Server, StaticToken, User};
+use apiserver::{
+    Access, Aggregator, Config, Error, KeyPair, KubeletAccess, Server, StaticToken, User,
+};
 use http::{Method, Request};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::Client;
@@ -64,6 +66,23 @@ impl Cluster {
             },
             ca_pem: authority.cert_pem().to_owned(),
         };
+        let proxies =
+            pki::Authority::load_or_create(&dir.path().join("pki"), "proxy-ca", "proxy-ca")
+                .unwrap();
+        let proxy = proxies
+            .issue(&pki::Request {
+                common_name: "front-proxy-client".into(),
+                usages: vec![pki::Usage::Client],
+                ..pki::Request::default()
+            })
+            .unwrap();
+        let aggregator = Aggregator {
+            client: KeyPair {
+                cert_pem: proxy.cert_pem,
+                key_pem: proxy.key_pem,
+            },
+            ca_pem: proxies.cert_pem().to_owned(),
+        };
         let config = Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
             serving: KeyPair {
@@ -82,7 +101,10 @@ impl Cluster {
                 user: User::admin("admin"),
             }],
             advertise: None,
-            access,
+            access: Access {
+                aggregator: Some(aggregator),
+                ..access
+            },
         };
         let server = Server::start(config).await?;
         Ok(Self {

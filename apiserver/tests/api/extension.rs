@@ -23,8 +23,9 @@ use crate::cluster::Cluster;
 #[derive(Clone, Debug)]
 pub struct Asked {
     pub request: Request<Bytes>,
-    #[expect(dead_code, reason = "aggregated APIs come next")]
     pub certificate: Option<Vec<u8>>,
+    /// For who answers 101.
+    pub upgrade: Arc<Mutex<Option<hyper::upgrade::OnUpgrade>>>,
 }
 
 pub type Answer = Arc<dyn Fn(Asked) -> Response<Full<Bytes>> + Send + Sync>;
@@ -136,17 +137,19 @@ fn tls(cert_pem: &str, key_pem: &str) -> rustls::ServerConfig {
 }
 
 async fn serve(
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
     certificate: Option<Vec<u8>>,
     answer: Answer,
     seen: Arc<Mutex<Vec<Asked>>>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
+    let upgrade = hyper::upgrade::on(&mut request);
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map(|all| all.to_bytes());
     let request = Request::from_parts(parts, body.unwrap_or_default());
     let asked = Asked {
         request,
         certificate,
+        upgrade: Arc::new(Mutex::new(Some(upgrade))),
     };
     seen.lock().unwrap().push(asked.clone());
     Ok(answer(asked))

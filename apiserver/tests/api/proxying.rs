@@ -156,7 +156,7 @@ async fn an_upgraded_exec_carries_bytes_both_ways() {
     assert_eq!(&echoed, b"ping");
 }
 
-async fn connect(cluster: &Cluster) -> tokio_rustls::client::TlsStream<TcpStream> {
+pub async fn connect(cluster: &Cluster) -> tokio_rustls::client::TlsStream<TcpStream> {
     let mut roots = rustls::RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(cluster.authority.cert_pem().as_bytes()) {
         roots.add(certificate.unwrap()).unwrap();
