@@ -3,9 +3,11 @@
 
 use std::path::PathBuf;
 
-use crate::audit;
 use crate::aggregation::Aggregator;
+use crate::audit;
 use crate::authn::front_proxy::FrontProxy;
+use crate::authn::oidc::Issuer;
+use crate::authn::webhook::TokenWebhook;
 
 #[derive(Clone)]
 pub struct Access {
@@ -18,6 +20,10 @@ pub struct Access {
     pub front_proxy: Option<FrontProxy>,
     /// As whom extension API servers are called.
     pub aggregator: Option<Aggregator>,
+    /// A server that knows tokens that this one does not.
+    pub token_webhook: Option<TokenWebhook>,
+    /// An OpenID Connect provider whose tokens are taken.
+    pub oidc: Option<Issuer>,
     pub audit: Option<audit::Config>,
     /// Kubernetes' `EncryptionConfiguration`.
     pub encryption: Option<PathBuf>,
@@ -30,6 +36,8 @@ impl Default for Access {
             audiences: Vec::new(),
             front_proxy: None,
             aggregator: None,
+            token_webhook: None,
+            oidc: None,
             audit: None,
             encryption: None,
         }

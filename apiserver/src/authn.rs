@@ -6,8 +6,10 @@
 pub mod bootstrap;
 pub mod front_proxy;
 pub mod impersonation;
+pub mod oidc;
 pub mod review;
 pub mod service_account;
+pub mod webhook;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,6 +24,8 @@ use store::Store;
 use crate::access::Access;
 use crate::peer::Peer;
 use crate::user::User;
+use crate::webhook::plain::Server;
+use crate::webhook::{Caller, kubeconfig};
 use front_proxy::FrontProxy;
 
 /// How long a verified token is taken on trust; its objects may be gone by then.
@@ -42,6 +46,8 @@ pub struct Authenticator {
     statics: HashMap<String, Arc<User>>,
     service_accounts: service_account::Verifier,
     front_proxy: Option<FrontProxy>,
+    oidc: Option<oidc::Provider>,
+    reviewer: Option<webhook::Reviewer>,
     anonymous: bool,
     store: Arc<dyn Store>,
     trusted: Mutex<HashMap<String, Trusted>>,
@@ -53,23 +59,37 @@ struct Trusted {
 }
 
 impl Authenticator {
+    /// # Errors
+    /// A token webhook whose kubeconfig cannot be used.
     pub fn new(
         tokens: &[StaticToken],
         service_accounts: service_account::Verifier,
         access: &Access,
         store: Arc<dyn Store>,
-    ) -> Self {
+    ) -> Result<Self, kubeconfig::Error> {
         let statics = tokens
             .iter()
             .map(|t| (t.token.clone(), Arc::new(t.user.clone())));
-        Self {
+        let caller = Arc::new(Caller::new(store.clone()));
+        let reviewer = access.token_webhook.as_ref().map(|webhook| {
+            let server = Server::read(&webhook.config)?;
+            Ok(webhook::Reviewer::new(
+                server,
+                caller.clone(),
+                webhook.cache,
+            ))
+        });
+        let provider = |issuer| oidc::Provider::new(issuer, caller.clone());
+        Ok(Self {
             statics: statics.collect(),
             service_accounts,
             front_proxy: access.front_proxy.clone(),
+            oidc: access.oidc.clone().map(provider),
+            reviewer: reviewer.transpose()?,
             anonymous: access.anonymous,
             store,
             trusted: Mutex::default(),
-        }
+        })
     }
 
     pub fn service_accounts(&self) -> &service_account::Verifier {
@@ -123,13 +143,24 @@ impl Authenticator {
         if let Some(user) = self.recall(token) {
             return Some(user);
         }
-        let user = match bootstrap::parse(token) {
-            Some(parts) => bootstrap::authenticate(&*self.store, parts).await?,
-            None => self.service_accounts.authenticate(token, None).await?.user,
-        };
-        let user = Arc::new(user);
-        self.remember(token, user.clone());
-        Some(user)
+        if let Some(user) = self.of_own_token(token).await {
+            let user = Arc::new(user);
+            self.remember(token, user.clone());
+            return Some(user);
+        }
+        let audiences = self.service_accounts.audiences();
+        self.reviewer.as_ref()?.user(token, audiences).await
+    }
+
+    /// The user of a token that this server can verify by itself.
+    async fn of_own_token(&self, token: &str) -> Option<User> {
+        if let Some(parts) = bootstrap::parse(token) {
+            return bootstrap::authenticate(&*self.store, parts).await;
+        }
+        if let Some(verified) = self.service_accounts.authenticate(token, None).await {
+            return Some(verified.user);
+        }
+        self.oidc.as_ref()?.user(token).await
     }
 
     fn recall(&self, token: &str) -> Option<Arc<User>> {
@@ -154,6 +185,11 @@ impl Authenticator {
             );
         }
     }
+}
+
+/// Compares in a time that does not tell how much was right.
+pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).fold(0, |seen, (x, y)| seen | (x ^ y)) == 0
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

@@ -20,6 +20,8 @@ use crate::user::{MASTERS, User};
 pub struct Attributes<'a> {
     pub verb: &'a str,
     pub target: Action<'a>,
+    /// The one node that a collection's field selector leaves; empty: none does.
+    pub selected_node: &'a str,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -37,15 +39,20 @@ pub enum Action<'a> {
 }
 
 impl<'a> Attributes<'a> {
+    pub fn new(verb: &'a str, target: Action<'a>) -> Self {
+        Self {
+            verb,
+            target,
+            selected_node: "",
+        }
+    }
+
     pub fn of(route: &'a Route) -> Self {
         match &route.target {
-            Target::Path => Self {
-                verb: path_verb(route.verb),
-                target: Action::Path(&route.path),
-            },
+            Target::Path => Self::new(path_verb(route.verb), Action::Path(&route.path)),
             Target::Resource(resource) => Self {
-                verb: route.verb.as_str(),
-                target: action(resource),
+                selected_node: resource.selected_node.as_deref().unwrap_or(""),
+                ..Self::new(route.verb.as_str(), action(resource))
             },
         }
     }
@@ -138,29 +145,44 @@ impl Authorizer {
 
     /// Why it is allowed, or what the refusal should add to itself.
     pub fn decide(&self, user: &User, asked: &Attributes<'_>) -> Result<String, String> {
-        if user.is_in(MASTERS) {
-            return Ok(String::new());
+        if let Some(decided) = self.without_roles(user, asked) {
+            return decided;
         }
-        let mut refusal = String::new();
-        if let Some(node) = user.node() {
-            match self.nodes.decide(node, asked) {
-                node::Decision::Allow => return Ok(String::new()),
-                node::Decision::NoOpinion(why) => refusal = why,
-            }
-        }
-        self.rbac.decide(user, asked).ok_or(refusal)
+        let refusal = self.refusal_of_node(user, asked);
+        self.rbac.reason(user, asked).ok_or(refusal)
     }
 
     pub fn allows(&self, user: &User, asked: &Attributes<'_>) -> bool {
-        self.decide(user, asked).is_ok()
+        match self.without_roles(user, asked) {
+            Some(decided) => decided.is_ok(),
+            None => self.rbac.allows(user, asked),
+        }
     }
 
     /// # Errors
     /// 403 in Kubernetes' words.
     pub fn check(&self, user: &User, asked: &Attributes<'_>) -> Result<(), Status> {
-        match self.decide(user, asked) {
-            Ok(_) => Ok(()),
-            Err(why) => Err(asked.refusal(user, &why)),
+        if self.allows(user, asked) {
+            return Ok(());
+        }
+        Err(asked.refusal(user, &self.refusal_of_node(user, asked)))
+    }
+
+    /// What is decided whatever the roles say; they are asked for the rest.
+    fn without_roles(&self, user: &User, asked: &Attributes<'_>) -> Option<Result<String, String>> {
+        if user.is_in(MASTERS) {
+            return Some(Ok(String::new()));
+        }
+        match self.nodes.decide(user.node()?, asked) {
+            node::Decision::Allow => Some(Ok(String::new())),
+            node::Decision::NoOpinion(_) => None,
+        }
+    }
+
+    fn refusal_of_node(&self, user: &User, asked: &Attributes<'_>) -> String {
+        match user.node().map(|node| self.nodes.decide(node, asked)) {
+            Some(node::Decision::NoOpinion(why)) => why,
+            _ => String::new(),
         }
     }
 }

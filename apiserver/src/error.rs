@@ -31,6 +31,10 @@ pub enum Error {
     ServiceRange { range: ipnet::IpNet },
     #[error("read the cluster's objects at start")]
     Load { source: store::Error },
+    #[error("use the token webhook")]
+    TokenWebhook {
+        source: crate::webhook::kubeconfig::Error,
+    },
     #[error("keep the audit log")]
     Audit { source: crate::audit::Error },
     #[error("use the encryption configuration")]

@@ -1,7 +1,8 @@
 //! Kinds that are asked and not stored: access and token reviews, bindings,
 //! component statuses.
 
-use std::collections::BTreeMap;
+mod access;
+
 use std::sync::Arc;
 
 use apimachinery::{Status, meta};
@@ -10,8 +11,6 @@ use serde_json::{Value, json};
 
 use crate::api::{Api, Call};
 use crate::authn::review;
-use crate::authz::rules::Rule;
-use crate::authz::{Action, Attributes};
 use crate::body::{Body, RequestBody};
 use crate::negotiate::Form;
 use crate::registry::decode;
@@ -60,10 +59,12 @@ pub async fn answer(
     }
     let status = match kind.plural() {
         "tokenreviews" => review::token(&api.authn, &object).await,
-        "subjectaccessreviews" => review_subject(api, &object, None)?,
-        "localsubjectaccessreviews" => review_subject(api, &object, resource.namespace.as_deref())?,
-        "selfsubjectaccessreviews" => access(api, &call.user, &object["spec"]),
-        "selfsubjectrulesreviews" => rules(api, &call.user, &object),
+        "subjectaccessreviews" => access::of_subject(api, &object, None)?,
+        "localsubjectaccessreviews" => {
+            access::of_subject(api, &object, resource.namespace.as_deref())?
+        }
+        "selfsubjectaccessreviews" => access::of(api, &call.user, &object["spec"]),
+        "selfsubjectrulesreviews" => access::rules(api, &call.user, &object),
         "selfsubjectreviews" => json!({ "userInfo": user_info(&call.user) }),
         _ => return Err(Status::method_not_allowed()),
     };
@@ -72,94 +73,6 @@ pub async fn answer(
         object["metadata"] = json!({ "creationTimestamp": null });
     }
     form::value(StatusCode::CREATED, &object, form)
-}
-
-fn review_subject(api: &Api, review: &Value, namespace: Option<&str>) -> Result<Value, Status> {
-    let spec = &review["spec"];
-    let asked = meta::text(spec, "resourceAttributes.namespace");
-    if let Some(namespace) = namespace.filter(|n| *n != asked) {
-        return Err(Status::bad_request(format!(
-            "spec.resourceAttributes.namespace: {asked:?} must be the namespace of the request, {namespace:?}"
-        )));
-    }
-    let strings = |value: &Value| -> Vec<String> {
-        let items = value.as_array().into_iter().flatten();
-        items
-            .filter_map(|item| item.as_str().map(str::to_owned))
-            .collect()
-    };
-    let extra: BTreeMap<String, Vec<String>> = spec["extra"]
-        .as_object()
-        .into_iter()
-        .flatten()
-        .map(|(key, values)| (key.clone(), strings(values)))
-        .collect();
-    let user = User {
-        name: meta::text(spec, "user").to_owned(),
-        uid: meta::text(spec, "uid").to_owned(),
-        groups: strings(&spec["groups"]),
-        extra,
-    };
-    Ok(access(api, &user, spec))
-}
-
-/// The `status` of an access review.
-fn access(api: &Api, user: &User, spec: &Value) -> Value {
-    let text = |value: &'static str| move |of: &Value| of[value].as_str().unwrap_or("").to_owned();
-    let asked_path = &spec["nonResourceAttributes"];
-    let asked = &spec["resourceAttributes"];
-    let from = if asked_path.is_object() {
-        asked_path
-    } else {
-        asked
-    };
-    let (verb, path) = (text("verb")(from), text("path")(asked_path));
-    let (group, resource) = (text("group")(asked), text("resource")(asked));
-    let (subresource, name) = (text("subresource")(asked), text("name")(asked));
-    let namespace = text("namespace")(asked);
-    let target = if asked_path.is_object() {
-        Action::Path(&path)
-    } else {
-        Action::Resource {
-            group: &group,
-            resource: &resource,
-            subresource: &subresource,
-            namespace: &namespace,
-            name: &name,
-        }
-    };
-    match api.authz.decide(
-        user,
-        &Attributes {
-            verb: &verb,
-            target,
-        },
-    ) {
-        Ok(why) if why.is_empty() => json!({ "allowed": true }),
-        Ok(why) => json!({ "allowed": true, "reason": why }),
-        Err(why) if why.is_empty() => json!({ "allowed": false }),
-        Err(why) => json!({ "allowed": false, "reason": why }),
-    }
-}
-
-fn rules(api: &Api, user: &User, review: &Value) -> Value {
-    let namespace = meta::text(review, "spec.namespace");
-    let held = api.authz.rbac().rules_of(user, namespace);
-    let (paths, resources): (Vec<&Rule>, Vec<&Rule>) =
-        held.iter().partition(|rule| !rule.paths.is_empty());
-    let resource = |rule: &&Rule| {
-        let mut out =
-            json!({ "verbs": rule.verbs, "apiGroups": rule.groups, "resources": rule.resources });
-        if !rule.names.is_empty() {
-            out["resourceNames"] = json!(rule.names);
-        }
-        out
-    };
-    json!({
-        "resourceRules": resources.iter().map(resource).collect::<Vec<_>>(),
-        "nonResourceRules": paths.iter().map(|r| json!({ "verbs": r.verbs, "nonResourceURLs": r.paths })).collect::<Vec<_>>(),
-        "incomplete": false,
-    })
 }
 
 /// A user, as reviews show them.

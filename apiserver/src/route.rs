@@ -30,10 +30,12 @@ pub struct Resource {
     pub name: Option<String>,
     pub subresource: Option<String>,
     /// What follows the subresource (`proxy` takes any path).
-    pub rest: Option<String>,
+    pub rest: Option<Box<str>>,
     /// The one name that a collection's field selector leaves: who may read an
     /// object may list and watch it so.
-    pub selected_name: Option<String>,
+    pub selected_name: Option<Box<str>>,
+    /// And the one node: nodes may list the pods that run on them.
+    pub selected_node: Option<Box<str>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -100,7 +102,8 @@ impl Route {
         };
         let is_watch = old_watch || target.subresource.is_none() && has_flag(query, "watch");
         if target.name.is_none() {
-            target.selected_name = selected_name(query);
+            target.selected_name = selected(query, "metadata.name=");
+            target.selected_node = selected(query, "spec.nodeName=");
         }
         Self {
             verb: Verb::of(method, target.name.is_some(), is_watch),
@@ -134,16 +137,16 @@ fn has_flag(query: &str, name: &str) -> bool {
     })
 }
 
-/// `fieldSelector=metadata.name=x` of a query.
-fn selected_name(query: &str) -> Option<String> {
+/// `fieldSelector=metadata.name=x` of a query, for `metadata.name=`.
+fn selected(query: &str, field: &str) -> Option<Box<str>> {
     let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
     let (_, selector) = pairs.find(|(key, _)| *key == "fieldSelector")?;
     let selector = decode_query(selector);
     let mut terms = selector.split(',');
-    let name = terms.find_map(|term| term.strip_prefix("metadata.name="))?;
+    let name = terms.find_map(|term| term.strip_prefix(field))?;
     let name = name.strip_prefix('=').unwrap_or(name);
     let is_segment = !name.is_empty() && !name.contains(['/', '%']) && name != "." && name != "..";
-    is_segment.then(|| name.to_owned())
+    is_segment.then(|| name.into())
 }
 
 /// The flag says whether the path had the old `/watch/` prefix.
@@ -180,7 +183,7 @@ fn resource(group: &str, version: &str, rest: &[&str]) -> Option<(Resource, bool
     found.name = tail.get(1).map(|s| decode(s));
     found.subresource = tail.get(2).map(|s| decode(s));
     if tail.len() > 3 {
-        found.rest = Some(tail[3..].join("/"));
+        found.rest = Some(tail[3..].join("/").into());
     }
     Some((found, is_watch))
 }

@@ -9,7 +9,9 @@
 
 pub mod dial;
 mod error;
+pub mod kubeconfig;
 pub mod metrics;
+pub mod plain;
 pub mod resolve;
 pub mod trust;
 

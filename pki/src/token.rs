@@ -7,10 +7,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use rcgen::KeyPair;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{Error, private_file};
+
+/// How far the clocks of two servers may be apart.
+const LEEWAY: Duration = Duration::from_secs(10);
 
 /// The key that signs and verifies service-account tokens.
 pub struct TokenKey {
@@ -46,13 +50,36 @@ pub struct KubernetesClaims {
     pub secret: Option<BoundObject>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<BoundObject>,
+    /// Who still shows the token after this has not read its new one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warnafter: Option<u64>,
 }
 
 /// The object whose end is the token's end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BoundObject {
     pub name: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub uid: String,
+}
+
+/// What the token of a Secret claims: good as long as the Secret is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LegacyClaims {
+    pub iss: String,
+    pub sub: String,
+    #[serde(rename = "kubernetes.io/serviceaccount/namespace")]
+    pub namespace: String,
+    #[serde(rename = "kubernetes.io/serviceaccount/secret.name")]
+    pub secret: String,
+    #[serde(rename = "kubernetes.io/serviceaccount/service-account.name")]
+    pub account: String,
+    #[serde(rename = "kubernetes.io/serviceaccount/service-account.uid")]
+    pub account_uid: String,
+}
+
+impl LegacyClaims {
+    pub const ISSUER: &str = "kubernetes/serviceaccount";
 }
 
 impl TokenKey {
@@ -95,11 +122,20 @@ impl TokenKey {
 
     /// The compact JWT of `claims`.
     pub fn sign(&self, claims: &Claims) -> Result<String, Error> {
+        self.encode(claims, &claims.sub)
+    }
+
+    /// The JWT that a Secret holds.
+    pub fn sign_legacy(&self, claims: &LegacyClaims) -> Result<String, Error> {
+        self.encode(claims, &claims.sub)
+    }
+
+    fn encode<T: Serialize>(&self, claims: &T, subject: &str) -> Result<String, Error> {
         let mut header = Header::new(Algorithm::ES256);
         header.kid = Some(self.key_id.clone());
         header.typ = None;
         jsonwebtoken::encode(&header, claims, &self.encoding).map_err(|source| Error::Sign {
-            subject: claims.sub.clone(),
+            subject: subject.to_owned(),
             source,
         })
     }
@@ -107,13 +143,7 @@ impl TokenKey {
     /// The claims of a token whose signature and times are good and that was
     /// made for one of `audiences`.
     pub fn verify(&self, token: &str, audiences: &[String]) -> Result<Claims, Error> {
-        let mut validation = Validation::new(Algorithm::ES256);
-        validation.validate_aud = false;
-        validation.validate_nbf = true;
-        validation.leeway = 10;
-        let claims = jsonwebtoken::decode::<Claims>(token, &self.decoding, &validation)
-            .map_err(|source| Error::Token { source })?
-            .claims;
+        let claims: Claims = self.read(token, &Self::rules())?;
         if claims.aud.iter().any(|a| audiences.contains(a)) {
             return Ok(claims);
         }
@@ -121,6 +151,28 @@ impl TokenKey {
             found: claims.aud,
             wanted: audiences.to_vec(),
         })
+    }
+
+    /// The claims of a token of a Secret, which has neither audience nor end.
+    pub fn verify_legacy(&self, token: &str) -> Result<LegacyClaims, Error> {
+        let mut rules = Self::rules();
+        rules.required_spec_claims.clear();
+        self.read(token, &rules)
+    }
+
+    /// One algorithm, that of our key: what a token itself says of how it is to
+    /// be verified is never followed (RFC 8725, 3.1).
+    fn rules() -> Validation {
+        let mut rules = Validation::new(Algorithm::ES256);
+        rules.validate_aud = false;
+        rules.validate_nbf = true;
+        rules.leeway = LEEWAY.as_secs();
+        rules
+    }
+
+    fn read<T: DeserializeOwned>(&self, token: &str, rules: &Validation) -> Result<T, Error> {
+        let read = jsonwebtoken::decode::<T>(token, &self.decoding, rules);
+        Ok(read.map_err(|source| Error::Token { source })?.claims)
     }
 
     /// The public key as a JSON Web Key Set (RFC 7517), for OIDC discovery.
@@ -141,3 +193,6 @@ pub(crate) fn now() -> u64 {
 pub(crate) fn since_epoch() -> Duration {
     Duration::from_secs(u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or(0))
 }
+
+#[cfg(test)]
+mod tests;

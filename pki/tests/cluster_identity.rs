@@ -22,6 +22,7 @@ fn claims(now: u64, lifetime: u64) -> Claims {
             pod: None,
             secret: None,
             node: None,
+            warnafter: None,
         },
     }
 }

@@ -52,7 +52,7 @@ pub fn check_change(
         registry
             .api
             .authz
-            .allows(&registry.call.user, &Attributes { verb, target })
+            .allows(&registry.call.user, &Attributes::new(verb, target))
     };
     if may(signer) || may(&format!("{domain}/*")) {
         return Ok(());

@@ -168,8 +168,8 @@ impl Rule {
     }
 
     fn fits(&self, route: &Route, user: Option<&User>) -> bool {
-        let is_user = self.users.is_empty()
-            || user.is_some_and(|user| self.users.iter().any(|name| *name == user.name));
+        let is_user =
+            self.users.is_empty() || user.is_some_and(|user| self.users.contains(&user.name));
         let is_member = self.user_groups.is_empty()
             || user.is_some_and(|user| self.user_groups.iter().any(|group| user.is_in(group)));
         let verb = super::event::verb(route);

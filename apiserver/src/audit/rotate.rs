@@ -73,10 +73,10 @@ impl File {
         for (at, (time, path)) in kept.iter().enumerate() {
             let age = Duration::try_from(now.duration_since(*time)).unwrap_or_default();
             let is_many = self.max_backups > 0 && at >= self.max_backups;
-            if is_many || self.max_age.is_some_and(|max| age > max) {
-                if let Err(error) = fs::remove_file(path) {
-                    tracing::warn!(path = %path.display(), %error, "remove an old audit log");
-                }
+            if (is_many || self.max_age.is_some_and(|max| age > max))
+                && let Err(error) = fs::remove_file(path)
+            {
+                tracing::warn!(path = %path.display(), %error, "remove an old audit log");
             }
         }
     }

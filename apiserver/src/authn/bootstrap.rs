@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use store::Store;
 
+use super::same;
 use crate::keys;
 use crate::user::{AUTHENTICATED, User};
 
@@ -48,19 +49,39 @@ pub async fn authenticate(store: &dyn Store, parts: Parts<'_>) -> Option<User> {
         && same(field("token-secret").as_bytes(), parts.secret.as_bytes())
         && field("usage-bootstrap-authentication") == "true"
         && is_live(&field("expiration"));
-    good.then(|| user_of(parts.id, &field("auth-extra-groups")))
+    if !good {
+        return None;
+    }
+    user_of(parts.id, &field("auth-extra-groups"))
 }
 
-fn user_of(id: &str, extra_groups: &str) -> User {
+/// None when a group is asked for that a bootstrap token cannot give.
+fn user_of(id: &str, extra_groups: &str) -> Option<User> {
     let mut groups = vec![GROUP.to_owned()];
     let extra = extra_groups.split(',').map(str::trim);
-    groups.extend(
-        extra
-            .filter(|g| g.starts_with("system:bootstrappers:"))
-            .map(str::to_owned),
-    );
+    for group in extra.filter(|group| !group.is_empty()) {
+        if !is_bootstrap_group(group) {
+            tracing::warn!(
+                id,
+                group,
+                "a bootstrap token asks for a group that it cannot give"
+            );
+            return None;
+        }
+        groups.push(group.to_owned());
+    }
     groups.push(AUTHENTICATED.to_owned());
-    User::new(format!("system:bootstrap:{id}"), groups)
+    Some(User::new(format!("system:bootstrap:{id}"), groups))
+}
+
+/// `system:bootstrappers:[a-z0-9:-]{0,255}[a-z0-9]`
+fn is_bootstrap_group(group: &str) -> bool {
+    let Some(rest) = group.strip_prefix("system:bootstrappers:") else {
+        return false;
+    };
+    let is_word = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let fits = |b: u8| is_word(b) || matches!(b, b':' | b'-');
+    rest.len() <= 256 && rest.bytes().all(fits) && rest.bytes().last().is_some_and(is_word)
 }
 
 /// No expiration is for ever; one that cannot be read is over.
@@ -68,14 +89,18 @@ fn is_live(expiration: &str) -> bool {
     expiration.is_empty() || time::parse(expiration).is_some_and(|end| end > jiff::Timestamp::now())
 }
 
-/// Compares in a time that does not tell how much was right.
-fn same(a: &[u8], b: &[u8]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).fold(0, |seen, (x, y)| seen | (x ^ y)) == 0
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn groups_of_others_are_not_given() {
+        assert!(user_of("abcdef", "").is_some());
+        let user = user_of("abcdef", "system:bootstrappers:workers").unwrap();
+        assert!(user.is_in("system:bootstrappers:workers"));
+        assert!(user_of("abcdef", "system:bootstrappers:a,system:masters").is_none());
+        assert!(user_of("abcdef", "system:bootstrappers:").is_none());
+    }
 
     #[test]
     fn only_six_dot_sixteen_is_a_bootstrap_token() {

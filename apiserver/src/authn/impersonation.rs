@@ -42,13 +42,7 @@ pub fn resolve(
             namespace,
             name,
         };
-        authorizer.check(
-            &user,
-            &Attributes {
-                verb: "impersonate",
-                target,
-            },
-        )
+        authorizer.check(&user, &Attributes::new("impersonate", target))
     };
     let mut wanted = User {
         name: name.clone(),

@@ -1,15 +1,15 @@
 //! Service-account tokens: made for one account, bound to it and often to a pod
 //! or Secret, and good only while those exist.
 
+mod bound;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use apimachinery::meta;
-use pki::{BoundObject, Claims, KubernetesClaims, TokenKey};
+use pki::{BoundObject, Claims, KubernetesClaims, LegacyClaims, TokenKey};
 use serde_json::Value;
 use store::Store;
 
-use crate::keys;
 use crate::user::{CREDENTIAL_ID, SERVICE_ACCOUNT_PREFIX, User};
 
 const POD_NAME: &str = "authentication.kubernetes.io/pod-name";
@@ -41,6 +41,8 @@ pub struct Wanted<'a> {
     pub pod: Option<BoundObject>,
     pub secret: Option<BoundObject>,
     pub node: Option<BoundObject>,
+    /// The end that the bearer was told, where the token lives longer.
+    pub told: Option<Duration>,
 }
 
 impl Verifier {
@@ -74,8 +76,13 @@ impl Verifier {
         self.key.jwks()
     }
 
-    /// Signs a token.
-    pub fn issue(&self, wanted: Wanted<'_>, now: jiff::Timestamp) -> Result<String, pki::Error> {
+    /// Signs a token; `id` tells it from all others.
+    pub fn issue(
+        &self,
+        wanted: Wanted<'_>,
+        id: String,
+        now: jiff::Timestamp,
+    ) -> Result<String, pki::Error> {
         let issued = u64::try_from(now.as_second()).unwrap_or(0);
         self.key.sign(&Claims {
             iss: self.issuer.clone(),
@@ -87,14 +94,32 @@ impl Verifier {
             exp: issued + wanted.lifetime.as_secs(),
             iat: issued,
             nbf: issued,
-            jti: apimachinery::random::uid(),
+            jti: id,
             kubernetes: KubernetesClaims {
                 namespace: wanted.namespace.to_owned(),
                 serviceaccount: wanted.account,
                 pod: wanted.pod,
                 secret: wanted.secret,
                 node: wanted.node,
+                warnafter: wanted.told.map(|told| issued + told.as_secs()),
             },
+        })
+    }
+
+    /// The token that a Secret holds for an account.
+    pub fn issue_for_secret(
+        &self,
+        namespace: &str,
+        account: BoundObject,
+        secret: &str,
+    ) -> Result<String, pki::Error> {
+        self.key.sign_legacy(&LegacyClaims {
+            iss: LegacyClaims::ISSUER.to_owned(),
+            sub: format!("{SERVICE_ACCOUNT_PREFIX}{namespace}:{}", account.name),
+            namespace: namespace.to_owned(),
+            secret: secret.to_owned(),
+            account: account.name,
+            account_uid: account.uid,
         })
     }
 
@@ -106,52 +131,51 @@ impl Verifier {
         audiences: Option<&[String]>,
     ) -> Option<Verified> {
         let wanted = audiences.unwrap_or(&self.audiences);
-        let claims = match self.key.verify(token, wanted) {
-            Ok(claims) => claims,
-            Err(error) => {
-                tracing::debug!(%error, "refuse a service-account token");
-                return None;
-            }
+        let refused = match self.key.verify(token, wanted) {
+            Ok(claims) => return self.check(claims, wanted).await,
+            Err(refused) => refused,
         };
+        if let Ok(claims) = self.key.verify_legacy(token) {
+            return self.check_legacy(token, claims, wanted).await;
+        }
+        tracing::debug!(error = %refused, "refuse a service-account token");
+        None
+    }
+
+    async fn check(&self, claims: Claims, wanted: &[String]) -> Option<Verified> {
         if claims.iss != self.issuer {
             return None;
         }
-        self.check_bound(&claims.kubernetes).await?;
-        let audiences = claims
-            .aud
-            .iter()
-            .filter(|a| wanted.contains(a))
-            .cloned()
-            .collect();
+        bound::check(&*self.store, &claims.kubernetes).await?;
+        let audiences = claims.aud.iter().filter(|a| wanted.contains(a));
         Some(Verified {
+            audiences: audiences.cloned().collect(),
             user: user_of(&claims),
-            audiences,
         })
     }
 
-    async fn check_bound(&self, claims: &KubernetesClaims) -> Option<()> {
-        let namespace = Some(claims.namespace.as_str());
-        self.exists("serviceaccounts", namespace, &claims.serviceaccount)
-            .await?;
-        if let Some(pod) = &claims.pod {
-            self.exists("pods", namespace, pod).await?;
-        }
-        if let Some(secret) = &claims.secret {
-            self.exists("secrets", namespace, secret).await?;
-        }
-        Some(())
-    }
-
-    async fn exists(
+    /// The token of a Secret is for this server, and good while the Secret
+    /// holds it.
+    async fn check_legacy(
         &self,
-        prefix: &str,
-        namespace: Option<&str>,
-        object: &BoundObject,
-    ) -> Option<()> {
-        let key = keys::object(prefix, namespace, &object.name);
-        let entry = self.store.get(&key).await.ok()??;
-        let found: Value = serde_json::from_slice(&entry.value).ok()?;
-        (meta::uid(&found) == object.uid).then_some(())
+        token: &str,
+        claims: LegacyClaims,
+        wanted: &[String],
+    ) -> Option<Verified> {
+        let audiences: Vec<String> = self
+            .audiences
+            .iter()
+            .filter(|own| wanted.contains(own))
+            .cloned()
+            .collect();
+        if claims.iss != LegacyClaims::ISSUER || audiences.is_empty() {
+            return None;
+        }
+        bound::check_legacy(&*self.store, token, &claims).await?;
+        Some(Verified {
+            user: User::service_account(&claims.namespace, &claims.account, &claims.account_uid),
+            audiences,
+        })
     }
 }
 

@@ -1,10 +1,16 @@
 //! Nobody may hand out more than they have: checks on writes of roles and bindings.
 
-use apimachinery::{Status, status};
+mod compact;
+
+use std::sync::Arc;
+
+use apimachinery::{Status, meta, status};
 use serde_json::Value;
+use store::Store;
 
 use super::rules::Rule;
 use super::{Action, Attributes, Authorizer};
+use crate::keys;
 use crate::user::{MASTERS, User};
 
 const GROUP: &str = "rbac.authorization.k8s.io";
@@ -16,35 +22,84 @@ pub struct Write<'a> {
     pub namespace: &'a str,
     pub name: &'a str,
     pub object: &'a Value,
+    /// What is there, if anything is.
+    pub old: Option<&'a Value>,
 }
 
 /// # Errors
 /// 403 when the object grants what its writer does not hold, unless the writer
-/// may `escalate` (roles) or `bind` (bindings).
-pub fn check(authorizer: &Authorizer, user: &User, write: &Write<'_>) -> Result<(), Status> {
-    if user.is_in(MASTERS) {
+/// may `escalate` (roles) or `bind` (bindings); 404 when it binds a role that
+/// there is not.
+pub async fn check(
+    authorizer: &Authorizer,
+    store: &Arc<dyn Store>,
+    user: &User,
+    write: &Write<'_>,
+) -> Result<(), Status> {
+    if user.is_in(MASTERS) || write.only_lets_go() {
         return Ok(());
     }
     match write.resource {
-        "roles" | "clusterroles" => {
-            if may(
-                authorizer,
-                user,
-                "escalate",
-                write.resource,
-                write.namespace,
-                write.name,
-            ) {
-                return Ok(());
-            }
-            covered(authorizer, user, write, &Rule::read_all(write.object))
+        "roles" | "clusterroles" => check_role(authorizer, user, write),
+        "rolebindings" | "clusterrolebindings" => {
+            check_binding(authorizer, store, user, write).await
         }
-        "rolebindings" | "clusterrolebindings" => check_binding(authorizer, user, write),
         _ => Ok(()),
     }
 }
 
-fn check_binding(authorizer: &Authorizer, user: &User, write: &Write<'_>) -> Result<(), Status> {
+impl Write<'_> {
+    /// The garbage collector takes owners and finalizers from what it may not grant.
+    fn only_lets_go(&self) -> bool {
+        let Some(old) = self.old else { return false };
+        let without = |object: &Value| {
+            let mut object = object.clone();
+            for field in [
+                "ownerReferences",
+                "finalizers",
+                "managedFields",
+                "resourceVersion",
+            ] {
+                meta::remove_meta(&mut object, field);
+            }
+            object
+        };
+        without(old) == without(self.object)
+    }
+
+    fn keeps(&self, fields: &[&str]) -> bool {
+        let is_same = |old: &Value| fields.iter().all(|field| old[field] == self.object[field]);
+        self.old.is_some_and(is_same)
+    }
+}
+
+fn check_role(authorizer: &Authorizer, user: &User, write: &Write<'_>) -> Result<(), Status> {
+    let (namespace, name) = (write.namespace, write.name);
+    if write.keeps(&["rules", "aggregationRule"])
+        || may(
+            authorizer,
+            user,
+            "escalate",
+            write.resource,
+            namespace,
+            name,
+        )
+    {
+        return Ok(());
+    }
+    if write.object["aggregationRule"].is_object() && !write.keeps(&["aggregationRule"]) {
+        // Whatever is labelled so later will be in it.
+        covered(authorizer, user, write, &[Rule::all_resources()])?;
+    }
+    covered(authorizer, user, write, &Rule::read_all(write.object))
+}
+
+async fn check_binding(
+    authorizer: &Authorizer,
+    store: &Arc<dyn Store>,
+    user: &User,
+    write: &Write<'_>,
+) -> Result<(), Status> {
     let role = &write.object["roleRef"];
     let kind = role["kind"].as_str().unwrap_or("");
     let name = role["name"].as_str().unwrap_or("");
@@ -56,13 +111,31 @@ fn check_binding(authorizer: &Authorizer, user: &User, write: &Write<'_>) -> Res
     if may(authorizer, user, "bind", resource, write.namespace, name) {
         return Ok(());
     }
-    match authorizer.rbac().rules_of_role(kind, write.namespace, name) {
-        Some(rules) => covered(authorizer, user, write, &rules),
-        None => Err(Status::not_found(
-            status::Resource::new(GROUP, resource),
-            name,
-        )),
+    let known = authorizer.rbac().rules_of_role(kind, write.namespace, name);
+    let rules = match known {
+        Some(rules) => rules.to_vec(),
+        None => stored_rules(store, resource, write.namespace, name).await?,
+    };
+    covered(authorizer, user, write, &rules)
+}
+
+/// A role that was made a moment ago may not have reached the authorizer.
+async fn stored_rules(
+    store: &Arc<dyn Store>,
+    resource: &str,
+    namespace: &str,
+    name: &str,
+) -> Result<Vec<Rule>, Status> {
+    let missing = || Status::not_found(status::Resource::new(GROUP, resource), name);
+    if name.is_empty() || name.contains('/') {
+        return Err(missing());
     }
+    let namespace = (resource == "roles").then_some(namespace);
+    let found = store.get(&keys::object(resource, namespace, name)).await;
+    let entry = found.map_err(crate::registry::store_failure)?;
+    let entry = entry.ok_or_else(missing)?;
+    let role: Value = serde_json::from_slice(&entry.value).map_err(Status::internal)?;
+    Ok(Rule::read_all(&role))
 }
 
 fn may(
@@ -80,7 +153,7 @@ fn may(
         namespace,
         name,
     };
-    authorizer.allows(user, &Attributes { verb, target })
+    authorizer.allows(user, &Attributes::new(verb, target))
 }
 
 fn covered(
@@ -98,31 +171,15 @@ fn covered(
     if missing.is_empty() {
         return Ok(());
     }
-    let listed: Vec<String> = missing.iter().map(describe).collect();
     let why = format!(
-        "user {:?} (groups={:?}) is attempting to grant RBAC permissions not currently held:\n{}",
+        "user {:?} (groups={}) is attempting to grant RBAC permissions not currently held:\n{}",
         user.name,
-        user.groups,
-        listed.join("\n")
+        compact::list(&user.groups),
+        compact::describe(missing).join("\n")
     );
     Err(Status::forbidden(
         status::Resource::new(GROUP, write.resource),
         write.name,
         &why,
     ))
-}
-
-fn describe(rule: &Rule) -> String {
-    let mut parts = Vec::new();
-    let mut part = |label: &str, list: &[String]| {
-        if !list.is_empty() {
-            parts.push(format!("{label}:{list:?}"));
-        }
-    };
-    part("APIGroups", &rule.groups);
-    part("NonResourceURLs", &rule.paths);
-    part("Resources", &rule.resources);
-    part("ResourceNames", &rule.names);
-    part("Verbs", &rule.verbs);
-    format!("{{{}}}", parts.join(", "))
 }

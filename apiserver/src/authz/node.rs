@@ -1,15 +1,17 @@
 //! What a node's kubelet may do: read the cluster's shape, keep its own Node and
 //! Lease, write the status of its own pods, and read what those pods use.
+//!
+//! Unlike Kubernetes', nodes read all Nodes here: skiff's network needs the
+//! others' addresses and has no identity of its own.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, PoisonError, RwLock};
+mod graph;
+pub mod uses;
 
-use apimachinery::meta;
-use serde_json::Value;
+use std::sync::Arc;
 
 use super::{Action, Attributes};
-use crate::bytes_json;
-use crate::mirror::{self, Follower, Source};
+use crate::mirror::Source;
+use graph::Graph;
 
 pub enum Decision {
     Allow,
@@ -17,30 +19,47 @@ pub enum Decision {
     NoOpinion(String),
 }
 
-/// Which objects the pods of each node use.
-#[derive(Default)]
-struct Uses {
-    /// By pod.
-    pods: HashMap<String, PodUses>,
-    /// How many pods of a node use an object: `node`, then `secrets/ns/name`.
-    counts: HashMap<String, HashMap<String, usize>>,
-}
+impl Decision {
+    fn when(allowed: bool) -> Self {
+        if allowed {
+            Self::Allow
+        } else {
+            Self::NoOpinion(String::new())
+        }
+    }
 
-struct PodUses {
-    node: String,
-    objects: HashSet<String>,
+    fn no(why: impl Into<String>) -> Self {
+        Self::NoOpinion(why.into())
+    }
 }
-
-#[derive(Default)]
-struct Graph(RwLock<Uses>);
 
 pub struct Authorizer(Arc<Graph>);
 
+/// One question about a resource, by a node.
+struct Asked<'a> {
+    node: &'a str,
+    verb: &'a str,
+    group: &'a str,
+    resource: &'a str,
+    subresource: &'a str,
+    namespace: &'a str,
+    name: &'a str,
+    selected_node: &'a str,
+}
+
+impl Asked<'_> {
+    fn reads(&self) -> bool {
+        matches!(self.verb, "get" | "list" | "watch")
+    }
+
+    fn writes(&self) -> bool {
+        matches!(self.verb, "update" | "patch")
+    }
+}
+
 impl Authorizer {
     pub async fn load(source: &Source) -> Result<Self, store::Error> {
-        let graph = Arc::new(Graph::default());
-        source.follow("pods", graph.clone()).await?;
-        Ok(Self(graph))
+        Ok(Self(Graph::load(source).await?))
     }
 
     pub fn decide(&self, node: &str, asked: &Attributes<'_>) -> Decision {
@@ -52,83 +71,134 @@ impl Authorizer {
             name,
         } = asked.target
         else {
-            return Decision::NoOpinion(String::new());
+            return Decision::no("");
         };
-        let allowed = match (group, resource, subresource) {
-            ("", "secrets" | "configmaps" | "persistentvolumeclaims" | "persistentvolumes", "") => {
-                return self.referenced(node, asked.verb, resource, namespace, name);
-            }
-            ("", "serviceaccounts", "token") => {
-                asked.verb == "create" && self.uses(node, "serviceaccounts", namespace, name)
-            }
-            ("coordination.k8s.io", "leases", "") => {
-                namespace == "kube-node-lease" && (name == node || asked.verb == "create")
-            }
-            ("storage.k8s.io", "csinodes", "") => name == node || asked.verb == "create",
-            _ => general(asked.verb, group, resource, subresource, node, name),
+        let asked = Asked {
+            node,
+            verb: asked.verb,
+            group,
+            resource,
+            subresource,
+            namespace,
+            name,
+            selected_node: asked.selected_node,
         };
-        if allowed {
-            Decision::Allow
-        } else {
-            Decision::NoOpinion(String::new())
+        match (group, resource, subresource) {
+            ("", "secrets" | "configmaps" | "persistentvolumeclaims" | "persistentvolumes", "")
+            | ("resource.k8s.io", "resourceclaims", "") => self.referenced(&asked),
+            ("", "persistentvolumeclaims", "status") if asked.writes() || asked.verb == "get" => {
+                self.related(&asked)
+            }
+            ("storage.k8s.io", "volumeattachments", "") if asked.verb == "get" => {
+                self.related(&asked)
+            }
+            ("", "serviceaccounts", "" | "token") => self.service_account(&asked),
+            ("", "pods", "") if asked.reads() => self.pods(&asked),
+            ("resource.k8s.io", "resourceslices", "") => resource_slices(&asked),
+            ("coordination.k8s.io", "leases", "") => own(&asked, namespace == "kube-node-lease"),
+            ("storage.k8s.io", "csinodes", "") => own(&asked, true),
+            _ => Decision::when(general(&asked)),
         }
     }
 
-    fn referenced(
-        &self,
-        node: &str,
-        verb: &str,
-        resource: &str,
-        namespace: &str,
-        name: &str,
-    ) -> Decision {
-        if !matches!(verb, "get" | "list" | "watch") || name.is_empty() {
-            return Decision::NoOpinion(format!(
-                "No {resource} can be listed or written by a node"
-            ));
+    /// Objects are read one by one, and only those that pods of the node use.
+    fn referenced(&self, asked: &Asked<'_>) -> Decision {
+        if !asked.reads() {
+            return Decision::no("can only read resources of this type");
         }
-        if self.uses(node, resource, namespace, name) {
+        if asked.name.is_empty() {
+            return Decision::no("No Object name found");
+        }
+        self.related(asked)
+    }
+
+    fn related(&self, asked: &Asked<'_>) -> Decision {
+        if self
+            .0
+            .relates(asked.node, asked.resource, asked.namespace, asked.name)
+        {
             return Decision::Allow;
         }
-        Decision::NoOpinion(format!(
-            "no relationship found between node '{node}' and this object"
+        Decision::no(format!(
+            "no relationship found between node '{}' and this object",
+            asked.node
         ))
     }
 
-    fn uses(&self, node: &str, resource: &str, namespace: &str, name: &str) -> bool {
-        let uses = self.0.0.read().unwrap_or_else(PoisonError::into_inner);
-        let objects = uses.counts.get(node);
-        objects.is_some_and(|o| o.contains_key(&format!("{resource}/{namespace}/{name}")))
+    fn service_account(&self, asked: &Asked<'_>) -> Decision {
+        match (asked.subresource, asked.verb) {
+            ("token", "create") | ("", "get") => self.related(asked),
+            ("token", _) => Decision::no("only 'create' is allowed on service account tokens"),
+            _ => Decision::no("can only get individual service accounts"),
+        }
+    }
+
+    fn pods(&self, asked: &Asked<'_>) -> Decision {
+        if asked.name.is_empty() {
+            let is_own = asked.selected_node == asked.node;
+            if is_own {
+                return Decision::Allow;
+            }
+            return Decision::no(
+                "can only list/watch pods with spec.nodeName field selector of the node itself",
+            );
+        }
+        // One that is nowhere yet is no secret; the graph may trail.
+        if self.0.is_elsewhere(asked.node, asked.namespace, asked.name) {
+            return self.related(asked);
+        }
+        Decision::Allow
+    }
+}
+
+/// Of an object that is named after the node.
+fn own(asked: &Asked<'_>, is_in_place: bool) -> Decision {
+    let is_verb = matches!(asked.verb, "get" | "create" | "update" | "patch" | "delete");
+    let is_own = asked.name == asked.node || asked.verb == "create" && asked.name.is_empty();
+    if is_verb && is_in_place && is_own {
+        return Decision::Allow;
+    }
+    Decision::no(format!(
+        "can only access {} with the same name as the requesting node",
+        asked.resource
+    ))
+}
+
+/// Whose a slice is, admission sees.
+fn resource_slices(asked: &Asked<'_>) -> Decision {
+    match asked.verb {
+        "get" | "create" | "update" | "patch" | "delete" => Decision::Allow,
+        "list" | "watch" | "deletecollection" if asked.selected_node == asked.node => {
+            Decision::Allow
+        }
+        _ => Decision::no(
+            "can only list/watch/deletecollection resourceslices with spec.nodeName field selector",
+        ),
     }
 }
 
 /// What every node may do, whatever runs on it. That a pod or Node is its own is
 /// the admission's check (NodeRestriction), which sees the object.
-fn general(
-    verb: &str,
-    group: &str,
-    resource: &str,
-    subresource: &str,
-    node: &str,
-    name: &str,
-) -> bool {
-    let reads = matches!(verb, "get" | "list" | "watch");
-    let writes = matches!(verb, "update" | "patch");
-    match (group, resource, subresource) {
+fn general(asked: &Asked<'_>) -> bool {
+    let (verb, reads, writes) = (asked.verb, asked.reads(), asked.writes());
+    match (asked.group, asked.resource, asked.subresource) {
         ("", "services" | "namespaces" | "endpoints", "") => reads,
-        ("", "pods", "") => reads || verb == "create" || verb == "delete",
+        ("", "pods", "") => verb == "create" || verb == "delete",
         ("", "pods", "status") => writes || verb == "get",
         ("", "pods", "eviction") => verb == "create",
         ("", "nodes", "") => {
-            reads || verb == "create" || (writes || verb == "delete") && name == node
+            reads || verb == "create" || (writes || verb == "delete") && asked.name == asked.node
         }
-        ("", "nodes", "status") => (writes || verb == "get") && name == node,
+        ("", "nodes", "status") => (writes || verb == "get") && asked.name == asked.node,
         ("" | "events.k8s.io", "events", "") => verb == "create" || writes,
         ("discovery.k8s.io", "endpointslices", "")
         | ("node.k8s.io", "runtimeclasses", "")
-        | ("storage.k8s.io", "csidrivers" | "volumeattachments" | "storageclasses", "") => reads,
+        | ("certificates.k8s.io", "clustertrustbundles", "")
+        | ("storage.k8s.io", "csidrivers" | "storageclasses", "") => reads,
         ("networking.k8s.io", "networkpolicies", "") => reads,
-        ("certificates.k8s.io", "certificatesigningrequests", "") => verb == "create" || reads,
+        ("certificates.k8s.io", "certificatesigningrequests" | "podcertificaterequests", "") => {
+            verb == "create" || reads
+        }
         ("authentication.k8s.io", "tokenreviews", "")
         | ("authorization.k8s.io", "subjectaccessreviews" | "localsubjectaccessreviews", "") => {
             verb == "create"
@@ -137,111 +207,5 @@ fn general(
     }
 }
 
-impl Follower for Graph {
-    fn put(&self, key: &str, pod: &[u8]) {
-        // Most pods come by here often; few need to be parsed.
-        let node = bytes_json::scalar_at(pod, &["spec", "nodeName"]);
-        let mut uses = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if node.is_empty() {
-            return uses.forget(key);
-        }
-        // What a pod uses never changes once it is on a node, but for
-        // ephemeral containers, which bring no volumes.
-        if uses.pods.get(key).is_some_and(|old| old.node == node) {
-            return;
-        }
-        let Some(pod) = mirror::parse(key, pod) else {
-            return;
-        };
-        uses.forget(key);
-        uses.add(
-            key,
-            PodUses {
-                node,
-                objects: objects_of(&pod),
-            },
-        );
-    }
-
-    fn delete(&self, key: &str) {
-        self.0
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .forget(key);
-    }
-
-    fn clear(&self) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Uses::default();
-    }
-}
-
-impl Uses {
-    fn add(&mut self, key: &str, pod: PodUses) {
-        let counts = self.counts.entry(pod.node.clone()).or_default();
-        for object in &pod.objects {
-            *counts.entry(object.clone()).or_default() += 1;
-        }
-        self.pods.insert(key.to_owned(), pod);
-    }
-
-    fn forget(&mut self, key: &str) {
-        let Some(pod) = self.pods.remove(key) else {
-            return;
-        };
-        let Some(counts) = self.counts.get_mut(&pod.node) else {
-            return;
-        };
-        for object in &pod.objects {
-            if let Some(count) = counts.get_mut(object) {
-                *count -= 1;
-                if *count == 0 {
-                    counts.remove(object);
-                }
-            }
-        }
-    }
-}
-
-/// `secrets/ns/name` and so on, for all that the pod's spec names.
-fn objects_of(pod: &Value) -> HashSet<String> {
-    let mut found = HashSet::new();
-    let namespace = meta::namespace(pod);
-    let spec = &pod["spec"];
-    let mut add = |resource: &str, name: &Value| {
-        if let Some(name) = name.as_str().filter(|n| !n.is_empty()) {
-            found.insert(format!("{resource}/{namespace}/{name}"));
-        }
-    };
-    add("serviceaccounts", &spec["serviceAccountName"]);
-    for secret in meta::items(spec, "imagePullSecrets") {
-        add("secrets", &secret["name"]);
-    }
-    for volume in meta::items(spec, "volumes") {
-        add("secrets", &volume["secret"]["secretName"]);
-        add("configmaps", &volume["configMap"]["name"]);
-        add(
-            "persistentvolumeclaims",
-            &volume["persistentVolumeClaim"]["claimName"],
-        );
-        for source in meta::items(volume, "projected.sources") {
-            add("secrets", &source["secret"]["name"]);
-            add("configmaps", &source["configMap"]["name"]);
-        }
-    }
-    for list in ["containers", "initContainers"] {
-        for container in meta::items(spec, list) {
-            for source in meta::items(container, "envFrom") {
-                add("secrets", &source["secretRef"]["name"]);
-                add("configmaps", &source["configMapRef"]["name"]);
-            }
-            for variable in meta::items(container, "env") {
-                add("secrets", &variable["valueFrom"]["secretKeyRef"]["name"]);
-                add(
-                    "configmaps",
-                    &variable["valueFrom"]["configMapKeyRef"]["name"],
-                );
-            }
-        }
-    }
-    found
-}
+#[cfg(test)]
+mod tests;

@@ -13,16 +13,26 @@ struct BadLine(usize, String);
 
 struct Role {
     name: String,
+    /// None: a ClusterRole.
+    namespace: Option<String>,
     aggregated_to: Vec<String>,
     aggregates: Option<String>,
     rules: Vec<Value>,
 }
 
-/// ClusterRoles and ClusterRoleBindings, ready to be created.
-pub fn objects() -> (Vec<Value>, Vec<Value>) {
+/// What every cluster starts with, ready to be created. Objects that have a
+/// namespace are Roles and RoleBindings, the others are of the cluster.
+pub struct Policy {
+    pub roles: Vec<Value>,
+    pub bindings: Vec<Value>,
+}
+
+pub fn objects() -> Policy {
     let (roles, bindings) = read(TEXT).expect("the built-in policy reads: a test holds it to that");
-    let made = roles.iter().map(|role| role_object(role, &roles)).collect();
-    (made, bindings)
+    Policy {
+        roles: roles.iter().map(|role| role_object(role, &roles)).collect(),
+        bindings,
+    }
 }
 
 fn read(text: &str) -> Result<(Vec<Role>, Vec<Value>), BadLine> {
@@ -34,16 +44,7 @@ fn read(text: &str) -> Result<(Vec<Role>, Vec<Value>), BadLine> {
         match words.as_slice() {
             [] => {}
             [first, ..] if first.starts_with('#') => {}
-            ["role", name, to @ ..] => roles.push(Role {
-                name: (*name).to_owned(),
-                aggregated_to: to
-                    .iter()
-                    .filter_map(|t| t.strip_prefix("+to="))
-                    .map(str::to_owned)
-                    .collect(),
-                aggregates: None,
-                rules: Vec::new(),
-            }),
+            ["role", name, rest @ ..] => roles.push(role(name, rest)),
             ["aggregates", which] => {
                 roles.last_mut().ok_or_else(bad)?.aggregates = Some((*which).to_owned())
             }
@@ -51,13 +52,26 @@ fn read(text: &str) -> Result<(Vec<Role>, Vec<Value>), BadLine> {
                 let rule = rule(rest).ok_or_else(bad)?;
                 roles.last_mut().ok_or_else(bad)?.rules.push(rule);
             }
-            ["bind", name, "to", subjects @ ..] => {
-                bindings.push(binding(name, subjects.first().copied()))
-            }
+            ["bind", role, rest @ ..] => bindings.push(binding(role, rest).ok_or_else(bad)?),
             _ => return Err(bad()),
         }
     }
     Ok((roles, bindings))
+}
+
+fn role(name: &str, rest: &[&str]) -> Role {
+    let namespace = match rest {
+        ["in", namespace] => Some((*namespace).to_owned()),
+        _ => None,
+    };
+    let labels = rest.iter().filter_map(|word| word.strip_prefix("+to="));
+    Role {
+        name: name.to_owned(),
+        namespace,
+        aggregated_to: labels.map(str::to_owned).collect(),
+        aggregates: None,
+        rules: Vec::new(),
+    }
 }
 
 fn rule(words: &[&str]) -> Option<Value> {
@@ -90,12 +104,16 @@ fn rule(words: &[&str]) -> Option<Value> {
     }
 }
 
-fn metadata(name: &str) -> Value {
-    json!({
+fn metadata(name: &str, namespace: Option<&str>) -> Value {
+    let mut metadata = json!({
         "name": name,
         "labels": { "kubernetes.io/bootstrapping": "rbac-defaults" },
         "annotations": { "rbac.authorization.kubernetes.io/autoupdate": "true" },
-    })
+    });
+    if let Some(namespace) = namespace {
+        metadata["namespace"] = namespace.into();
+    }
+    metadata
 }
 
 fn aggregation_label(which: &str) -> String {
@@ -103,12 +121,13 @@ fn aggregation_label(which: &str) -> String {
 }
 
 fn role_object(role: &Role, all: &[Role]) -> Value {
-    let mut metadata = metadata(&role.name);
+    let mut metadata = metadata(&role.name, role.namespace.as_deref());
     for to in &role.aggregated_to {
         metadata["labels"][aggregation_label(to)] = "true".into();
     }
     let mut object = json!({
-        "apiVersion": API_VERSION, "kind": "ClusterRole", "metadata": metadata, "rules": rules_of(role, all),
+        "apiVersion": API_VERSION, "metadata": metadata, "rules": rules_of(role, all),
+        "kind": if role.namespace.is_some() { "Role" } else { "ClusterRole" },
     });
     if let Some(which) = &role.aggregates {
         let selector = json!({ "matchLabels": { aggregation_label(which): "true" } });
@@ -136,20 +155,35 @@ fn rules_of(role: &Role, all: &[Role]) -> Vec<Value> {
     rules
 }
 
-fn binding(name: &str, subjects: Option<&str>) -> Value {
-    let subjects = subjects
-        .into_iter()
-        .flat_map(|s| s.split(','))
-        .filter_map(subject);
-    binding_object(metadata(name), name, subjects.collect())
+/// `[in NAMESPACE] [as NAME] to SUBJECTS`
+fn binding(role: &str, words: &[&str]) -> Option<Value> {
+    let (mut namespace, mut name, mut rest) = (None, role, words);
+    if let ["in", within, tail @ ..] = rest {
+        (namespace, rest) = (Some(*within), tail);
+    }
+    if let ["as", other, tail @ ..] = rest {
+        (name, rest) = (*other, tail);
+    }
+    let subjects = match rest {
+        ["to"] => "",
+        ["to", subjects] => subjects,
+        _ => return None,
+    };
+    let subjects = subjects.split(',').filter_map(subject).collect();
+    Some(binding_object(metadata(name, namespace), role, subjects))
 }
 
 fn binding_object(metadata: Value, role: &str, subjects: Vec<Value>) -> Value {
+    let of = if metadata.get("namespace").is_some() {
+        "Role"
+    } else {
+        "ClusterRole"
+    };
     let mut object = json!({
         "apiVersion": API_VERSION,
-        "kind": "ClusterRoleBinding",
+        "kind": format!("{of}Binding"),
         "metadata": metadata,
-        "roleRef": { "apiGroup": GROUP, "kind": "ClusterRole", "name": role },
+        "roleRef": { "apiGroup": GROUP, "kind": of, "name": role },
     });
     if !subjects.is_empty() {
         object["subjects"] = subjects.into();
@@ -203,27 +237,52 @@ mod tests {
 
     #[test]
     fn the_built_in_policy_reads_and_admins_hold_what_editors_do() {
-        let (roles, bindings) = objects();
-        assert!(
-            bindings
-                .iter()
-                .any(|b| b["metadata"]["name"] == "cluster-admin")
-        );
+        let policy = objects();
+        let find = |all: &[Value], name: &str| {
+            let found = all.iter().find(|object| object["metadata"]["name"] == name);
+            found.unwrap().clone()
+        };
+        find(&policy.bindings, "cluster-admin");
         let rules = |name: &str| {
-            let role = roles
-                .iter()
-                .find(|r| r["metadata"]["name"] == name)
-                .unwrap();
-            role["rules"].as_array().unwrap().clone()
+            find(&policy.roles, name)["rules"]
+                .as_array()
+                .unwrap()
+                .clone()
         };
         let admin = rules("admin");
         assert!(rules("edit").iter().all(|rule| admin.contains(rule)));
-        assert!(!rules("view").iter().any(|r| {
-            r["resources"]
-                .as_array()
-                .unwrap()
-                .contains(&json!("secrets"))
-        }));
+        let sees_secrets = |rule: &Value| {
+            let resources = rule["resources"].as_array().unwrap();
+            resources.contains(&json!("secrets"))
+        };
+        assert!(!rules("view").iter().any(sees_secrets));
+    }
+
+    #[test]
+    fn every_binding_is_of_a_role_that_is_there() {
+        let policy = objects();
+        for binding in &policy.bindings {
+            let of = |role: &&Value| {
+                role["metadata"]["name"] == binding["roleRef"]["name"]
+                    && role["metadata"]["namespace"] == binding["metadata"]["namespace"]
+                    && role["kind"] == binding["roleRef"]["kind"]
+            };
+            assert_eq!(policy.roles.iter().filter(of).count(), 1, "{binding}");
+        }
+    }
+
+    #[test]
+    fn no_two_objects_have_one_name() {
+        let policy = objects();
+        let mut seen = std::collections::HashSet::new();
+        for object in policy.roles.iter().chain(&policy.bindings) {
+            let metadata = &object["metadata"];
+            let name = format!(
+                "{} {} {}",
+                object["kind"], metadata["namespace"], metadata["name"]
+            );
+            assert!(seen.insert(name.clone()), "{name}");
+        }
     }
 
     #[test]
@@ -232,5 +291,6 @@ mod tests {
             read("role a\nallow get of pods"),
             Err(BadLine(2, _))
         ));
+        assert!(matches!(read("bind a in"), Err(BadLine(1, _))));
     }
 }

@@ -21,8 +21,9 @@ struct State {
     /// `<name>` for cluster roles, `<namespace>/<name>` for roles.
     roles: HashMap<String, Arc<[Rule]>>,
     bindings: HashMap<String, Binding>,
-    /// Bindings by subject: `u:<user>`, `g:<group>`.
-    by_subject: HashMap<String, Vec<String>>,
+    /// The keys of the bindings that name a user, or a group.
+    by_user: HashMap<String, Vec<String>>,
+    by_group: HashMap<String, Vec<String>>,
 }
 
 #[derive(Clone)]
@@ -30,7 +31,14 @@ struct Binding {
     /// None: the whole cluster.
     namespace: Option<String>,
     role: String,
-    subjects: Vec<String>,
+    subjects: Vec<Subject>,
+}
+
+/// A service account is the user of that name.
+#[derive(Clone, PartialEq, Eq)]
+enum Subject {
+    User(String),
+    Group(String),
 }
 
 impl Rbac {
@@ -51,17 +59,15 @@ impl Rbac {
         Ok(rbac)
     }
 
+    pub fn allows(&self, user: &User, asked: &Attributes<'_>) -> bool {
+        self.read().granting(user, asked).is_some()
+    }
+
     /// Why the request is allowed, if it is.
-    pub fn decide(&self, user: &User, asked: &Attributes<'_>) -> Option<String> {
-        let namespace = match asked.target {
-            Action::Resource { namespace, .. } => namespace,
-            Action::Path(_) => "",
-        };
+    pub fn reason(&self, user: &User, asked: &Attributes<'_>) -> Option<String> {
         let state = self.read();
-        state
-            .bindings_of(user, namespace)
-            .find(|(_, binding)| state.rules(binding).iter().any(|rule| rule.allows(asked)))
-            .map(|(key, binding)| explain(key, binding, user))
+        let (key, binding) = state.granting(user, asked)?;
+        Some(explain(key, binding, user))
     }
 
     /// All that `user` may do in a namespace (in the whole cluster if empty).
@@ -98,10 +104,18 @@ fn explain(key: &str, binding: &Binding, user: &User) -> String {
         Some((_, role)) => ("Role", role),
         None => ("ClusterRole", binding.role.as_str()),
     };
-    let own = user_key(&user.name);
+    let names_user = binding
+        .subjects
+        .iter()
+        .any(|s| matches!(s, Subject::User(u) if *u == user.name));
     let subject = match user.as_service_account() {
-        _ if !binding.subjects.contains(&own) => {
-            let of_user = |group: &&String| binding.subjects.contains(&group_key(group));
+        _ if !names_user => {
+            let of_user = |group: &&String| {
+                binding
+                    .subjects
+                    .iter()
+                    .any(|s| matches!(s, Subject::Group(g) if g == *group))
+            };
             let group = user.groups.iter().find(of_user);
             format!("Group {:?}", group.map_or("", String::as_str))
         }
@@ -116,16 +130,30 @@ impl State {
         self.roles.get(&binding.role).map_or(&[], |rules| rules)
     }
 
+    fn granting<'a>(
+        &'a self,
+        user: &'a User,
+        asked: &'a Attributes<'_>,
+    ) -> Option<(&'a str, &'a Binding)> {
+        let namespace = match asked.target {
+            Action::Resource { namespace, .. } => namespace,
+            Action::Path(_) => "",
+        };
+        let mut bindings = self.bindings_of(user, namespace);
+        bindings.find(|(_, binding)| self.rules(binding).iter().any(|rule| rule.allows(asked)))
+    }
+
     fn bindings_of<'a>(
         &'a self,
         user: &'a User,
         namespace: &'a str,
     ) -> impl Iterator<Item = (&'a str, &'a Binding)> {
-        let subjects =
-            std::iter::once(user_key(&user.name)).chain(user.groups.iter().map(|g| group_key(g)));
-        subjects
-            .filter_map(|subject| self.by_subject.get(&subject))
-            .flatten()
+        let of_groups = user
+            .groups
+            .iter()
+            .filter_map(|group| self.by_group.get(group));
+        let keys = self.by_user.get(&user.name).into_iter().chain(of_groups);
+        keys.flatten()
             .filter_map(|key| Some((key.as_str(), self.bindings.get(key)?)))
             .filter(move |(_, b)| b.namespace.as_deref().is_none_or(|n| n == namespace))
     }
@@ -133,10 +161,8 @@ impl State {
     fn bind(&mut self, key: &str, binding: Binding) {
         self.unbind(key);
         for subject in &binding.subjects {
-            self.by_subject
-                .entry(subject.clone())
-                .or_default()
-                .push(key.to_owned());
+            let (table, name) = self.table(subject);
+            table.entry(name).or_default().push(key.to_owned());
         }
         self.bindings.insert(key.to_owned(), binding);
     }
@@ -146,22 +172,22 @@ impl State {
             return;
         };
         for subject in &old.subjects {
-            if let Some(keys) = self.by_subject.get_mut(subject) {
+            let (table, name) = self.table(subject);
+            if let Some(keys) = table.get_mut(&name) {
                 keys.retain(|k| k != key);
                 if keys.is_empty() {
-                    self.by_subject.remove(subject);
+                    table.remove(&name);
                 }
             }
         }
     }
-}
 
-fn user_key(name: &str) -> String {
-    format!("u:{name}")
-}
-
-fn group_key(name: &str) -> String {
-    format!("g:{name}")
+    fn table(&mut self, subject: &Subject) -> (&mut HashMap<String, Vec<String>>, String) {
+        match subject {
+            Subject::User(name) => (&mut self.by_user, name.clone()),
+            Subject::Group(name) => (&mut self.by_group, name.clone()),
+        }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -262,20 +288,20 @@ fn read_binding(object: &Value, namespace: Option<&str>) -> Binding {
         subjects: subjects
             .into_iter()
             .flatten()
-            .map(|s| subject_key(s, namespace))
+            .map(|s| read_subject(s, namespace))
             .collect(),
     }
 }
 
-fn subject_key(subject: &Value, binding_namespace: Option<&str>) -> String {
+fn read_subject(subject: &Value, binding_namespace: Option<&str>) -> Subject {
     let name = subject["name"].as_str().unwrap_or("");
     match subject["kind"].as_str() {
-        Some("Group") => group_key(name),
+        Some("Group") => Subject::Group(name.to_owned()),
         Some("ServiceAccount") => {
             let namespace = subject["namespace"].as_str().filter(|n| !n.is_empty());
             let namespace = namespace.or(binding_namespace).unwrap_or("");
-            user_key(&format!("{SERVICE_ACCOUNT_PREFIX}{namespace}:{name}"))
+            Subject::User(format!("{SERVICE_ACCOUNT_PREFIX}{namespace}:{name}"))
         }
-        _ => user_key(name),
+        _ => Subject::User(name.to_owned()),
     }
 }

@@ -31,6 +31,17 @@ impl Rule {
         rules.into_iter().flatten().map(Self::read).collect()
     }
 
+    /// Everything that can be done to resources.
+    pub fn all_resources() -> Self {
+        let star = || vec!["*".to_owned()];
+        Self {
+            verbs: star(),
+            groups: star(),
+            resources: star(),
+            ..Self::default()
+        }
+    }
+
     pub fn allows(&self, asked: &Attributes<'_>) -> bool {
         if !has(&self.verbs, asked.verb) {
             return false;
@@ -156,16 +167,14 @@ mod tests {
         resource: &'static str,
         subresource: &'static str,
     ) -> Attributes<'static> {
-        Attributes {
-            verb,
-            target: Action::Resource {
-                group: "",
-                resource,
-                subresource,
-                namespace: "g",
-                name: "p",
-            },
-        }
+        let target = Action::Resource {
+            group: "",
+            resource,
+            subresource,
+            namespace: "g",
+            name: "p",
+        };
+        Attributes::new(verb, target)
     }
 
     #[test]
@@ -183,14 +192,8 @@ mod tests {
             paths: vec!["/healthz/*".into()],
             ..Rule::default()
         };
-        assert!(paths.allows(&Attributes {
-            verb: "get",
-            target: Action::Path("/healthz/etcd")
-        }));
-        assert!(!paths.allows(&Attributes {
-            verb: "get",
-            target: Action::Path("/metrics")
-        }));
+        assert!(paths.allows(&Attributes::new("get", Action::Path("/healthz/etcd"))));
+        assert!(!paths.allows(&Attributes::new("get", Action::Path("/metrics"))));
     }
 
     #[test]

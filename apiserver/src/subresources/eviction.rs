@@ -6,6 +6,7 @@ use http::{Request, Response, StatusCode};
 use serde_json::Value;
 use store::{Entry, Expect, Range};
 
+use crate::admission::node_restriction;
 use crate::admission::request::Operation;
 use crate::body::{Body, RequestBody};
 use crate::bytes_json;
@@ -52,6 +53,7 @@ pub async fn post(
     let mut delete = DeleteOptions::read(&call.query, &wanted)?;
     delete.dry_run |= options.dry_run;
     let pod = versions::value(registry.kind, &registry.entry(name).await?.value)?;
+    node_restriction::check_eviction(registry, &pod)?;
     if !is_over(&pod) {
         take_from_budget(registry, &pod, delete.dry_run).await?;
     }

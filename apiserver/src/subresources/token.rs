@@ -1,24 +1,27 @@
 //! TokenRequest: a token for a service account, bound and of limited life.
 
+mod bound;
+
 use std::time::Duration;
 
 use apimachinery::field::{Error as FieldError, Path};
-use apimachinery::{Status, meta, status, time};
+use apimachinery::{Status, meta, random, time};
 use http::{Request, Response, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use pki::BoundObject;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::admission::request::Operation;
 use crate::authn::service_account::Wanted as WantedToken;
 use crate::body::{Body, RequestBody};
 use crate::form;
-use crate::keys;
 use crate::negotiate::Form;
 use crate::registry::decode::{self, Wanted};
-use crate::registry::{Registry, store_failure, versions};
+use crate::registry::{Registry, versions};
 
 const REQUEST: Wanted<'static> = Wanted::built_in("authentication.k8s.io", "v1", "TokenRequest");
+/// Tells, in the audit log, which token a request made.
+const ISSUED_ID: &str = "authentication.kubernetes.io/issued-credential-id";
 const DEFAULT_SECONDS: i64 = 3600;
 const MIN_SECONDS: i64 = 600;
 const MAX_SECONDS: i64 = 1 << 32;
@@ -54,13 +57,15 @@ pub async fn post(
     } else {
         audiences
     };
-    let bound = bound_object(registry, &asked, name).await?;
-    let lives = if seconds == POD_SECONDS && bound.pod.is_some() {
-        POD_EXTENDED
-    } else {
-        seconds
-    };
+    let bound = bound::object(registry, &asked, name, &audiences).await?;
+    // Programs that read their token once are many, and talk to this server only.
+    let is_extended = seconds == POD_SECONDS
+        && bound.pod.is_some()
+        && audiences.iter().all(|a| verifier.audiences().contains(a));
+    let lives = if is_extended { POD_EXTENDED } else { seconds };
     let now = Timestamp::now();
+    let id = random::uid();
+    call.notes.annotate(ISSUED_ID, format!("JTI={id}"));
     let token = verifier
         .issue(
             WantedToken {
@@ -74,7 +79,9 @@ pub async fn post(
                 pod: bound.pod,
                 secret: bound.secret,
                 node: bound.node,
+                told: is_extended.then(|| Duration::from_secs(seconds.unsigned_abs())),
             },
+            id,
             now,
         )
         .map_err(Status::internal)?;
@@ -97,83 +104,4 @@ fn check_seconds(seconds: i64) -> Result<(), Status> {
     };
     let error = FieldError::invalid(&Path::new("spec.expirationSeconds"), seconds, why);
     Err(Status::invalid(REQUEST.group, REQUEST.kind, "", &[error]))
-}
-
-#[derive(Default)]
-struct Bound {
-    pod: Option<BoundObject>,
-    secret: Option<BoundObject>,
-    node: Option<BoundObject>,
-}
-
-/// The object that the token is to be bound to, which must be there.
-async fn bound_object(
-    registry: &Registry<'_>,
-    asked: &Value,
-    account: &str,
-) -> Result<Bound, Status> {
-    let Some(wanted) = meta::get(asked, "spec.boundObjectRef") else {
-        return Ok(Bound::default());
-    };
-    let name = meta::text(wanted, "name");
-    let (prefix, namespace) = match meta::text(wanted, "kind") {
-        "Pod" => ("pods", registry.namespace),
-        "Secret" => ("secrets", registry.namespace),
-        "Node" => ("nodes", None),
-        other => {
-            return Err(Status::bad_request(format!(
-                "cannot bind token for object of type /v1, Kind={other}"
-            )));
-        }
-    };
-    let key = keys::object(prefix, namespace, name);
-    let found = registry.api.store.get(&key).await.map_err(store_failure)?;
-    let resource = status::Resource::new("", prefix);
-    let entry = found.ok_or_else(|| Status::not_found(resource, name))?;
-    let object: Value = serde_json::from_slice(&entry.value).map_err(Status::internal)?;
-    let uid = meta::text(wanted, "uid");
-    if !uid.is_empty() && uid != meta::uid(&object) {
-        let why = format!(
-            "the UID in the bound object reference ({uid}) does not match the UID in record. The object might have been deleted and then recreated"
-        );
-        return Err(Status::conflict(resource, name, &why));
-    }
-    let this = BoundObject {
-        name: name.to_owned(),
-        uid: meta::uid(&object).to_owned(),
-    };
-    match prefix {
-        "pods" => bound_pod(registry, &object, this, account),
-        "secrets" => Ok(Bound {
-            secret: Some(this),
-            ..Bound::default()
-        }),
-        _ => Ok(Bound {
-            node: Some(this),
-            ..Bound::default()
-        }),
-    }
-}
-
-fn bound_pod(
-    registry: &Registry<'_>,
-    pod: &Value,
-    this: BoundObject,
-    account: &str,
-) -> Result<Bound, Status> {
-    if meta::text(pod, "spec.serviceAccountName") != account {
-        return Err(Status::bad_request(format!(
-            "cannot bind token for serviceaccount {account:?} to pod running with different serviceaccount name."
-        )));
-    }
-    let node = meta::text(pod, "spec.nodeName");
-    if let Some(asking) = registry.call.user.node().filter(|n| *n != node) {
-        let why =
-            format!("node {asking:?} requested token bound to a pod scheduled on a different node");
-        return Err(Status::forbidden(registry.resource(), account, &why));
-    }
-    Ok(Bound {
-        pod: Some(this),
-        ..Bound::default()
-    })
 }

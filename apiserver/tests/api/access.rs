@@ -153,3 +153,39 @@ async fn a_service_accounts_token_ends_with_the_account() {
     let ended = cluster.ask(Method::POST, reviews, &review).await;
     assert!(ended["status"]["authenticated"].is_null());
 }
+
+#[tokio::test]
+async fn default_roles_are_mended_at_each_start_and_what_was_added_stays() {
+    let cluster = Cluster::start().await;
+    let roles = "/apis/rbac.authorization.k8s.io/v1/clusterroles";
+    let bindings = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings";
+    let own = json!({ "apiGroups": ["example.com"], "resources": ["widgets"], "verbs": ["get"] });
+    let path = format!("{roles}/system:basic-user");
+    cluster
+        .ask(Method::PATCH, &path, &json!({ "rules": [own] }))
+        .await;
+    let off = json!({ "metadata": { "annotations": { "rbac.authorization.kubernetes.io/autoupdate": "false" } }, "rules": [] });
+    let kept = format!("{roles}/system:discovery");
+    cluster.ask(Method::PATCH, &kept, &off).await;
+    let bound = format!("{bindings}/cluster-admin");
+    cluster
+        .ask(Method::PATCH, &bound, &json!({ "subjects": [] }))
+        .await;
+    let gone = format!("{roles}/view");
+    cluster.ask(Method::DELETE, &gone, &Value::Null).await;
+    let cluster = Cluster::start_in(cluster.stop().await, 0).await.unwrap();
+    let mended = cluster.get(&path).await;
+    let rules = mended["rules"].as_array().unwrap();
+    assert_eq!(rules[0], own);
+    assert_eq!(rules.len(), 3, "{rules:?}");
+    assert!(cluster.get(&kept).await["rules"].is_null());
+    assert_eq!(
+        cluster.get(&bound).await["subjects"][0]["name"],
+        "system:masters"
+    );
+    assert_eq!(cluster.get(&gone).await["kind"], "ClusterRole");
+    let before = mended["metadata"]["resourceVersion"].clone();
+    let cluster = Cluster::start_in(cluster.stop().await, 0).await.unwrap();
+    let after = cluster.get(&path).await["metadata"]["resourceVersion"].clone();
+    assert_eq!(before, after, "a role that lacks nothing is not written");
+}

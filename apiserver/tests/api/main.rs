@@ -12,6 +12,8 @@ mod extension;
 mod listen;
 mod objects;
 mod pod_security;
+mod policies;
 mod proxying;
+mod tokens;
 mod watches;
 mod webhooks;

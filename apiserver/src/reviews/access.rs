@@ -1,0 +1,116 @@
+//! May they? The access reviews of `authorization.k8s.io`.
+
+use std::collections::BTreeMap;
+
+use apimachinery::{Status, meta};
+use serde_json::{Value, json};
+
+use crate::api::Api;
+use crate::authz::rules::Rule;
+use crate::authz::{Action, Attributes};
+use crate::user::User;
+
+/// The `status` of a review about the subject that it names.
+pub fn of_subject(api: &Api, review: &Value, namespace: Option<&str>) -> Result<Value, Status> {
+    let spec = &review["spec"];
+    let asked = meta::text(spec, "resourceAttributes.namespace");
+    if let Some(namespace) = namespace.filter(|n| *n != asked) {
+        return Err(Status::bad_request(format!(
+            "spec.resourceAttributes.namespace: {asked:?} must be the namespace of the request, {namespace:?}"
+        )));
+    }
+    let strings = |value: &Value| -> Vec<String> {
+        let items = value.as_array().into_iter().flatten();
+        items
+            .filter_map(|item| item.as_str().map(str::to_owned))
+            .collect()
+    };
+    let extra: BTreeMap<String, Vec<String>> = spec["extra"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(key, values)| (key.to_lowercase(), strings(values)))
+        .collect();
+    let user = User {
+        name: meta::text(spec, "user").to_owned(),
+        uid: meta::text(spec, "uid").to_owned(),
+        groups: strings(&spec["groups"]),
+        extra,
+    };
+    Ok(of(api, &user, spec))
+}
+
+/// The `status` of a review about `user`.
+pub fn of(api: &Api, user: &User, spec: &Value) -> Value {
+    match api.authz.decide(user, &attributes(spec)) {
+        Ok(why) if why.is_empty() => json!({ "allowed": true }),
+        Ok(why) => json!({ "allowed": true, "reason": why }),
+        Err(why) if why.is_empty() => json!({ "allowed": false }),
+        Err(why) => json!({ "allowed": false, "reason": why }),
+    }
+}
+
+fn attributes(spec: &Value) -> Attributes<'_> {
+    let path = &spec["nonResourceAttributes"];
+    if path.is_object() {
+        let target = Action::Path(meta::text(path, "path"));
+        return Attributes::new(meta::text(path, "verb"), target);
+    }
+    let asked = &spec["resourceAttributes"];
+    let target = Action::Resource {
+        group: meta::text(asked, "group"),
+        resource: meta::text(asked, "resource"),
+        subresource: meta::text(asked, "subresource"),
+        namespace: meta::text(asked, "namespace"),
+        name: meta::text(asked, "name"),
+    };
+    Attributes {
+        selected_node: selected_node(&asked["fieldSelector"]),
+        ..Attributes::new(meta::text(asked, "verb"), target)
+    }
+}
+
+/// The one node that a review's field selector leaves. Other requirements can
+/// but narrow what is asked for, so to leave them out is on the safe side.
+fn selected_node(selector: &Value) -> &str {
+    const FIELD: &str = "spec.nodeName";
+    let raw = meta::text(selector, "rawSelector").split(',');
+    let mut raw = raw.filter_map(|term| term.trim().strip_prefix(FIELD)?.strip_prefix('='));
+    if let Some(name) = raw.next() {
+        return name.strip_prefix('=').unwrap_or(name);
+    }
+    let requirements = meta::items(selector, "requirements").iter();
+    let of_node = requirements.filter(|one| meta::text(one, "key") == FIELD);
+    let mut one = of_node.filter_map(|one| match meta::items(one, "values") {
+        [value] if meta::text(one, "operator") == "In" => value.as_str(),
+        _ => None,
+    });
+    one.next().unwrap_or("")
+}
+
+/// The `status` of a review of all that `user` may do in a namespace.
+pub fn rules(api: &Api, user: &User, review: &Value) -> Value {
+    let namespace = meta::text(review, "spec.namespace");
+    let held = api.authz.rbac().rules_of(user, namespace);
+    let (paths, resources): (Vec<&Rule>, Vec<&Rule>) =
+        held.iter().partition(|rule| !rule.paths.is_empty());
+    let resource = |rule: &&Rule| {
+        let mut out =
+            json!({ "verbs": rule.verbs, "apiGroups": rule.groups, "resources": rule.resources });
+        if !rule.names.is_empty() {
+            out["resourceNames"] = json!(rule.names);
+        }
+        out
+    };
+    let path = |rule: &&Rule| json!({ "verbs": rule.verbs, "nonResourceURLs": rule.paths });
+    let mut status = json!({
+        "resourceRules": resources.iter().map(resource).collect::<Vec<_>>(),
+        "nonResourceRules": paths.iter().map(path).collect::<Vec<_>>(),
+        "incomplete": user.node().is_some(),
+    });
+    if user.node().is_some() {
+        let why = "node authorizer does not support user rule resolution";
+        status["evaluationError"] = why.into();
+    }
+    status
+}
