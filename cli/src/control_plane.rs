@@ -68,7 +68,13 @@ impl ControlPlane {
                 settings.advertise.into(),
                 settings.flags.secure_port,
             )),
-            access: settings.flags.access.access()?,
+            access: apiserver::Access {
+                aggregator: Some(apiserver::Aggregator {
+                    client: pair(&identities.front_proxy),
+                    ca_pem: identities.front_proxy_ca,
+                }),
+                ..settings.flags.access.access()?
+            },
         };
         let server = Server::start(config).await?;
         let plane = Self { server, datastore };

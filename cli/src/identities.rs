@@ -17,6 +17,10 @@ pub struct ServerIdentities {
     pub api_server: Issued,
     /// With which the API server calls kubelets.
     pub kubelet_client: Issued,
+    /// With which the API server calls extension API servers, and who signed it:
+    /// another authority, for whom it signs may name any user to them.
+    pub front_proxy: Issued,
+    pub front_proxy_ca: String,
     pub admin: Issued,
 }
 
@@ -40,6 +44,7 @@ pub struct ServerNames {
 pub fn of_server(instance: &Instance, names: &ServerNames) -> Result<ServerIdentities, pki::Error> {
     let dir = instance.pki_dir();
     let authority = Authority::load_or_create(&dir, "ca", "skiff-ca")?;
+    let proxies = Authority::load_or_create(&dir, "front-proxy-ca", "skiff-front-proxy-ca")?;
     let issue = |name: &str, request: &Request| load_or_issue(&authority, &dir, name, request);
     Ok(ServerIdentities {
         token_key: TokenKey::load_or_create(&dir.join("service-accounts.key"))?,
@@ -48,6 +53,13 @@ pub fn of_server(instance: &Instance, names: &ServerNames) -> Result<ServerIdent
             "apiserver-kubelet-client",
             &client("kube-apiserver-kubelet-client", &["system:masters"]),
         )?,
+        front_proxy: load_or_issue(
+            &proxies,
+            &dir,
+            "front-proxy-client",
+            &client("front-proxy-client", &[]),
+        )?,
+        front_proxy_ca: proxies.cert_pem().to_owned(),
         admin: issue("admin", &client("kubernetes-admin", &["system:masters"]))?,
         authority,
     })
