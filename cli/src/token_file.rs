@@ -1,5 +1,5 @@
 //! The file of static tokens, as kube-apiserver's `--token-auth-file` has it:
-//! `token,user,uid` and, quoted, `"group1,group2"` on each line.
+//! CSV of `token,user,uid` and, quoted, `"group1,group2"` on each line.
 
 use std::path::Path;
 
@@ -10,34 +10,51 @@ use apiserver::{StaticToken, User};
 pub fn read(path: &Path) -> anyhow::Result<Vec<StaticToken>> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("read --token-auth-file {}", path.display()))?;
-    let lines = text
-        .lines()
-        .enumerate()
-        .filter(|(_, l)| !l.trim().is_empty());
-    lines
-        .map(|(at, line)| {
-            parse(line).with_context(|| format!("line {} of {}", at + 1, path.display()))
-        })
-        .collect()
+    parse(&text).with_context(|| format!("read --token-auth-file {}", path.display()))
 }
 
-fn parse(line: &str) -> anyhow::Result<StaticToken> {
-    let mut fields = line.trim().splitn(4, ',');
-    let mut next = || fields.next().map(str::trim).filter(|f| !f.is_empty());
-    let (Some(token), Some(name), Some(uid)) = (next(), next(), next()) else {
-        bail!("it is not token,user,uid[,\"group1,group2\"]");
+fn parse(text: &str) -> anyhow::Result<Vec<StaticToken>> {
+    let mut reader = csv::ReaderBuilder::new();
+    reader
+        .has_headers(false)
+        .flexible(true)
+        .trim(csv::Trim::All);
+    let mut tokens = Vec::new();
+    for record in reader.from_reader(text.as_bytes()).into_records() {
+        let record = record.context("it is no CSV")?;
+        let line = record.position().map_or(0, csv::Position::line);
+        let Some(token) = token(&record).with_context(|| format!("line {line}"))? else {
+            eprintln!("line {line} of the token file has no token and is passed over");
+            continue;
+        };
+        tokens.push(token);
+    }
+    Ok(tokens)
+}
+
+/// None for a line without a token.
+fn token(record: &csv::StringRecord) -> anyhow::Result<Option<StaticToken>> {
+    let (Some(token), Some(name), Some(uid)) = (record.get(0), record.get(1), record.get(2)) else {
+        bail!(
+            "it has {} columns; a line is token,user,uid[,\"group1,group2\"]",
+            record.len()
+        );
     };
-    let groups = fields.next().unwrap_or_default().trim().trim_matches('"');
-    let groups = groups.split(',').map(str::trim).filter(|g| !g.is_empty());
-    let groups = groups
-        .map(str::to_owned)
-        .chain(["system:authenticated".to_owned()]);
+    if token.is_empty() {
+        return Ok(None);
+    }
+    if name.is_empty() {
+        bail!("it names no user");
+    }
+    let groups = record.get(3).unwrap_or_default().split(',').map(str::trim);
+    let groups = groups.filter(|group| !group.is_empty()).map(str::to_owned);
+    let groups = groups.chain(["system:authenticated".to_owned()]);
     let mut user = User::new(name, groups);
     uid.clone_into(&mut user.uid);
-    Ok(StaticToken {
+    Ok(Some(StaticToken {
         token: token.to_owned(),
         user,
-    })
+    }))
 }
 
 #[cfg(test)]
@@ -46,19 +63,26 @@ mod tests {
 
     #[test]
     fn groups_are_one_quoted_field() {
-        let token = parse("secret,ann,7,\"system:masters,dev\"").unwrap();
+        let tokens = parse("secret,ann,7,\"system:masters, dev\"\n\nother,\"b,ob\",8\n").unwrap();
+        assert_eq!(tokens.len(), 2);
+        let ann = &tokens[0];
         assert_eq!(
-            (token.token.as_str(), token.user.name.as_str()),
+            (ann.token.as_str(), ann.user.name.as_str()),
             ("secret", "ann")
         );
-        assert_eq!(
-            token.user.groups,
-            ["system:masters", "dev", "system:authenticated"]
-        );
+        let groups = ["system:masters", "dev", "system:authenticated"];
+        assert_eq!(ann.user.groups, groups);
+        assert_eq!(tokens[1].user.name, "b,ob");
     }
 
     #[test]
-    fn line_without_a_uid_is_refused() {
-        assert!(parse("secret,ann").is_err());
+    fn line_without_a_uid_is_refused_by_its_number() {
+        let error = parse("a,b,c\nsecret,ann\n").err().unwrap();
+        assert_eq!(error.to_string(), "line 2");
+    }
+
+    #[test]
+    fn line_without_a_token_is_passed_over() {
+        assert!(parse(",ann,7\n").unwrap().is_empty());
     }
 }
