@@ -263,6 +263,12 @@ impl Status {
         )
     }
 
+    /// The body's type is none that the path takes; Kubernetes does not say which.
+    pub fn unknown_media_type() -> Self {
+        let message = "415: Unsupported Media Type";
+        Self::failure(415, "UnsupportedMediaType", message)
+    }
+
     /// The object breaks rules; every one is listed.
     pub fn invalid(group: &str, kind: &str, name: &str, errors: &[field::Error]) -> Self {
         let resource = Resource::new(group, kind);

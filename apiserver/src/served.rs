@@ -85,6 +85,14 @@ impl Served {
         }
     }
 
+    /// The group that refusals name.
+    pub fn error_group(&self) -> &str {
+        match self {
+            Self::BuiltIn(kind) => kind.error_group(),
+            Self::Custom(custom) => &custom.names.group,
+        }
+    }
+
     pub fn version(&self) -> &str {
         match self {
             Self::BuiltIn(kind) => kind.version,
@@ -255,8 +263,16 @@ impl Served {
     /// What clients of this version are warned of.
     pub fn deprecation(&self) -> Option<&str> {
         match self {
-            Self::BuiltIn(_) => None,
+            Self::BuiltIn(kind) => kind.deprecation,
             Self::Custom(custom) => custom.version.deprecation.as_deref(),
+        }
+    }
+
+    /// What the client is warned of who creates an object, or changes it from `old`.
+    pub fn warnings(&self, new: &Value, old: Option<&Value>) -> Vec<String> {
+        match self {
+            Self::BuiltIn(kind) => (kind.warnings)(new, old),
+            Self::Custom(_) => Vec::new(),
         }
     }
 

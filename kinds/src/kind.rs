@@ -58,6 +58,10 @@ pub struct Kind {
     /// For kinds that are deleted in two steps: the seconds between them (0: at once).
     pub grace_seconds: Option<fn(&Value, requested: Option<i64>) -> i64>,
     pub scale: Option<ScalePaths<'static>>,
+    /// What a client is warned of who creates the object, or changes it from the old one.
+    pub warnings: fn(new: &Value, old: Option<&Value>) -> Vec<String>,
+    /// What every client of the kind is warned of.
+    pub deprecation: Option<&'static str>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,6 +184,10 @@ fn no_errors(_: &Node, _: &mut Errors) {}
 
 fn no_update_errors(_: &Node, _: &Node, _: &mut Errors) {}
 
+fn no_warnings(_: &Value, _: Option<&Value>) -> Vec<String> {
+    Vec::new()
+}
+
 impl Kind {
     /// A namespaced kind with every verb and no rules: what each kind's constant starts from.
     pub const BASE: Kind = Kind {
@@ -210,6 +218,8 @@ impl Kind {
         field_labels: &[],
         grace_seconds: None,
         scale: None,
+        warnings: no_warnings,
+        deprecation: None,
     };
 
     /// A kind that is asked, not stored: create only.
@@ -231,6 +241,15 @@ impl Kind {
             return Cow::Borrowed(self.version);
         }
         Cow::Owned(format!("{}/{}", self.group, self.version))
+    }
+
+    /// The group that refusals name: Kubernetes names the first that a kind was ever in.
+    pub fn error_group(&self) -> &'static str {
+        match (self.group, self.kind) {
+            ("networking.k8s.io", "Ingress" | "NetworkPolicy") => "extensions",
+            ("events.k8s.io", "Event") => "",
+            (group, _) => group,
+        }
     }
 
     pub fn gvk(&self) -> GroupVersionKind {

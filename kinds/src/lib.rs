@@ -39,6 +39,7 @@ pub mod storage;
 pub mod storagemigration;
 mod table;
 mod text_cells;
+mod warnings;
 
 pub use columns::Column;
 pub use errors::Errors;

@@ -1,24 +1,26 @@
-//! Reads objects that clients send as Kubernetes protobuf, into the JSON that they
-//! would have sent otherwise.
+//! Kubernetes protobuf: reads what clients send into the JSON that they would have
+//! sent otherwise, and writes JSON as what they ask for.
 //!
-//! `kubectl create` and Go's typed clients write protobuf and take JSON for an
-//! answer, so there is a reader and no writer. Types come from the schemas; field
-//! numbers, which those lack, from a table of one line a definition:
-//! `name=number`, and `>definition=number` where Go embeds a struct that JSON
-//! shows flat.
+//! `kubectl create` and Go's typed clients write protobuf; controllers, kubelets
+//! and metadata informers ask for it. Types come from the schemas; field numbers,
+//! which those lack, from a table of one line a definition: `name=number`, and
+//! `>definition=number` where Go embeds a struct that JSON shows flat.
 //!
 //! <https://kubernetes.io/docs/reference/using-api/api-concepts/#protobuf-encoding>
 
 mod alternatives;
+mod envelope;
 mod object;
 mod table;
 mod wire;
+mod write;
 
 use std::fmt;
 
 use serde_json::{Map, Value};
 
 use crate::{Node, registry};
+pub use envelope::{List, frame, is_written, metadata, write};
 use object::message;
 use wire::{Field, fields};
 
@@ -35,6 +37,8 @@ pub enum Error {
     NoMagic,
     /// The body ends early or is no protobuf.
     Malformed,
+    /// The JSON is not what the schema says; nothing stored is.
+    Unfit { path: String, wanted: String },
     /// There is no table of field numbers for the kind.
     UnknownKind { api_version: String, kind: String },
 }
@@ -46,6 +50,9 @@ impl fmt::Display for Error {
                 "provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]",
             ),
             Self::Malformed => f.write_str("unexpected EOF"),
+            Self::Unfit { path, wanted } => {
+                write!(f, "write {path} as protobuf: it is not {wanted}")
+            }
             Self::UnknownKind { api_version, kind } => {
                 write!(f, "no kind \"{kind}\" is registered for version \"{api_version}\" in protobuf")
             }
@@ -54,6 +61,19 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+impl Error {
+    /// The same, of the field that has what is wrong below it.
+    fn below(self, field: &str) -> Self {
+        match self {
+            Self::Unfit { path, wanted } => Self::Unfit {
+                path: format!(".{field}{path}"),
+                wanted,
+            },
+            error => error,
+        }
+    }
+}
 
 /// Reads one object. Its `apiVersion` and `kind` are those of the envelope, or
 /// `fallback` (`v1`, `Pod`) where that names none.

@@ -2,9 +2,19 @@
 
 use apimachinery::Status;
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::alphabet::URL_SAFE;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use serde::{Deserialize, Serialize};
 
+/// As lenient as Go's: odd bits at the end do not matter.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &URL_SAFE,
+    GeneralPurposeConfig::new()
+        .with_encode_padding(false)
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 const VERSION: &str = "meta.k8s.io/v1";
 
 #[derive(Serialize, Deserialize)]
@@ -21,7 +31,7 @@ pub fn encode(revision: u64, last: &str) -> String {
         rv: revision,
         start: format!("{last}\0"),
     };
-    URL_SAFE_NO_PAD.encode(serde_json::to_vec(&token).expect("strings and numbers serialize"))
+    BASE64.encode(serde_json::to_vec(&token).expect("strings and numbers serialize"))
 }
 
 /// Revision and last key.
@@ -34,10 +44,10 @@ pub fn decode(text: &str) -> Result<(u64, String), Status> {
             "invalid continue token: continue key is not valid: {why}"
         ))
     };
-    let bytes = URL_SAFE_NO_PAD
-        .decode(text.trim_end_matches('='))
-        .map_err(|e| invalid(e.to_string()))?;
-    let token: Token = serde_json::from_slice(&bytes).map_err(|e| invalid(e.to_string()))?;
+    let bytes = BASE64.decode(text).map_err(|e| invalid(e.to_string()))?;
+    let document = schema::read(&bytes).map_err(|e| invalid(e.to_string()))?;
+    let token: Token =
+        serde_json::from_value(document.value).map_err(|e| invalid(e.to_string()))?;
     if token.v != VERSION || token.rv == 0 || token.start.is_empty() {
         return Err(invalid(
             "incorrect encoded start resourceVersion (version meta.k8s.io/v1)".into(),
@@ -57,6 +67,9 @@ mod tests {
             decode(&encode(480, "lst/cm2")).unwrap(),
             (480, "lst/cm2".to_owned())
         );
-        assert_eq!(decode("garbage").unwrap_err().code, 400);
+        assert_eq!(
+            decode("garbage").unwrap_err().message,
+            "invalid continue token: continue key is not valid: invalid character '\\u0081' looking for beginning of value"
+        );
     }
 }

@@ -105,11 +105,14 @@ impl Registry<'_> {
         if !errors.is_empty() {
             let name = meta::name(&object);
             return Err(Status::invalid(
-                self.kind.group(),
+                self.kind.error_group(),
                 self.kind.kind(),
                 name,
                 &errors,
             ));
+        }
+        for warning in self.kind.warnings(&object, None) {
+            self.call.notes.warn(warning);
         }
         admission.check_new(self, &object, options).await?;
         let reserved = self

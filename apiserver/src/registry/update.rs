@@ -80,7 +80,7 @@ impl Registry<'_> {
             let path = Path::new("metadata.resourceVersion");
             let error = FieldError::invalid(&path, 0, "must be specified for an update");
             return Err(Status::invalid(
-                self.kind.group(),
+                self.kind.error_group(),
                 self.kind.kind(),
                 name,
                 &[error],
@@ -147,6 +147,11 @@ impl Registry<'_> {
         admission.update(self, &mut new, old, part, options).await?;
         self.prepare(&mut new, old, part);
         self.check(&new, old, part)?;
+        if part == Part::Main {
+            for warning in self.kind.warnings(&new, Some(old)) {
+                self.call.notes.warn(warning);
+            }
+        }
         admission
             .check_change(self, &new, old, part, options)
             .await?;
@@ -195,7 +200,7 @@ impl Registry<'_> {
             return Ok(());
         }
         Err(Status::invalid(
-            self.kind.group(),
+            self.kind.error_group(),
             self.kind.kind(),
             meta::name(old),
             &errors,

@@ -14,6 +14,7 @@ use crate::node::Node;
 use crate::pod_template;
 use crate::prepare;
 use crate::text_cells;
+use crate::warnings;
 
 /// Counts the templates; kept for clients of old.
 const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
@@ -65,6 +66,7 @@ pub static KIND: Kind = Kind {
         Column::text("Selector", "Which pods belong to the set.").wide(),
     ],
     row,
+    warnings: warnings::workload,
     ..Kind::BASE
 };
 

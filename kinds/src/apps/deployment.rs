@@ -15,6 +15,7 @@ use crate::pod_template;
 use crate::prepare;
 use crate::scale::ScalePaths;
 use crate::text_cells;
+use crate::warnings;
 
 pub static KIND: Kind = Kind {
     group: "apps",
@@ -60,6 +61,7 @@ pub static KIND: Kind = Kind {
     ],
     row,
     scale: Some(ScalePaths::WORKLOAD),
+    warnings: warnings::named_workload,
     ..Kind::BASE
 };
 

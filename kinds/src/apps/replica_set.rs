@@ -14,6 +14,7 @@ use crate::pod_template;
 use crate::prepare;
 use crate::scale::ScalePaths;
 use crate::text_cells;
+use crate::warnings;
 
 pub static KIND: Kind = Kind {
     group: "apps",
@@ -46,6 +47,7 @@ pub static KIND: Kind = Kind {
     row,
     field_labels: &[plain_field!("status.replicas", "0")],
     scale: Some(ScalePaths::WORKLOAD),
+    warnings: warnings::named_workload,
     ..Kind::BASE
 };
 

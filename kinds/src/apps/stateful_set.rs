@@ -17,6 +17,7 @@ use crate::pod_template;
 use crate::prepare;
 use crate::scale::ScalePaths;
 use crate::text_cells::plain;
+use crate::warnings;
 
 pub static KIND: Kind = Kind {
     group: "apps",
@@ -56,6 +57,7 @@ pub static KIND: Kind = Kind {
     ],
     row,
     scale: Some(ScalePaths::WORKLOAD),
+    warnings: stateful_warnings,
     ..Kind::BASE
 };
 
@@ -209,4 +211,24 @@ fn row(set: &Value, now: Timestamp) -> Vec<Value> {
         containers,
         images,
     ]
+}
+
+/// Names need be no labels; the sizes of claims count too.
+fn stateful_warnings(new: &Value, old: Option<&Value>) -> Vec<String> {
+    let mut told = warnings::named_workload(new, old);
+    if warnings::is_due(new, old) {
+        let object = Node::root(new);
+        let spec = object.at("spec");
+        for claim in spec.at("volumeClaimTemplates").items() {
+            warnings::claim_spec(&claim.at("spec"), &mut told);
+        }
+        let limit = spec.at("revisionHistoryLimit");
+        if limit.int().is_some_and(|count| count < 0) {
+            told.push(format!(
+                "{}: a negative value retains all historical revisions; a value >= 0 is recommended",
+                limit.path
+            ));
+        }
+    }
+    told
 }

@@ -16,6 +16,7 @@ use crate::object_meta;
 use crate::pod_template;
 use crate::prepare;
 use crate::text_cells::{self, NONE};
+use crate::warnings;
 
 pub static KIND: Kind = Kind {
     group: "batch",
@@ -55,6 +56,7 @@ pub static KIND: Kind = Kind {
         Column::text("Selector", "Which pods belong to the jobs.").wide(),
     ],
     row,
+    warnings: told,
     ..Kind::BASE
 };
 
@@ -176,4 +178,19 @@ fn row(cron: &Value, now: Timestamp) -> Vec<Value> {
         images,
         text_cells::selector(selector).into(),
     ]
+}
+
+fn told(new: &Value, old: Option<&Value>) -> Vec<String> {
+    let mut told = Vec::new();
+    if old.is_none() {
+        warnings::name(new, "Pod names and hostnames", &mut told);
+    }
+    if warnings::is_due(new, old) {
+        let job = Node::root(new);
+        let job = job.at("spec");
+        let job = job.at("jobTemplate");
+        let job = job.at("spec");
+        warnings::template(&job.at("template"), &mut told);
+    }
+    told
 }

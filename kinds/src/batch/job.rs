@@ -12,6 +12,7 @@ use crate::kind::{Kind, Storage, Subresource, plain_field};
 use crate::pod_template;
 use crate::prepare;
 use crate::text_cells;
+use crate::warnings;
 
 pub use rules::validate_spec;
 
@@ -46,6 +47,7 @@ pub static KIND: Kind = Kind {
     ],
     row,
     field_labels: &[plain_field!("status.successful", "0")],
+    warnings: warnings::named_workload,
     ..Kind::BASE
 };
 

@@ -22,6 +22,7 @@ pub static KIND: Kind = Kind {
         Column::text("Error", "Error of the component conditions"),
     ],
     row,
+    deprecation: Some("v1 ComponentStatus is deprecated in v1.19+"),
     ..Kind::BASE
 };
 

@@ -31,6 +31,9 @@ pub static KIND: Kind = Kind {
         AGE,
     ],
     row,
+    deprecation: Some(
+        "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
+    ),
     ..Kind::BASE
 };
 

@@ -13,6 +13,7 @@ use crate::node::Node;
 use crate::pod_template::volume::{self, default_source};
 use crate::prepare;
 use crate::text_cells::plain;
+use crate::warnings;
 
 pub static KIND: Kind = Kind {
     kind: "PersistentVolume",
@@ -54,6 +55,7 @@ pub static KIND: Kind = Kind {
         .wide(),
     ],
     row,
+    warnings: warnings::persistent_volume,
     ..Kind::BASE
 };
 

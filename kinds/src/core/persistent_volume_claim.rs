@@ -17,6 +17,7 @@ use crate::label_selector;
 use crate::node::Node;
 use crate::prepare;
 use crate::text_cells::plain;
+use crate::warnings;
 
 pub static KIND: Kind = Kind {
     kind: "PersistentVolumeClaim",
@@ -56,6 +57,7 @@ pub static KIND: Kind = Kind {
         .wide(),
     ],
     row,
+    warnings: warnings::claim,
     ..Kind::BASE
 };
 

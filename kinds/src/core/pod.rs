@@ -20,6 +20,7 @@ use crate::node::Node;
 use crate::pod_template::defaults::{default_pod_spec, qos_class};
 use crate::pod_template::{Place, annotations, validate_spec};
 use crate::prepare;
+use crate::warnings;
 
 pub use resize::validate_resize;
 pub use update::validate_ephemeral_containers;
@@ -94,6 +95,7 @@ pub static KIND: Kind = Kind {
         text_field!("status.nominatedNodeName"),
     ],
     grace_seconds: Some(grace_seconds),
+    warnings: warnings::pod,
     ..Kind::BASE
 };
 

@@ -6,9 +6,11 @@ use serde_json::Value;
 
 use crate::columns::{self, Column, NAME};
 use crate::kind::{Kind, Storage};
+use crate::node::Node;
 use crate::pod_template;
 use crate::prepare;
 use crate::text_cells;
+use crate::warnings;
 
 pub static KIND: Kind = Kind {
     kind: "PodTemplate",
@@ -34,6 +36,7 @@ pub static KIND: Kind = Kind {
         Column::text("Pod Labels", "The labels the pods get."),
     ],
     row,
+    warnings: told,
     ..Kind::BASE
 };
 
@@ -41,4 +44,12 @@ fn row(template: &Value, _: Timestamp) -> Vec<Value> {
     let [containers, images] = pod_template::cells(&template["template"]);
     let labels = text_cells::labels(meta::map(template, "template.metadata.labels"));
     vec![columns::name(template), containers, images, labels.into()]
+}
+
+fn told(new: &Value, old: Option<&Value>) -> Vec<String> {
+    let mut told = Vec::new();
+    if old.is_none_or(|old| old["template"] != new["template"]) {
+        warnings::template(&Node::root(new).at("template"), &mut told);
+    }
+    told
 }

@@ -13,6 +13,7 @@ use crate::pod_template;
 use crate::prepare;
 use crate::scale::ScalePaths;
 use crate::text_cells;
+use crate::warnings;
 
 pub static KIND: Kind = Kind {
     kind: "ReplicationController",
@@ -47,6 +48,7 @@ pub static KIND: Kind = Kind {
         selector_is_map: true,
         ..ScalePaths::WORKLOAD
     }),
+    warnings: warnings::named_workload,
     ..Kind::BASE
 };
 

@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 use crate::columns::{AGE, Column, NAME};
 use crate::defaults::{each, is, object, one_and_many, set_default, set_text, with};
 use crate::kind::{CONNECT_VERBS, Kind, Storage, Subresource, text_field};
+use crate::node::Node;
+use crate::warnings;
 
 pub use rules::validate_status as validate_balancer_status;
 
@@ -54,6 +56,7 @@ pub static KIND: Kind = Kind {
     ],
     row: cells::row,
     field_labels: &[text_field!("spec.clusterIP"), text_field!("spec.type")],
+    warnings: told,
     ..Kind::BASE
 };
 
@@ -111,6 +114,38 @@ fn port(port: &mut Value) {
     if target.is_null() || *target == json!(0) || *target == json!("") {
         port["targetPort"] = port["port"].clone();
     }
+}
+
+fn told(new: &Value, old: Option<&Value>) -> Vec<String> {
+    const HINTS: &str = "service.kubernetes.io/topology-aware-hints";
+    let mut told = Vec::new();
+    if old.is_some_and(|old| old["spec"] == new["spec"]) {
+        return told;
+    }
+    if new["metadata"]["annotations"].get(HINTS).is_some() {
+        told.push(format!(
+            "annotation {HINTS} is deprecated, please use service.kubernetes.io/topology-mode instead"
+        ));
+    }
+    let service = Node::root(new);
+    let spec = service.at("spec");
+    for list in ["clusterIPs", "externalIPs"] {
+        for address in spec.at(list).items() {
+            warnings::ip(&address, &mut told);
+        }
+    }
+    warnings::ip(&spec.at("loadBalancerIP"), &mut told);
+    for range in spec.at("loadBalancerSourceRanges").items() {
+        warnings::cidr(&range, &mut told);
+    }
+    let is_external = spec.at("type").text() == "ExternalName";
+    if is_external && !spec.at("externalIPs").is_empty() {
+        told.push("spec.externalIPs is ignored when spec.type is \"ExternalName\"".into());
+    }
+    if !is_external && !spec.at("externalName").is_empty() {
+        told.push("spec.externalName is ignored when spec.type is not \"ExternalName\"".into());
+    }
+    told
 }
 
 #[cfg(test)]

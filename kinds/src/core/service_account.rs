@@ -6,6 +6,8 @@ use serde_json::Value;
 
 use crate::columns::{self, AGE, Column, NAME};
 use crate::kind::{Kind, Storage, Subresource};
+use crate::node::Node;
+use crate::warnings;
 
 pub static KIND: Kind = Kind {
     kind: "ServiceAccount",
@@ -27,6 +29,7 @@ pub static KIND: Kind = Kind {
         AGE,
     ],
     row,
+    warnings: told,
     ..Kind::BASE
 };
 
@@ -36,4 +39,16 @@ fn row(account: &Value, now: Timestamp) -> Vec<Value> {
         meta::items(account, "secrets").len().into(),
         columns::age(account, now),
     ]
+}
+
+fn told(new: &Value, old: Option<&Value>) -> Vec<String> {
+    const MOUNTABLE: &str = "kubernetes.io/enforce-mountable-secrets";
+    const WHY: &str =
+        "deprecated in v1.32+; prefer separate namespaces to isolate access to mounted secrets";
+    let mut told = Vec::new();
+    let had = old.is_some_and(|old| old["metadata"]["annotations"].get(MOUNTABLE).is_some());
+    if !had {
+        warnings::annotation(&Node::root(new), MOUNTABLE, WHY, &mut told);
+    }
+    told
 }

@@ -41,6 +41,7 @@ pub static KIND: Kind = Kind {
         AGE,
     ],
     row,
+    warnings: told,
     ..Kind::BASE
 };
 
@@ -232,4 +233,16 @@ fn hosts(rules: &[Value]) -> String {
         }
         few => few.join(","),
     }
+}
+
+/// The annotation of old is still understood, so it is told on create only.
+fn told(new: &Value, old: Option<&Value>) -> Vec<String> {
+    const CLASS: &str = "kubernetes.io/ingress.class";
+    let is_set = new["metadata"]["annotations"].get(CLASS).is_some();
+    if old.is_some() || !is_set {
+        return Vec::new();
+    }
+    vec![format!(
+        "annotation {CLASS:?} is deprecated, please use 'spec.ingressClassName' instead"
+    )]
 }

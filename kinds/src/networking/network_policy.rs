@@ -13,6 +13,7 @@ use crate::label_selector;
 use crate::node::Node;
 use crate::prepare;
 use crate::text_cells;
+use crate::warnings;
 
 pub static KIND: Kind = Kind {
     group: "networking.k8s.io",
@@ -35,6 +36,7 @@ pub static KIND: Kind = Kind {
         AGE,
     ],
     row,
+    warnings: told,
     ..Kind::BASE
 };
 
@@ -143,4 +145,25 @@ fn row(policy: &Value, now: Timestamp) -> Vec<Value> {
         text_cells::selector(meta::get(policy, "spec.podSelector")).into(),
         columns::age(policy, now),
     ]
+}
+
+fn told(new: &Value, old: Option<&Value>) -> Vec<String> {
+    let mut told = Vec::new();
+    if !warnings::is_due(new, old) {
+        return told;
+    }
+    let policy = Node::root(new);
+    let spec = policy.at("spec");
+    for (rules, peers) in [("ingress", "from"), ("egress", "to")] {
+        for rule in spec.at(rules).items() {
+            for peer in rule.at(peers).items() {
+                let block = peer.at("ipBlock");
+                warnings::cidr(&block.at("cidr"), &mut told);
+                for hole in block.at("except").items() {
+                    warnings::cidr(&hole, &mut told);
+                }
+            }
+        }
+    }
+    told
 }

@@ -10,6 +10,7 @@ use crate::errors::{Errors, Seen};
 use crate::kind::{Kind, Scope, Storage};
 use crate::node::Node;
 use crate::pod_template;
+use crate::warnings;
 
 pub static KIND: Kind = Kind {
     group: "node.k8s.io",
@@ -42,6 +43,7 @@ pub static KIND: Kind = Kind {
         AGE,
     ],
     row,
+    warnings: told,
     ..Kind::BASE
 };
 
@@ -69,4 +71,12 @@ fn row(class: &Value, now: Timestamp) -> Vec<Value> {
         meta::text(class, "handler").into(),
         columns::age(class, now),
     ]
+}
+
+fn told(new: &Value, _: Option<&Value>) -> Vec<String> {
+    let mut told = Vec::new();
+    let class = Node::root(new);
+    let scheduling = class.at("scheduling");
+    warnings::deprecated_node_labels(&scheduling.at("nodeSelector"), &mut told);
+    told
 }

@@ -62,3 +62,30 @@ pub(super) fn varint(rest: &mut &[u8]) -> Option<u64> {
 pub(super) fn text(bytes: &[u8]) -> Result<&str, Error> {
     std::str::from_utf8(bytes).map_err(|_| Error::Malformed)
 }
+
+/// Fields on their way out.
+pub(super) mod put {
+    pub fn varint(number: u32, value: u64, out: &mut Vec<u8>) {
+        bare(u64::from(number) << 3, out);
+        bare(value, out);
+    }
+
+    pub fn double(number: u32, value: f64, out: &mut Vec<u8>) {
+        bare(u64::from(number) << 3 | 1, out);
+        out.extend(value.to_le_bytes());
+    }
+
+    pub fn bytes(number: u32, bytes: &[u8], out: &mut Vec<u8>) {
+        bare(u64::from(number) << 3 | 2, out);
+        bare(bytes.len() as u64, out);
+        out.extend_from_slice(bytes);
+    }
+
+    fn bare(mut value: u64, out: &mut Vec<u8>) {
+        while value > 0x7f {
+            out.push((value & 0x7f) as u8 | 0x80);
+            value >>= 7;
+        }
+        out.push(value as u8);
+    }
+}
