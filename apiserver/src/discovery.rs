@@ -218,7 +218,9 @@ fn resource_list(group: &str, version: &str, kinds: &[Served]) -> Value {
     for kind in served {
         resources.push(resource(kind));
         let mut subresources = kind.subresources();
-        subresources.sort_by(|a, b| a.name.cmp(b.name));
+        if !kind.is_custom() {
+            subresources.sort_by(|a, b| a.name.cmp(b.name));
+        }
         resources.extend(subresources.iter().map(|sub| subresource(kind, sub)));
     }
     json!({ "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": resources })

@@ -298,7 +298,10 @@ impl Served {
 
     /// Whether fields besides name and namespace are selectable.
     pub fn has_field_labels(&self) -> bool {
-        matches!(self, Self::BuiltIn(kind) if !kind.field_labels.is_empty())
+        match self {
+            Self::BuiltIn(kind) => !kind.field_labels.is_empty(),
+            Self::Custom(_) => true,
+        }
     }
 }
 

@@ -21,6 +21,12 @@ const PATCHES: &[&str] = &[
     "application/strategic-merge-patch+json",
     "application/apply-patch+yaml",
 ];
+/// There is no strategic merge without Go types that say how: `kubectl apply` looks here.
+const CUSTOM_PATCHES: &[&str] = &[
+    "application/json-patch+json",
+    "application/merge-patch+json",
+    "application/apply-patch+yaml",
+];
 const ANY: &[&str] = &["*/*"];
 
 /// A verb of discovery, and what it is in OpenAPI.
@@ -157,6 +163,8 @@ pub(super) struct Subject<'a> {
     pub definition: Option<&'a str>,
     /// What follows the verb in the operation's id: `NamespacedPodStatus`.
     pub id: &'a str,
+    /// The resource is not built in.
+    pub is_custom: bool,
 }
 
 impl Subject<'_> {
@@ -199,6 +207,7 @@ impl Subject<'_> {
                 return;
             }
             Body::Object => (self.definition.unwrap_or(STATUS), ANY),
+            Body::Patch if self.is_custom => (PATCH_BODY, CUSTOM_PATCHES),
             Body::Patch => (PATCH_BODY, PATCHES),
             Body::DeleteOptions => (DELETE_OPTIONS, ANY),
         };

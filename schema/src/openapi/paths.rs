@@ -120,6 +120,7 @@ impl Paths {
             speaks: (resource.group, resource.version, resource.kind),
             definition: None,
             id,
+            is_custom: resource.custom.is_some(),
         }
     }
 
