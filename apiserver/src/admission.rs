@@ -8,12 +8,14 @@
 mod certificates;
 mod classes;
 mod dynamic;
+mod evaluation;
 mod limits;
 pub mod matching;
 mod namespaces;
 pub mod node_restriction;
 mod pod_security;
 mod pods;
+mod policies;
 mod quota;
 pub mod request;
 pub mod reservation;
@@ -33,6 +35,7 @@ use crate::registry::Registry;
 use crate::registry::options::{DeleteOptions, WriteOptions};
 use crate::registry::update::Part;
 use crate::webhook;
+use policies::Policies;
 use reservation::{GivesUp, Outcome, Reservation};
 use webhooks::Webhooks;
 
@@ -49,6 +52,7 @@ pub struct Admission {
     limit_ranges: Arc<Mirror>,
     quotas: Arc<Mirror>,
     charges: quota::Charges,
+    policies: Policies,
     webhooks: Webhooks,
     pub webhook_metrics: webhook::metrics::Metrics,
 }
@@ -65,6 +69,7 @@ impl Admission {
             limit_ranges: source.mirror("limitranges").await?,
             quotas: source.mirror("resourcequotas").await?,
             charges: quota::Charges::default(),
+            policies: Policies::load(source).await?,
             webhooks: Webhooks::load(source).await?,
             webhook_metrics: webhook::metrics::Metrics::default(),
         })

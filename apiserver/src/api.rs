@@ -39,7 +39,7 @@ pub struct Api {
     pub authn: Authenticator,
     /// None: nothing is audited.
     pub auditor: Option<Arc<Auditor>>,
-    pub authz: Authorizer,
+    pub authz: Arc<Authorizer>,
     pub admission: Admission,
     pub services: Services,
     pub discovery: Discovery,

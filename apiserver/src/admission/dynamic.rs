@@ -17,12 +17,12 @@ use crate::registry::{Registry, store_failure};
 impl Admission {
     /// Whether anything but our own plugins may change writes.
     pub(super) fn has_mutators(&self) -> bool {
-        self.webhooks.mutates()
+        self.policies.mutates() || self.webhooks.mutates()
     }
 
     /// Whether anything but our own plugins may refuse writes.
     pub(super) fn has_validators(&self) -> bool {
-        self.webhooks.validates()
+        self.policies.validates() || self.webhooks.validates()
     }
 
     pub(super) async fn mutate_new(
@@ -150,6 +150,9 @@ impl Admission {
         object: &mut Value,
         rounds: &mut Rounds,
     ) -> Result<(), Status> {
+        self.policies
+            .mutate(self, registry, request, object, rounds)
+            .await?;
         let webhooks = &self.webhooks;
         webhooks
             .mutate(self, registry, request, object, rounds)
@@ -162,6 +165,9 @@ impl Admission {
         request: &Request<'_>,
         object: &Value,
     ) -> Result<(), Status> {
+        self.policies
+            .validate(self, registry, request, object)
+            .await?;
         self.webhooks
             .validate(self, registry, request, object)
             .await

@@ -26,7 +26,6 @@ use super::matching::Matched;
 use super::request::Request;
 use crate::mirror::Source;
 use crate::registry::Registry;
-use crate::webhook::metrics::Stage;
 use hook::Hook;
 use set::Hooks;
 
@@ -72,12 +71,7 @@ struct Context<'a> {
 
 impl<'a> Context<'a> {
     /// How the hook is to be asked about the write, if it is.
-    async fn matches(
-        &self,
-        hook: &Hook,
-        object: &Value,
-        stage: Stage,
-    ) -> Result<Option<Matched>, Status> {
+    async fn matches(&self, hook: &Hook, object: &Value) -> Result<Option<Matched>, Status> {
         let request = self.request;
         let table = self.registry.api.resources.table();
         let matched = hook.criteria.match_rules(request, &table);
@@ -96,7 +90,7 @@ impl<'a> Context<'a> {
         if !hook.criteria.selects_object(object, request.old) {
             return Ok(None);
         }
-        let meant = conditions::hold(self, hook, object, &matched, stage)?;
+        let meant = conditions::hold(self, hook, object, &matched)?;
         Ok(meant.then_some(matched))
     }
 }

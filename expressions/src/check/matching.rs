@@ -105,11 +105,11 @@ pub fn is_acceptable(result: &Type, wanted: &Type) -> bool {
     match (result.plain(), wanted.plain()) {
         (_, Type::Dyn) => true,
         (Type::Dyn, _) => false,
-        (Type::List(a), Type::List(b)) => **a == Type::Dyn || is_acceptable(a, b),
-        (Type::Map(_, a), Type::Map(_, b)) => **a == Type::Dyn || is_acceptable(a, b),
+        (Type::List(a), Type::List(b)) => *a.plain() == Type::Dyn || is_acceptable(a, b),
+        (Type::Map(_, a), Type::Map(_, b)) => *a.plain() == Type::Dyn || is_acceptable(a, b),
         // What is built is a map, whatever it is called.
         (Type::Map(key, _), Type::Object(object)) => {
-            object.fields.is_empty() && matches!(**key, Type::String | Type::Dyn)
+            object.fields.is_empty() && matches!(key.plain(), Type::String | Type::Dyn)
         }
         (a, b) => a == b,
     }

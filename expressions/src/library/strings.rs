@@ -4,7 +4,7 @@ use cel::common::types::{CelString, INT_TYPE, LIST_TYPE, STRING_TYPE};
 use cel::common::value::Val;
 use cel::{DeclarationError, Env, ExecutionError};
 
-use super::args::{Args, Outcome, elements, failure, int, member, of_list, of_text, text};
+use super::args::{Args, Outcome, elements, failure, global, int, member, of_list, of_text, text};
 use crate::meter::{charge, charge_text};
 
 pub fn register(env: &mut Env) -> Result<(), DeclarationError> {
@@ -21,7 +21,11 @@ pub fn register(env: &mut Env) -> Result<(), DeclarationError> {
         split,
     )?;
     member(env, "@join", LIST_TYPE, vec![], join)?;
-    member(env, "@join", LIST_TYPE, vec![STRING_TYPE], join)
+    member(env, "@join", LIST_TYPE, vec![STRING_TYPE], join)?;
+    // A key as JSON pointers write it.
+    global(env, "jsonpatch.escapeKey", vec![STRING_TYPE], |args| {
+        of_text(text(&args, 0)?.replace('~', "~0").replace('/', "~1"))
+    })
 }
 
 /// The most replacements or parts; below zero is no limit.

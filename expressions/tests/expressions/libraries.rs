@@ -21,6 +21,7 @@ fn strings() {
         "'%s is %d of %.2f'.format(['x', 1, 2.5]) == 'x is 1 of 2.50'",
         "strings.quote('a\"b') == '\"a\\\\\"b\"'",
         "object.spec.texts.join(',') == 'b,a'",
+        "jsonpatch.escapeKey('a.b/c~d') == 'a.b~1c~0d'",
     ]);
 }
 

@@ -194,7 +194,7 @@ fn objects_can_be_built_where_that_is_asked_for() {
     let environment = Environment::new()
         .with("object", Type::Dyn)
         .building_objects()
-        .returning(Type::map(Type::Dyn));
+        .returning(Type::object("Object", []));
     let source = "Object{spec: Object.spec{replicas: 3, list: [Object.spec.list{name: 'a'}]}}";
     let program = Program::compile(source, &environment).expect(source);
     let outcome = program.evaluate(&mut Variables::new(), &mut Budget::default());

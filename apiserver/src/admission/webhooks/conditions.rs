@@ -1,48 +1,36 @@
 //! `matchConditions`: expressions that must all hold for a webhook to be asked.
 
-use apimachinery::{Status, meta, status};
+use apimachinery::{Status, status};
 use serde_json::Value;
 
+use super::super::evaluation::{Outcome, Shown};
 use super::super::matching::Matched;
 use super::Context;
 use super::hook::{Hook, OnFailure};
-use crate::webhook::metrics::Stage;
-
-#[derive(Debug, Default)]
-pub struct Conditions {
-    names: Vec<String>,
-}
-
-impl Conditions {
-    pub fn read(conditions: &[Value]) -> Self {
-        let names = conditions.iter().map(|c| meta::text(c, "name").to_owned());
-        Self {
-            names: names.collect(),
-        }
-    }
-}
 
 /// # Errors
 /// 403 when they cannot be evaluated, unless the hook's failures are passed over.
 pub fn hold(
     context: &Context<'_>,
     hook: &Hook,
-    _object: &Value,
-    _matched: &Matched,
-    _stage: Stage,
+    object: &Value,
+    matched: &Matched,
 ) -> Result<bool, Status> {
-    if hook.conditions.names.is_empty() {
+    if hook.conditions.is_empty() {
         return Ok(true);
     }
-    match hook.on_failure {
-        OnFailure::GoOn => Ok(false),
-        OnFailure::Refuse => {
-            let resource = &context.request.resource;
-            Err(Status::forbidden(
-                status::Resource::new(&resource.group, &resource.resource),
-                &context.request.name,
-                "match conditions are not evaluated",
-            ))
+    let request = context.request;
+    let shown = Shown::new(context.registry, request, object, matched)?;
+    match (
+        hook.conditions.evaluate(&mut shown.variables()),
+        hook.on_failure,
+    ) {
+        (Outcome::Hold, _) => Ok(true),
+        (Outcome::Fails(_), _) | (Outcome::Unclear(_), OnFailure::GoOn) => Ok(false),
+        (Outcome::Unclear(why), OnFailure::Refuse) => {
+            let resource = &request.resource;
+            let resource = status::Resource::new(&resource.group, &resource.resource);
+            Err(Status::forbidden(resource, &request.name, &why))
         }
     }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use apimachinery::meta;
 use serde_json::Value;
 
+use super::super::evaluation::Conditions;
 use super::super::matching::Criteria;
-use super::conditions::Conditions;
 use crate::webhook::{Endpoint, Error};
 
 /// What becomes of a write when the webhook cannot be asked.
@@ -59,7 +59,10 @@ impl Hook {
             configuration: configuration.to_owned(),
             name: meta::text(webhook, "name").to_owned(),
             criteria: Criteria::read(meta::items(webhook, "rules"), &[], webhook),
-            conditions: Conditions::read(meta::items(webhook, "matchConditions")),
+            conditions: Conditions::read(
+                meta::items(webhook, "matchConditions"),
+                &expressions::admission::match_conditions(),
+            ),
             endpoint: endpoint.map_err(|error: Error| error.to_string()),
             timeout: Duration::from_secs(seconds.clamp(1, 30).unsigned_abs()),
             on_failure: match meta::text(webhook, "failurePolicy") {

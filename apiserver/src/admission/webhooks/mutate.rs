@@ -39,6 +39,15 @@ impl Rounds {
         true
     }
 
+    pub fn is_first(&self) -> bool {
+        self.round == 0
+    }
+
+    /// A policy changed the object: plugins and policies are to look again.
+    pub fn note_policy_change(&mut self) {
+        self.changed = true;
+    }
+
     fn note_change(&mut self) {
         self.changed = true;
         self.again.append(&mut self.asked);
@@ -101,7 +110,7 @@ impl Context<'_> {
         object: &mut Value,
         place: Place,
     ) -> Result<Option<bool>, Status> {
-        let Some(matched) = self.matches(hook, object, Stage::Mutating).await? else {
+        let Some(matched) = self.matches(hook, object).await? else {
             return Ok(None);
         };
         let verdict = exchange::ask(self, hook, object, &matched, Stage::Mutating, place).await?;

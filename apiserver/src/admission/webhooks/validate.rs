@@ -51,7 +51,7 @@ impl Context<'_> {
         index: usize,
     ) -> BoxFuture<'s, Result<(), Status>> {
         Box::pin(async move {
-            let Some(matched) = self.matches(hook, object, Stage::Validating).await? else {
+            let Some(matched) = self.matches(hook, object).await? else {
                 return Ok(());
             };
             let place = Place { round: 0, index };

@@ -1,0 +1,206 @@
+//! What expressions of policies and match conditions see of a write.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use apimachinery::{Status, meta};
+use expressions::{
+    Authorizer, Budget, Check, Decision, Environment, EvalError, Program, Type, Variables,
+};
+use serde_json::{Value, json};
+
+use super::matching::Matched;
+use super::request::{Request, kind_of, kind_value, resource_of};
+use crate::authz::{self, Action, Attributes};
+use crate::registry::{Registry, versions};
+use crate::user::{User, service_account_groups};
+
+/// A write as expressions see it: `object`, `oldObject`, `request`, `authorizer`.
+pub struct Shown<'a> {
+    object: Cow<'a, Value>,
+    old: Cow<'a, Value>,
+    request: Value,
+    asker: Arc<Asker>,
+    subject: Check,
+}
+
+impl<'a> Shown<'a> {
+    /// `object` as the rules matched it: perhaps in another version.
+    pub fn new(
+        registry: &Registry<'_>,
+        request: &Request<'a>,
+        object: &'a Value,
+        matched: &Matched,
+    ) -> Result<Self, Status> {
+        let mut shown = request.to_value();
+        let (mut object, mut old) = (Cow::Borrowed(object), Cow::Borrowed(request.old));
+        if let Matched::As(other) = matched {
+            for seen in [&mut object, &mut old] {
+                *seen = Cow::Owned(versions::converted(registry.kind, other, seen)?);
+            }
+            shown["kind"] = kind_value(&kind_of(other));
+            shown["resource"] = resource_of(other).to_value();
+        }
+        Ok(Self {
+            object,
+            old,
+            request: shown,
+            asker: Arc::new(Asker {
+                authz: Arc::clone(&registry.api.authz),
+                user: Arc::clone(&registry.call.user),
+            }),
+            subject: Check {
+                group: request.resource.group.clone(),
+                resource: request.resource.resource.clone(),
+                subresource: request.subresource.to_owned(),
+                namespace: request.namespace.clone(),
+                name: request.name.clone(),
+                ..Check::default()
+            },
+        })
+    }
+
+    pub fn object(&self) -> &Value {
+        &self.object
+    }
+
+    /// What every expression may ask; policies add to it.
+    pub fn variables(&self) -> Variables<'_> {
+        let mut variables = Variables::new();
+        variables.bind("object", &self.object);
+        variables.bind("oldObject", &self.old);
+        variables.bind("request", &self.request);
+        let asker: Arc<dyn Authorizer> = self.asker.clone();
+        variables.bind_authorizer(asker, self.subject.clone());
+        variables
+    }
+}
+
+/// `namespaceObject`: of a Namespace what is told of it; `null` in the whole cluster.
+pub fn namespace_object(namespace: &Value) -> Value {
+    if !namespace.is_object() {
+        return Value::Null;
+    }
+    let mut shown = json!({ "apiVersion": "v1", "kind": "Namespace" });
+    for field in ["metadata", "spec", "status"] {
+        if let Some(part) = namespace.get(field) {
+            shown[field] = part.clone();
+        }
+    }
+    meta::remove_meta(&mut shown, "managedFields");
+    shown
+}
+
+/// Answers `authorizer` for the user who makes the request.
+struct Asker {
+    authz: Arc<authz::Authorizer>,
+    user: Arc<User>,
+}
+
+impl Asker {
+    fn decide(&self, user: &User, check: &Check) -> Decision {
+        let target = match &check.path {
+            Some(path) => Action::Path(path),
+            None => Action::Resource {
+                group: &check.group,
+                resource: &check.resource,
+                subresource: &check.subresource,
+                namespace: &check.namespace,
+                name: &check.name,
+            },
+        };
+        let decided = self
+            .authz
+            .decide(user, &Attributes::new(&check.verb, target));
+        Decision {
+            allowed: decided.is_ok(),
+            reason: decided.unwrap_or_else(|why| why),
+            error: None,
+        }
+    }
+}
+
+impl Authorizer for Asker {
+    fn check(&self, check: &Check) -> Decision {
+        self.decide(&self.user, check)
+    }
+
+    fn check_service_account(&self, namespace: &str, name: &str, check: &Check) -> Decision {
+        let user = User::service_account(namespace, name, "");
+        debug_assert_eq!(user.groups, service_account_groups(namespace));
+        self.decide(&user, check)
+    }
+}
+
+/// `matchConditions`: all must hold.
+#[derive(Debug, Default)]
+pub struct Conditions(Vec<Condition>);
+
+#[derive(Debug)]
+struct Condition {
+    name: String,
+    /// Why there is none: it was stored by a server with another language.
+    program: Result<Program, String>,
+}
+
+/// What conditions come to.
+#[derive(Debug, PartialEq)]
+pub enum Outcome {
+    Hold,
+    /// The first that does not.
+    Fails(String),
+    /// None is false, and these could not be evaluated.
+    Unclear(String),
+}
+
+impl Conditions {
+    pub fn read(conditions: &[Value], environment: &Environment) -> Self {
+        let environment = environment.clone().returning(Type::Bool);
+        let conditions = conditions.iter().map(|condition| Condition {
+            name: meta::text(condition, "name").to_owned(),
+            program: Program::compile(meta::text(condition, "expression"), &environment)
+                .map_err(|error| error.to_string()),
+        });
+        Self(conditions.collect())
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// A condition that is false decides, whatever else cannot be evaluated.
+    pub fn evaluate(&self, variables: &mut Variables<'_>) -> Outcome {
+        let mut budget = Budget::new(Budget::MATCH_CONDITIONS);
+        let mut errors = Vec::new();
+        for condition in &self.0 {
+            let held = match &condition.program {
+                Ok(program) => program.evaluate_bool(variables, &mut budget),
+                Err(why) => Err(EvalError::Failed(why.clone())),
+            };
+            match held {
+                Ok(true) => {}
+                Ok(false) => return Outcome::Fails(condition.name.clone()),
+                Err(error) => {
+                    let over = error == EvalError::Budget;
+                    errors.push(match &condition.program {
+                        Ok(program) => {
+                            format!(
+                                "expression '{}' resulted in error: {error}",
+                                program.source()
+                            )
+                        }
+                        Err(_) => error.to_string(),
+                    });
+                    if over {
+                        break;
+                    }
+                }
+            }
+        }
+        match errors.as_slice() {
+            [] => Outcome::Hold,
+            [one] => Outcome::Unclear(one.clone()),
+            several => Outcome::Unclear(format!("[{}]", several.join(", "))),
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Admission by policies: expressions of the cluster's operators that change and refuse
+//! writes.
+//!
+//! Policies and their bindings are held compiled and paired, in the order of their names.
+//! A policy without a binding does nothing. Without a pair a write pays one look at a
+//! counter.
+
+mod binding;
+mod mutate;
+mod params;
+mod policy;
+mod set;
+mod validate;
+
+use std::sync::Arc;
+
+use apimachinery::{Status, meta, status};
+use expressions::Variables;
+use serde_json::Value;
+
+use super::Admission;
+use super::evaluation::{Conditions, Outcome, Shown, namespace_object};
+use super::matching::{Criteria, Matched, is_namespaces};
+use super::request::Request;
+use crate::mirror::Source;
+use crate::registry::Registry;
+use policy::{Mutating, Policy, Validating};
+use set::{Pair, Set};
+
+pub struct Policies {
+    validating: Arc<Set<Validating>>,
+    mutating: Arc<Set<Mutating>>,
+}
+
+impl Policies {
+    pub async fn load(source: &Source) -> Result<Self, store::Error> {
+        Ok(Self {
+            validating: Set::load(source, "validatingadmissionpolic").await?,
+            mutating: Set::load(source, "mutatingadmissionpolic").await?,
+        })
+    }
+
+    pub fn mutates(&self) -> bool {
+        !self.mutating.is_empty()
+    }
+
+    pub fn validates(&self) -> bool {
+        !self.validating.is_empty()
+    }
+}
+
+/// One write before the policies.
+#[derive(Clone, Copy)]
+struct Context<'a> {
+    admission: &'a Admission,
+    registry: &'a Registry<'a>,
+    request: &'a Request<'a>,
+}
+
+impl<'a> Context<'a> {
+    /// How a pair is to look at the write, if it is meant.
+    async fn matches<R>(&self, pair: &Pair<R>, object: &Value) -> Result<Option<Matched>, Status> {
+        let matched = {
+            let table = self.registry.api.resources.table();
+            if let Some(criteria) = &pair.binding.criteria
+                && matches!(criteria.match_rules(self.request, &table), Matched::No)
+            {
+                return Ok(None);
+            }
+            pair.policy.criteria.match_rules(self.request, &table)
+        };
+        if matches!(matched, Matched::No) {
+            return Ok(None);
+        }
+        let both = [Some(&pair.policy.criteria), pair.binding.criteria.as_ref()];
+        for criteria in both.into_iter().flatten() {
+            if !self.selects(criteria, object).await? {
+                return Ok(None);
+            }
+        }
+        Ok(Some(matched))
+    }
+
+    async fn selects(&self, criteria: &Criteria, object: &Value) -> Result<bool, Status> {
+        if !criteria.selects_object(object, self.request.old) {
+            return Ok(false);
+        }
+        if !criteria.selects_by_namespace(self.request) {
+            return Ok(true);
+        }
+        let namespace = self.namespace(object).await?;
+        Ok(criteria.selects_namespace(&namespace))
+    }
+
+    async fn namespace(&self, object: &Value) -> Result<Value, Status> {
+        self.admission
+            .namespace_of(self.registry, self.request, object)
+            .await
+    }
+
+    /// `namespaceObject`.
+    async fn namespace_object(&self) -> Result<Value, Status> {
+        let request = self.request;
+        if request.namespace.is_empty() || is_namespaces(&request.resource) {
+            return Ok(Value::Null);
+        }
+        Ok(namespace_object(&self.namespace(&Value::Null).await?))
+    }
+
+    /// The answer to a client whose write is not let through.
+    fn refusal(&self, object: &Value, message: &str, reason: &str) -> Status {
+        let request = self.request;
+        let name = match request.name.as_str() {
+            "" => meta::generate_name(object),
+            name => name,
+        };
+        let resource = status::Resource::new(&request.resource.group, &request.resource.resource);
+        let mut refusal = Status::forbidden(resource, name, message);
+        refusal.code = match reason {
+            "Forbidden" => 403,
+            "Unauthorized" => 401,
+            "RequestEntityTooLarge" => 413,
+            _ => 422,
+        };
+        reason.clone_into(&mut refusal.reason);
+        if let Some(details) = &mut refusal.details {
+            details.causes.push(status::Cause {
+                reason: String::new(),
+                message: message.into(),
+                field: String::new(),
+            });
+        }
+        refusal
+    }
+}
+
+/// What the expressions of a policy see.
+fn variables<'s, R>(
+    policy: &Policy<R>,
+    shown: &'s Shown<'_>,
+    namespace: &'s Value,
+    params: Option<&'s Value>,
+) -> Variables<'s> {
+    let mut variables = shown.variables();
+    variables.bind("namespaceObject", namespace);
+    match params {
+        Some(params) => variables.bind("params", params),
+        None => variables.bind_null("params"),
+    }
+    for (name, program) in &policy.variables {
+        variables.compute(name, Arc::clone(program));
+    }
+    variables
+}
+
+/// Whether the policy is meant after all.
+///
+/// # Errors
+/// Why that cannot be said, where failures are refusals.
+fn is_meant(
+    conditions: &Conditions,
+    variables: &mut Variables<'_>,
+    fails_closed: bool,
+) -> Result<bool, String> {
+    match conditions.evaluate(variables) {
+        Outcome::Hold => Ok(true),
+        Outcome::Fails(_) => Ok(false),
+        Outcome::Unclear(why) if fails_closed => Err(why),
+        Outcome::Unclear(_) => Ok(false),
+    }
+}
