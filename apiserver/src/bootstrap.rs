@@ -23,6 +23,7 @@ use crate::body::BoxError;
 use crate::route::{Route, Target};
 use crate::user::User;
 
+const PUT_ATTEMPTS: usize = 5;
 const SERVICE_WITHIN: Duration = Duration::from_secs(90);
 const SERVICE_RETRY: Duration = Duration::from_millis(500);
 const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
@@ -136,11 +137,17 @@ pub async fn put(api: &Arc<Api>, path: &str, object: &Value) -> Result<(), Error
     let collection = path
         .rsplit_once('/')
         .map_or(path, |(collection, _)| collection);
-    match send(api, Method::PUT, path, object).await {
-        Err(status) if status.code == 404 => create(api, collection, object).await,
-        Err(status) => Err(failure(object, &status)),
-        Ok(_) => Ok(()),
+    let mut last = Ok(());
+    for _ in 0..PUT_ATTEMPTS {
+        match send(api, Method::PUT, path, object).await {
+            Err(status) if status.code == 404 => return create(api, collection, object).await,
+            // Another server makes it at this moment.
+            Err(status) if status.code == 409 => last = Err(failure(object, &status)),
+            Err(status) => return Err(failure(object, &status)),
+            Ok(_) => return Ok(()),
+        }
     }
+    last
 }
 
 fn failure(object: &Value, status: &Status) -> Error {
