@@ -23,7 +23,7 @@ pub async fn apply(client: &Client, addons: &Addons<'_>) -> anyhow::Result<()> {
         cluster_info(addons),
         cluster_info_role(),
         cluster_info_binding(),
-        nodes_binding("skiff:node-proxier", "system:node-proxier"),
+        nodes_binding("system:skiff:node-proxier", "system:node-proxier"),
     ] {
         apply_one(client, &object).await?;
     }

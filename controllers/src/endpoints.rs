@@ -21,6 +21,8 @@ use crate::service_pods::{self, Port};
 pub const MANAGED_BY: &str = "endpoints.kubernetes.io/managed-by";
 pub const MANAGER: &str = "endpoint-controller";
 const OVER_CAPACITY: &str = "endpoints.kubernetes.io/over-capacity";
+/// When that happened which made these Endpoints what they are.
+const TRIGGERED: &str = "endpoints.kubernetes.io/last-change-trigger-time";
 /// Addresses in one object, at most; the rest is only in the slices.
 const MOST: usize = 1000;
 const WORKERS: usize = 5;
@@ -65,7 +67,9 @@ impl Controller for EndpointsController {
             None => self.remove(key, current).await?,
             Some(service) if service_pods::is_selecting(&service) => {
                 let pods = service_pods::of(&self.cluster, &service);
-                let wanted = describe(&service, &pods);
+                let mut wanted = describe(&service, &pods);
+                let triggered = trigger(&service, &pods, current.as_deref());
+                annotate(&mut wanted, TRIGGERED, triggered);
                 self.write(key, wanted, current).await?;
             }
             Some(_) => {}
@@ -106,6 +110,7 @@ impl EndpointsController {
             Some(current) => {
                 let mut annotations = current.metadata.annotations.clone().unwrap_or_default();
                 annotations.remove(OVER_CAPACITY);
+                annotations.remove(TRIGGERED);
                 annotations.extend(wanted.metadata.annotations.take().unwrap_or_default());
                 wanted.metadata = ObjectMeta {
                     labels: wanted.metadata.labels,
@@ -146,6 +151,27 @@ fn describe(service: &Service, pods: &[Arc<Pod>]) -> Endpoints {
         },
         subsets: (!subsets.is_empty()).then_some(subsets),
     }
+}
+
+fn annotate(endpoints: &mut Endpoints, key: &str, value: Option<String>) {
+    if let Some(value) = value {
+        let annotations = endpoints.metadata.annotations.get_or_insert_default();
+        annotations.insert(key.to_owned(), value);
+    }
+}
+
+/// The Service's coming for its first Endpoints, afterwards the last change of a pod's
+/// readiness, unless that is told already.
+fn trigger(service: &Service, pods: &[Arc<Pod>], current: Option<&Endpoints>) -> Option<String> {
+    let Some(current) = current else {
+        let created = service.metadata.creation_timestamp.as_ref()?;
+        return Some(created.0.to_string());
+    };
+    let told = current.metadata.annotations.as_ref();
+    let told = told.and_then(|annotations| annotations.get(TRIGGERED));
+    let changes = pods.iter().filter_map(|pod| pod.ready_since());
+    let last = changes.max()?.to_string();
+    (told.is_none_or(|told| *told < last)).then_some(last)
 }
 
 #[derive(Default)]

@@ -29,6 +29,7 @@ mod key;
 mod namespace;
 mod node_ipam;
 mod node_lifecycle;
+mod node_ttl;
 mod object;
 mod owner;
 mod pod_gc;

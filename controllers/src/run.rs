@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 use crate::cluster::Cluster;
 use crate::{
     Error, bootstrap_token, csr, deployment, disruption_budget, endpoint_mirror, endpoint_slices,
-    endpoints, garbage_collector, namespace, node_ipam, node_lifecycle, pod_gc, replicaset,
-    root_ca, service_account, taint_eviction,
+    endpoints, garbage_collector, namespace, node_ipam, node_lifecycle, node_ttl, pod_gc,
+    replicaset, root_ca, service_account, taint_eviction,
 };
 
 /// What differs from cluster to cluster.
@@ -56,6 +56,7 @@ pub async fn run(config: Config, client: Client, shutdown: CancellationToken) ->
     service_account::start(&cluster, &mut tasks, &shutdown);
     root_ca::start(&config, &cluster, &mut tasks, &shutdown);
     node_ipam::start(&config, &cluster, &mut tasks, &shutdown);
+    node_ttl::start(&cluster, &mut tasks, &shutdown);
     node_lifecycle::start(&config, &cluster, &mut tasks, &shutdown);
     taint_eviction::start(&cluster, &mut tasks, &shutdown);
     pod_gc::start(&config, &cluster, &mut tasks, &shutdown);

@@ -198,10 +198,24 @@ impl Scanner<'_> {
         let character = match self.peek() {
             Some(b'\'') => r"'\''".to_owned(),
             Some(b'"') => "'\"'".to_owned(),
-            Some(byte) => format!("'{}'", char::from(byte).escape_default()),
+            Some(byte) => format!("'{}'", quoted(byte)),
             None => return eof(),
         };
         Err(format!("invalid character {character} {place}"))
+    }
+}
+
+/// A byte as Go quotes the character of its number.
+fn quoted(byte: u8) -> String {
+    match byte {
+        0x07 => r"\a".to_owned(),
+        0x08 => r"\b".to_owned(),
+        0x0b => r"\v".to_owned(),
+        0x0c => r"\f".to_owned(),
+        b'\t' | b'\n' | b'\r' | b'\\' => char::from(byte).escape_default().to_string(),
+        0..0x20 | 0x7f => format!("\\x{byte:02x}"),
+        0x80..=0xa0 | 0xad => format!("\\u{byte:04x}"),
+        _ => char::from(byte).to_string(),
     }
 }
 
