@@ -141,4 +141,6 @@ impl<'a> Envelope<'a> {
 }
 
 #[cfg(test)]
+mod round_trip;
+#[cfg(test)]
 mod tests;

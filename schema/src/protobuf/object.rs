@@ -131,6 +131,9 @@ fn add(
     }
     let name = || field.name.to_string();
     match (&field.node, wire) {
+        (Node::List(_), wire) if is_list_type(object, &field.name) => {
+            out.extend(value(&field.node, wire, depth)?.map(|list| (name(), list)));
+        }
         (Node::List(list), wire) => {
             let items = out
                 .entry(name())
@@ -156,6 +159,11 @@ fn add(
         }
     }
     Ok(())
+}
+
+/// Go has a type of its own for these lists, and for that a message.
+pub(super) fn is_list_type(object: &Object, field: &str) -> bool {
+    field == "verbs" && object.name().ends_with(".meta.v1.APIResource")
 }
 
 /// One item of a list, or several packed numbers.

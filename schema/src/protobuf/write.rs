@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use super::Error;
 use super::alternatives::Alternative;
+use super::object::is_list_type;
 use super::table::{Row, Target, row};
 use super::wire::put;
 use crate::node::{Node, Object};
@@ -56,10 +57,7 @@ fn add(
         return alternative.write(object, number, value, out);
     }
     match (node, value) {
-        // Go has a type of its own for these, and for that a message.
-        (Node::List(_), value) if name == "verbs" && object.name().ends_with(".APIResource") => {
-            item(node, number, value, out)
-        }
+        (Node::List(_), value) if is_list_type(object, name) => item(node, number, value, out),
         (Node::List(list), Value::Array(items)) => {
             let mut items = items.iter();
             items.try_for_each(|value| item(&list.items, number, value, out))
