@@ -30,6 +30,7 @@ use crate::resources::Resources;
 use crate::route::Route;
 use crate::service_range::Services;
 use crate::user::User;
+use crate::watch::pace::Pace;
 use crate::{dispatch, respond, webhook};
 
 /// Everything the handlers share.
@@ -50,6 +51,7 @@ pub struct Api {
     /// APIs that other servers serve.
     pub aggregation: Arc<Aggregation>,
     pub metrics: Metrics,
+    pub watch_pace: Arc<Pace>,
     /// Ends watches and other open streams.
     pub stop: CancellationToken,
 }

@@ -1,11 +1,12 @@
 //! Objects as stored bytes: written with a hole for the revision, and looked
 //! into without parsing the whole.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
 use std::ops::Range;
 
 use bytes::Bytes;
-use serde::Deserialize;
+use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -50,8 +51,6 @@ fn push(out: &mut Vec<u8>, value: &Value) {
     serde_json::to_writer(out, value).expect("a Value serializes");
 }
 
-type Fields<'a> = HashMap<std::borrow::Cow<'a, str>, &'a RawValue>;
-
 #[derive(Deserialize)]
 struct Outer<'a> {
     #[serde(borrow)]
@@ -95,26 +94,64 @@ pub fn with_revision(object: &[u8], revision: store::Revision) -> Bytes {
 /// The scalar at a path of field names, as text; empty when absent, as field
 /// selectors want it. Skips over everything else without building it.
 pub fn scalar_at(object: &[u8], path: &[&str]) -> String {
-    let Ok(text) = std::str::from_utf8(object) else {
-        return String::new();
+    let mut found = String::new();
+    let step = Step {
+        path,
+        found: &mut found,
     };
-    let mut here = text;
-    for name in path {
-        let Ok(fields) = serde_json::from_str::<Fields<'_>>(here) else {
-            return String::new();
-        };
-        match fields.get(*name) {
-            Some(raw) => here = raw.get(),
-            None => return String::new(),
+    // Ends early, with an error, where the path ends.
+    let _ = step.deserialize(&mut serde_json::Deserializer::from_slice(object));
+    found
+}
+
+/// Goes down a path of field names.
+struct Step<'a> {
+    path: &'a [&'a str],
+    found: &'a mut String,
+}
+
+impl<'de> DeserializeSeed<'de> for Step<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        if !self.path.is_empty() {
+            return from.deserialize_map(self);
         }
-    }
-    match serde_json::from_str::<Value>(here) {
-        Ok(Value::String(text)) => text,
-        Ok(Value::Bool(flag)) => flag.to_string(),
-        Ok(Value::Number(number)) => number.to_string(),
-        _ => String::new(),
+        *self.found = match Value::deserialize(from)? {
+            Value::String(text) => text,
+            Value::Bool(flag) => flag.to_string(),
+            Value::Number(number) => number.to_string(),
+            _ => String::new(),
+        };
+        Err(D::Error::custom(""))
     }
 }
+
+impl<'de> Visitor<'de> for Step<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let Some((name, rest)) = self.path.split_first() else {
+            return Ok(());
+        };
+        while let Some(Name(key)) = map.next_key()? {
+            if key == *name {
+                let found = self.found;
+                return map.next_value_seed(Step { path: rest, found });
+            }
+            map.next_value::<IgnoredAny>()?;
+        }
+        Ok(())
+    }
+}
+
+/// A key, borrowed where it has no escapes.
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// The labels of an object.
 pub fn labels(object: &[u8]) -> Option<Map<String, Value>> {

@@ -1,7 +1,8 @@
 //! What the server counts about its own requests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -29,15 +30,22 @@ struct Key {
 
 #[derive(Default)]
 struct Series {
-    codes: RwLock<BTreeMap<u16, u64>>,
+    codes: RwLock<BTreeMap<u16, AtomicU64>>,
     buckets: [AtomicU64; 16],
     micros: AtomicU64,
     count: AtomicU64,
 }
 
+/// The parts of a key, as a request has them.
+type Parts<'a> = (&'static str, &'a str, &'a str, &'a str, &'a str);
+
 #[derive(Default)]
 pub struct Metrics {
     series: RwLock<BTreeMap<Key, Arc<Series>>>,
+    /// The same by the hash of their parts: what every request looks up, without
+    /// making a key.
+    quick: RwLock<HashMap<u64, (Key, Arc<Series>)>>,
+    hasher: RandomState,
     in_flight: AtomicI64,
 }
 
@@ -52,24 +60,32 @@ impl Metrics {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         Span {
             metrics: self,
-            series: self.series_of(key_of(route)),
+            series: self.series_of(parts_of(route)),
         }
     }
 
-    fn series_of(&self, key: Key) -> Arc<Series> {
+    fn series_of(&self, parts: Parts<'_>) -> Arc<Series> {
+        let hash = self.hasher.hash_one(parts);
         {
-            let known = self.series.read().unwrap_or_else(PoisonError::into_inner);
-            if let Some(series) = known.get(&key) {
+            let quick = self.quick.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some((key, series)) = quick.get(&hash)
+                && key.parts() == parts
+            {
                 return series.clone();
             }
         }
         let mut known = self.series.write().unwrap_or_else(PoisonError::into_inner);
         let key = if known.len() < SERIES_MAX {
-            key
+            Key::of(parts)
         } else {
-            other()
+            Key::of(OTHER)
         };
-        known.entry(key).or_default().clone()
+        let series = known.entry(key.clone()).or_default().clone();
+        if key.parts() == parts {
+            let mut quick = self.quick.write().unwrap_or_else(PoisonError::into_inner);
+            quick.insert(hash, (key, series.clone()));
+        }
+        series
     }
 
     /// The counters in Prometheus' text form.
@@ -86,8 +102,9 @@ impl Metrics {
             {
                 let _ = writeln!(
                     out,
-                    "apiserver_request_total{{{},code=\"{code}\"}} {count}",
-                    labels(key)
+                    "apiserver_request_total{{{},code=\"{code}\"}} {}",
+                    labels(key),
+                    count.load(Ordering::Relaxed)
                 );
             }
         }
@@ -111,29 +128,41 @@ fn is_served(resources: &Resources, key: &Key) -> bool {
             .is_some()
 }
 
-fn key_of(route: &Route) -> Key {
-    match &route.target {
-        Target::Path => Key {
-            verb: "GET",
-            ..other()
-        },
-        Target::Resource(r) => Key {
-            verb: verb(route.verb),
-            group: r.group.clone(),
-            version: r.version.clone(),
-            resource: r.resource.clone(),
-            subresource: r.subresource.clone().unwrap_or_default(),
-        },
+/// What is counted together: paths, and what there is too much of.
+const OTHER: Parts<'static> = ("other", "", "", "", "");
+
+impl Key {
+    fn of((verb, group, version, resource, subresource): Parts<'_>) -> Self {
+        Self {
+            verb,
+            group: group.to_owned(),
+            version: version.to_owned(),
+            resource: resource.to_owned(),
+            subresource: subresource.to_owned(),
+        }
+    }
+
+    fn parts(&self) -> Parts<'_> {
+        (
+            self.verb,
+            &self.group,
+            &self.version,
+            &self.resource,
+            &self.subresource,
+        )
     }
 }
 
-fn other() -> Key {
-    Key {
-        verb: "other",
-        group: String::new(),
-        version: String::new(),
-        resource: String::new(),
-        subresource: String::new(),
+fn parts_of(route: &Route) -> Parts<'_> {
+    match &route.target {
+        Target::Path => ("GET", "", "", "", ""),
+        Target::Resource(r) => (
+            verb(route.verb),
+            &r.group,
+            &r.version,
+            &r.resource,
+            r.subresource.as_deref().unwrap_or_default(),
+        ),
     }
 }
 
@@ -189,15 +218,26 @@ fn render_histogram(out: &mut String, key: &Key, one: &Series) {
     );
 }
 
+impl Series {
+    fn count_code(&self, code: u16) {
+        let codes = self.codes.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = codes.get(&code) {
+            count.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        drop(codes);
+        let mut codes = self.codes.write().unwrap_or_else(PoisonError::into_inner);
+        codes
+            .entry(code)
+            .or_default()
+            .fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 impl Span<'_> {
     pub fn end(self, code: StatusCode, took: Duration) {
         let series = &self.series;
-        *series
-            .codes
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .entry(code.as_u16())
-            .or_default() += 1;
+        series.count_code(code.as_u16());
         let seconds = took.as_secs_f64();
         let at = BUCKETS
             .iter()

@@ -190,6 +190,7 @@ async fn build(config: Config, source: &Source, advertise: SocketAddr) -> Result
             .await
             .map_err(load)?,
         metrics: Metrics::default(),
+        watch_pace: Arc::default(),
         stop: source.stop.clone(),
         store,
     })

@@ -6,6 +6,7 @@
 
 mod event;
 mod feed;
+pub mod pace;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,7 +51,7 @@ impl Registry<'_> {
         let shaper = Shaper::new(self.kind.clone(), selector, form, query);
         let (initial, from) = self.start(&prefix).await?;
         let watch = api.store.watch(&prefix, from).await.map_err(too_old)?;
-        let mut feed = Feed::new(watch, shaper, initial, from, timeout, api.stop.clone());
+        let mut feed = Feed::new(watch, shaper, initial, from, timeout, api);
         if self.kind.is_custom() {
             feed = feed.with_converter(api.clone());
         }

@@ -71,6 +71,7 @@ impl Server {
         let mut process = Guard(Some(process));
         let ca = wait_for_ca(&data.join("admin.kubeconfig"), dir.path(), &mut process)?;
         let target = Target::new(address, &token, &ca)?;
+        wait_for_answers(&target)?;
         Ok(Self {
             process: process.0.take().expect("it was just put there"),
             target,
@@ -141,6 +142,26 @@ fn wait_for_ca(kubeconfig: &Path, dir: &Path, process: &mut Guard) -> anyhow::Re
         }
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// Until the server says that it is ready.
+fn wait_for_answers(target: &Target) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let deadline = Instant::now() + START_LIMIT;
+    let request = target.request("GET", "/readyz", "");
+    runtime.block_on(async {
+        loop {
+            let asked = async { target.connect().await?.ask(&request).await };
+            match asked.await {
+                Ok((200, _)) => return Ok(()),
+                Err(error) if Instant::now() > deadline => return Err(error),
+                Ok((status, _)) if Instant::now() > deadline => bail!("/readyz answers {status}"),
+                _ => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    })
 }
 
 fn usage(pid: u32) -> anyhow::Result<Usage> {

@@ -45,6 +45,7 @@ macro_rules! served_as {
 use served_as;
 
 mod pod;
+pub mod small_meta;
 
 pub use pod::Pod;
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use apimachinery::Status;
-use apimachinery::selector::{FieldSelector, LabelSelector};
+use apimachinery::selector::{FieldSelector, FieldTerm, LabelSelector};
 use memchr::memmem::Finder;
 use serde_json::Value;
 
@@ -24,7 +24,7 @@ const PATH_LABELS: &[&str] = &[
 ];
 
 /// Labels whose value is a text of the stored object, and never a default.
-const TEXT_LABELS: &[(&str, &str)] = &[("pods", "spec.nodeName")];
+const TEXT_LABELS: &[(&str, &str)] = &[("pods", "spec.nodeName"), ("pods", "status.phase")];
 
 /// Which objects of a kind are wanted.
 #[derive(Clone)]
@@ -35,6 +35,9 @@ pub struct Selector {
     /// Texts, in quotes, that every object of the selection has somewhere: most
     /// objects of a large cluster are told apart by looking for these bytes.
     needles: Vec<Finder<'static>>,
+    /// Where fields must not have certain values, and nothing else is asked of
+    /// them: those values. An object that has them nowhere is of the selection.
+    strangers: Option<Vec<Finder<'static>>>,
 }
 
 impl Selector {
@@ -55,11 +58,13 @@ impl Selector {
             }
         }
         let needles = needles(kind, &fields);
+        let strangers = strangers(kind, &fields);
         Ok(Self {
             kind: kind.clone(),
             labels,
             fields,
             needles,
+            strangers,
         })
     }
 
@@ -94,6 +99,11 @@ impl Selector {
         if self.fields.is_everything() {
             return true;
         }
+        if let Some(strangers) = &self.strangers
+            && strangers.iter().all(|s| s.find(stored).is_none())
+        {
+            return true;
+        }
         let simple = |label: &str| label.starts_with("metadata.") || self.has_path_labels();
         if self.fields.terms.iter().all(|term| simple(&term.field)) {
             return self.fields.matches(|label| {
@@ -117,22 +127,29 @@ impl Selector {
 
 /// The values that fields must have, where JSON writes them as they are.
 fn needles(kind: &Served, fields: &FieldSelector) -> Vec<Finder<'static>> {
-    let is_plain = |text: &str| {
-        !text.is_empty()
-            && text
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"-._:".contains(&b))
-    };
-    let is_text = |label: &str| {
-        label.starts_with("metadata.") || TEXT_LABELS.contains(&(kind.plural(), label))
-    };
-    let pinned = fields
-        .terms
-        .iter()
-        .filter(|t| t.equal && is_plain(&t.value) && is_text(&t.field));
-    pinned
-        .map(|t| Finder::new(format!("\"{}\"", t.value).as_bytes()).into_owned())
-        .collect()
+    let pinned = fields.terms.iter();
+    let pinned = pinned.filter(|term| term.equal && is_written_as_is(kind, term));
+    pinned.map(finder).collect()
+}
+
+/// The values that fields must not have, if that is all that is asked of fields,
+/// and JSON writes them as they are.
+fn strangers(kind: &Served, fields: &FieldSelector) -> Option<Vec<Finder<'static>>> {
+    let mut terms = fields.terms.iter();
+    let is_all = terms.all(|term| !term.equal && is_written_as_is(kind, term));
+    is_all.then(|| fields.terms.iter().map(finder).collect())
+}
+
+fn finder(term: &FieldTerm) -> Finder<'static> {
+    Finder::new(format!("\"{}\"", term.value).as_bytes()).into_owned()
+}
+
+fn is_written_as_is(kind: &Served, term: &FieldTerm) -> bool {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-._:".contains(&b);
+    let label = term.field.as_str();
+    !term.value.is_empty()
+        && term.value.bytes().all(is_plain)
+        && (label.starts_with("metadata.") || TEXT_LABELS.contains(&(kind.plural(), label)))
 }
 
 fn bad(error: apimachinery::selector::Error) -> Status {
@@ -151,4 +168,37 @@ fn unknown_field(kind: &Served, field: &str) -> Status {
     Status::bad_request(format!(
         "{field:?} is not a known field selector: only {known}"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn selects(selector: &str, pod: &str) -> bool {
+        let kind = kinds::find("", "v1", "pods").unwrap();
+        let query = Query::parse(&format!("fieldSelector={selector}"));
+        let selector = Selector::read(&Served::BuiltIn(kind), &query).unwrap();
+        selector.matches(pod.as_bytes())
+    }
+
+    #[test]
+    fn a_field_must_not_have_a_value_that_others_may_have() {
+        let unfinished = "status.phase!=Succeeded,status.phase!=Failed";
+        let pod = |name: &str, phase: &str| {
+            format!(r#"{{"metadata":{{"name":"{name}"}},"status":{{"phase":"{phase}"}}}}"#)
+        };
+        assert!(selects(unfinished, &pod("p", "Running")));
+        assert!(selects(unfinished, &pod("Failed", "Running")));
+        assert!(selects(unfinished, r#"{"metadata":{"name":"p"}}"#));
+        assert!(!selects(unfinished, &pod("p", "Failed")));
+        assert!(!selects(unfinished, &pod("p", "Succeeded")));
+    }
+
+    #[test]
+    fn a_field_must_have_a_value_in_its_own_place() {
+        let pod = r#"{"metadata":{"name":"n1"},"spec":{"nodeName":"n2","tolerations":[]}}"#;
+        assert!(selects("spec.nodeName=n2", pod));
+        assert!(!selects("spec.nodeName=n1", pod));
+        assert!(selects("spec.nodeName!=n1", pod));
+    }
 }

@@ -2,7 +2,9 @@
 //!
 //! What is ready goes out together, so that a busy watch costs one write of the
 //! connection for many events, and events are built in the piece that is sent.
-//! Polled by hand: nothing is set up anew for each piece.
+//! Polled by hand: nothing is set up anew for each piece. When all watches
+//! together write too often, a piece waits for its turn and grows meanwhile
+//! ([`Pace`]).
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,9 +16,10 @@ use bytes::{Bytes, BytesMut};
 use futures::Stream;
 use store::{Change, Entry, Revision, Signal, Watch};
 use tokio::time::{Instant, Sleep};
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::event::{self, Shaper};
+use super::pace::Pace;
 use super::too_old;
 use crate::api::Api;
 use crate::body::BoxError;
@@ -45,8 +48,14 @@ pub struct Feed {
     initial: Option<Initial>,
     deadline: Instant,
     bookmark: Option<Instant>,
-    /// Until the bookmark or the deadline.
+    /// Until the turn, the bookmark or the deadline.
     timer: Pin<Box<Sleep>>,
+    pace: Arc<Pace>,
+    /// When `held` may go out.
+    turn: Option<Instant>,
+    held: BytesMut,
+    /// As long as the piece before, which the next is likely to be too.
+    usual: usize,
     stop: Pin<Box<WaitForCancellationFutureOwned>>,
     /// The newest revision the client knows of.
     at: Revision,
@@ -61,7 +70,7 @@ impl Feed {
         initial: Option<Initial>,
         at: Revision,
         lasts: Duration,
-        stop: CancellationToken,
+        api: &Api,
     ) -> Self {
         let deadline = Instant::now() + lasts;
         Self {
@@ -73,7 +82,11 @@ impl Feed {
             deadline,
             bookmark: None,
             timer: Box::pin(tokio::time::sleep_until(deadline)),
-            stop: Box::pin(stop.cancelled_owned()),
+            pace: api.watch_pace.clone(),
+            turn: None,
+            held: BytesMut::new(),
+            usual: 0,
+            stop: Box::pin(api.stop.clone().cancelled_owned()),
             at,
             is_over: false,
         }
@@ -93,9 +106,8 @@ impl Feed {
     }
 
     fn set_timer(&mut self) {
-        let next = self
-            .bookmark
-            .map_or(self.deadline, |b| b.min(self.deadline));
+        let times = [self.turn, self.bookmark].into_iter().flatten();
+        let next = times.fold(self.deadline, Instant::min);
         self.timer.as_mut().reset(next);
     }
 
@@ -151,6 +163,9 @@ impl Feed {
     }
 
     fn take(&mut self, signal: Result<Signal, store::Error>, out: &mut BytesMut) {
+        if out.capacity() == 0 {
+            out.reserve(self.usual);
+        }
         match signal {
             Ok(Signal::Change(change)) => {
                 self.at = change.revision();
@@ -187,10 +202,35 @@ impl Feed {
                 }
                 return;
             }
-            self.watch.request_progress();
-            self.bookmark = Some(now + BOOKMARK_EVERY);
+            if self.bookmark.is_some_and(|due| now >= due) {
+                self.watch.request_progress();
+                self.bookmark = Some(now + BOOKMARK_EVERY);
+            }
             self.set_timer();
         }
+    }
+}
+
+impl Feed {
+    /// Whether `out` has to wait for its turn.
+    fn must_wait(&mut self, out: &mut BytesMut, cx: &mut Context<'_>) -> bool {
+        self.turn = self.pace.turn();
+        if self.turn.is_none() {
+            return false;
+        }
+        self.set_timer();
+        let waits = self.waits(cx);
+        if waits {
+            self.held = std::mem::take(out);
+        }
+        waits
+    }
+
+    /// Whether the turn of what is held is still to come.
+    fn waits(&mut self, cx: &mut Context<'_>) -> bool {
+        let is_early = self.turn.is_some_and(|turn| Instant::now() < turn);
+        // A bookmark or the end can wait that long.
+        is_early && self.timer.as_mut().poll(cx).is_pending()
     }
 }
 
@@ -199,9 +239,16 @@ impl Stream for Feed {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let feed = &mut *self;
-        let mut out = BytesMut::new();
         if feed.stop.as_mut().poll(cx).is_ready() {
             feed.is_over = true;
+        }
+        if !feed.is_over && feed.waits(cx) {
+            return Poll::Pending;
+        }
+        let mut out = std::mem::take(&mut feed.held);
+        let has_turn = feed.turn.take().is_some();
+        if has_turn {
+            feed.set_timer();
         }
         if !feed.is_over {
             feed.take_initial(&mut out);
@@ -209,8 +256,13 @@ impl Stream for Feed {
         if feed.initial.is_none() && !feed.is_over {
             feed.take_ready(cx, &mut out);
             feed.on_time(cx, &mut out);
+            let may_wait = !has_turn && !out.is_empty() && !feed.is_over;
+            if may_wait && feed.must_wait(&mut out, cx) {
+                return Poll::Pending;
+            }
         }
         if !out.is_empty() {
+            feed.usual = out.len();
             return Poll::Ready(Some(Ok(out.freeze())));
         }
         if feed.is_over {

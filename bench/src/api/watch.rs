@@ -63,16 +63,18 @@ pub fn run(server: &Server, options: &Options) -> anyhow::Result<()> {
     let resident = server.usage()?.resident_kib / 1024;
     let before = server.usage()?;
     shared.is_counting.store(true, Ordering::Release);
+    let begun = Instant::now();
     let sent = write(&shared, options.events, options.time())?;
+    let rate = sent as f64 / begun.elapsed().as_secs_f64();
     let wanted = sent * options.watchers as u64;
-    let took = wait_for(&shared, wanted, options.time());
+    wait_for(&shared, wanted);
+    let took = begun.elapsed();
     let cpu = server.usage()?.cpu - before.cpu;
     shared.stop.cancel();
     let mut latencies = Histogram::default();
     for thread in watchers {
         latencies.merge(&thread.join().expect("the watchers do not panic")?);
     }
-    let rate = sent as f64 / options.seconds as f64;
     Line {
         what: "watch",
         measured: format!(
@@ -156,13 +158,12 @@ fn write(shared: &Arc<Shared>, rate: u32, time: Duration) -> anyhow::Result<u64>
     Ok(all)
 }
 
-/// Waits until all events came; how long after the first was sent that was.
-fn wait_for(shared: &Shared, wanted: u64, writing: Duration) -> Duration {
+/// Waits until all events came.
+fn wait_for(shared: &Shared, wanted: u64) {
     let begun = Instant::now();
     while shared.seen.load(Ordering::Relaxed) < wanted && begun.elapsed() < DRAIN {
         std::thread::sleep(Duration::from_millis(1));
     }
-    writing + begun.elapsed()
 }
 
 /// The watchers of one thread.

@@ -1,15 +1,18 @@
 //! Keeps the graph by a watch, of metadata only, of everything that is served.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures::StreamExt;
-use kube::api::{DynamicObject, PartialObjectMeta};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::ApiResource;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client};
+use serde::Deserialize;
 use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -17,6 +20,7 @@ use tokio_util::task::TaskTracker;
 
 use super::graph::{self, Graph, Object, Uid};
 use crate::key::Key;
+use crate::object::small_meta;
 use crate::queue::Queue;
 use crate::resources::{self, Resource, Served};
 
@@ -74,7 +78,7 @@ impl World {
         }
     }
 
-    fn put(&self, resource: &Arc<Resource>, seen: PartialObjectMeta<DynamicObject>) -> Option<Uid> {
+    fn put(&self, resource: &Arc<Resource>, seen: Seen) -> Option<Uid> {
         let meta = seen.metadata;
         let uid: Uid = meta.uid.as_deref()?.into();
         let object = Object {
@@ -131,6 +135,40 @@ pub async fn run(world: Arc<World>, client: Client, shutdown: CancellationToken)
 
 fn warn(error: &kube::Error, what: &str) {
     tracing::warn!(error = error as &dyn std::error::Error, "{what}");
+}
+
+/// An object of any kind, as far as the graph is concerned.
+#[derive(Debug, Clone, Deserialize)]
+struct Seen {
+    #[serde(deserialize_with = "small_meta::read")]
+    metadata: ObjectMeta,
+}
+
+impl kube::Resource for Seen {
+    type DynamicType = ApiResource;
+    type Scope = kube::core::DynamicResourceScope;
+
+    fn kind(of: &ApiResource) -> Cow<'_, str> {
+        of.kind.as_str().into()
+    }
+    fn group(of: &ApiResource) -> Cow<'_, str> {
+        of.group.as_str().into()
+    }
+    fn version(of: &ApiResource) -> Cow<'_, str> {
+        of.version.as_str().into()
+    }
+    fn api_version(of: &ApiResource) -> Cow<'_, str> {
+        of.api_version.as_str().into()
+    }
+    fn plural(of: &ApiResource) -> Cow<'_, str> {
+        of.plural.as_str().into()
+    }
+    fn meta(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
 }
 
 struct Watches {
@@ -226,7 +264,7 @@ async fn follow(
     resource: Arc<Resource>,
     is_listed: watch::Sender<bool>,
 ) {
-    let api: Api<PartialObjectMeta<DynamicObject>> = Api::all_with(client, &resource.api);
+    let api: Api<Seen> = Api::all_with(client, &resource.api);
     let events = watcher(api, watcher::Config::default()).default_backoff();
     let mut events = pin!(events);
     let mut listed = HashSet::new();

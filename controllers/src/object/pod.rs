@@ -69,6 +69,7 @@ impl Pod {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Wire {
+    #[serde(deserialize_with = "super::small_meta::read")]
     metadata: ObjectMeta,
     spec: WireSpec,
     status: WireStatus,
@@ -141,8 +142,6 @@ impl From<Wire> for Pod {
 }
 
 fn small(mut metadata: ObjectMeta) -> ObjectMeta {
-    metadata.managed_fields = None;
-    metadata.generate_name = None;
     if let Some(annotations) = &mut metadata.annotations {
         annotations.retain(|name, _| ANNOTATIONS.contains(&name.as_str()));
     }
