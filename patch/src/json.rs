@@ -30,10 +30,25 @@ pub fn json(doc: &Value, patch: &[u8]) -> Result<Value, Error> {
                 )));
             }
         }
+        if finds_nothing_as_expected(&operation, &patched) {
+            continue;
+        }
         json_patch::patch(&mut patched, std::slice::from_ref(&operation))
             .map_err(|error| Error::Unprocessable(error.to_string()))?;
     }
     Ok(patched)
+}
+
+/// A test for null holds of a field that is not there, of an object or list that is:
+/// so clients ask for the absence of finalizers. RFC 6902 has no such rule, Kubernetes does.
+fn finds_nothing_as_expected(operation: &PatchOperation, doc: &Value) -> bool {
+    let PatchOperation::Test(test) = operation else {
+        return false;
+    };
+    let parent = test.path.parent().map(|parent| parent.resolve(doc));
+    test.value.is_null()
+        && test.path.resolve(doc).is_err()
+        && matches!(parent, Some(Ok(Value::Object(_) | Value::Array(_))))
 }
 
 fn parse(patch: &[u8]) -> Result<Patch, Error> {
@@ -132,6 +147,19 @@ mod tests {
                 matches!(error, Error::Unprocessable(_)),
                 "{patch}: {error:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_test_for_null_holds_of_a_field_that_is_absent() {
+        let doc = value!({"a": {"b": null}, "c": 1});
+        for path in ["/a/b", "/a/x", "/x"] {
+            let patch = value!([{"op": "test", "path": path, "value": null}]);
+            assert_eq!(apply(&doc, &patch), Ok(doc.clone()), "{path}");
+        }
+        for path in ["/x/y", "/c", "/c/y"] {
+            let patch = value!([{"op": "test", "path": path, "value": null}]);
+            assert!(apply(&doc, &patch).is_err(), "{path}");
         }
     }
 
