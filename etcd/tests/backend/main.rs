@@ -6,3 +6,5 @@ mod failures;
 mod member;
 #[cfg(test)]
 mod promises;
+#[cfg(test)]
+mod tls;

@@ -31,19 +31,25 @@ pub fn is_there() -> bool {
 impl Cluster {
     /// Starts `size` members and waits until they answer.
     pub async fn start(size: usize) -> Self {
+        let cluster = Self::start_with(size, &[]);
+        cluster.wait_until_it_answers().await;
+        cluster
+    }
+
+    /// Starts members with flags of their own; with `--cert-file` they serve TLS.
+    pub fn start_with(size: usize, flags: &[String]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let ports = free_ports(2 * size);
         let peers: Vec<String> = (0..size)
             .map(|at| format!("m{at}=http://127.0.0.1:{}", ports[size + at]))
             .collect();
         let members = (0..size)
-            .map(|at| Member::new(dir.path(), at, ports[at], &peers))
+            .map(|at| Member::new(dir.path(), at, ports[at], &peers, flags))
             .collect();
         let mut cluster = Self { members, _dir: dir };
         for member in &mut cluster.members {
             member.start();
         }
-        cluster.wait_until_it_answers().await;
         cluster
     }
 
@@ -62,8 +68,10 @@ impl Cluster {
 }
 
 impl Member {
-    fn new(dir: &Path, at: usize, port: u16, peers: &[String]) -> Self {
-        let url = format!("http://127.0.0.1:{port}");
+    fn new(dir: &Path, at: usize, port: u16, peers: &[String], flags: &[String]) -> Self {
+        let is_tls = flags.iter().any(|flag| flag.starts_with("--cert-file"));
+        let scheme = if is_tls { "https" } else { "http" };
+        let url = format!("{scheme}://127.0.0.1:{port}");
         let (name, peer) = peers[at].split_once('=').unwrap();
         let log = std::fs::File::create(dir.join(format!("{name}.log"))).unwrap();
         let mut command = Command::new("etcd");
@@ -84,6 +92,7 @@ impl Member {
                 peer,
             ])
             .args(["--initial-cluster", &peers.join(",")])
+            .args(flags)
             // An election takes a second otherwise.
             .args(["--heartbeat-interval", "50", "--election-timeout", "500"])
             .stdin(Stdio::null())
