@@ -19,9 +19,11 @@ mod policies;
 mod quota;
 pub mod request;
 pub mod reservation;
+mod runtime_class;
 mod service_accounts;
 mod services;
 mod token_secrets;
+mod volume_claims;
 mod webhooks;
 
 use std::sync::Arc;
@@ -98,7 +100,7 @@ impl Admission {
             ("", "pods") => {
                 self.add_service_account(registry, object).await?;
                 self.add_priority(registry, object).await?;
-                self.add_runtime_class(registry, object)?;
+                self.add_runtime_class(registry, object).await?;
                 pods::add_tolerations(object);
                 self.add_limits(registry, object)?;
             }
@@ -107,7 +109,10 @@ impl Admission {
             ("certificates.k8s.io", "certificatesigningrequests") => {
                 certificates::note_requester(registry, object);
             }
-            ("", "persistentvolumeclaims") => self.add_storage_class(registry, object)?,
+            ("", "persistentvolumeclaims") => {
+                self.check_claim_limits(registry, object)?;
+                self.add_storage_class(registry, object)?;
+            }
             ("networking.k8s.io", "ingresses") => self.add_ingress_class(registry, object)?,
             _ => {}
         }
@@ -121,6 +126,15 @@ impl Admission {
         object: &Value,
         options: &WriteOptions,
     ) -> Result<(), Status> {
+        match (registry.kind.group(), registry.kind.plural()) {
+            ("certificates.k8s.io", "certificatesigningrequests") => {
+                certificates::check_subject(registry, object)?;
+            }
+            ("scheduling.k8s.io", "priorityclasses") => {
+                self.check_priority_class(registry, object)?;
+            }
+            _ => {}
+        }
         self.check_pod_security(registry, object, &Value::Null, Part::Main)
             .await?;
         if self.has_validators() {
@@ -174,6 +188,10 @@ impl Admission {
         {
             certificates::check_change(registry, new, old, part)?;
         }
+        if registry.kind.is("scheduling.k8s.io", "priorityclasses") {
+            self.check_priority_class(registry, new)?;
+        }
+        self.check_claim_growth(registry, new, old, part)?;
         self.check_pod_security(registry, new, old, part).await?;
         if self.has_validators() {
             self.validate_change(registry, new, old, part, options)

@@ -1,11 +1,16 @@
 //! Certificate requests say who made them, and only who may for a signer approves.
 
 use apimachinery::{Status, meta};
+use base64::Engine as _;
 use serde_json::{Value, json};
+use x509_parser::certification_request::X509CertificationRequest;
+use x509_parser::prelude::FromDer;
 
+use super::refusal;
 use crate::authz::{Action, Attributes};
 use crate::registry::Registry;
 use crate::registry::update::Part;
+use crate::user::MASTERS;
 
 const GROUP: &str = "certificates.k8s.io";
 
@@ -26,6 +31,35 @@ pub fn note_requester(registry: &Registry<'_>, request: &mut Value) {
     }
 }
 
+/// Nobody asks this signer to be of the group that may do everything.
+///
+/// # Errors
+/// 403 when the request does.
+pub fn check_subject(registry: &Registry<'_>, request: &Value) -> Result<(), Status> {
+    const SIGNER: &str = "kubernetes.io/kube-apiserver-client";
+    let is_for_masters = || {
+        let pem = base64::engine::general_purpose::STANDARD
+            .decode(meta::text(request, "spec.request"))
+            .ok()?;
+        let (_, pem) = x509_parser::pem::parse_x509_pem(&pem).ok()?;
+        let (_, csr) = X509CertificationRequest::from_der(&pem.contents).ok()?;
+        let subject = &csr.certification_request_info.subject;
+        let mut organizations = subject.iter_organization();
+        Some(organizations.any(|o| o.as_str() == Ok(MASTERS)))
+    };
+    // One that cannot be read is validation's to refuse.
+    if meta::text(request, "spec.signerName") != SIGNER || is_for_masters() != Some(true) {
+        return Ok(());
+    }
+    let why = format!("use of {SIGNER} signer with {MASTERS} group is not allowed");
+    Err(refusal(registry, request, &why))
+}
+
+fn signs(new: &Value, old: &Value) -> bool {
+    let differs = |field: &str| new["status"][field] != old["status"][field];
+    differs("certificate") || differs("conditions")
+}
+
 /// # Errors
 /// 403 when the user may not approve or sign for the request's signer.
 pub fn check_change(
@@ -36,7 +70,7 @@ pub fn check_change(
 ) -> Result<(), Status> {
     let verb = match part {
         Part::Approval => "approve",
-        Part::Status if new["status"]["certificate"] != old["status"]["certificate"] => "sign",
+        Part::Status if signs(new, old) => "sign",
         _ => return Ok(()),
     };
     let signer = meta::text(old, "spec.signerName");

@@ -1,11 +1,11 @@
-//! Classes that objects name or get by default: priority, runtime, storage, ingress.
+//! Classes that objects name or get by default: priority, storage, ingress.
 
 use std::sync::Arc;
 
 use apimachinery::{Status, meta};
 use serde_json::Value;
 
-use super::Admission;
+use super::{Admission, refusal};
 use crate::keys;
 use crate::mirror::Mirror;
 use crate::registry::{Registry, store_failure};
@@ -20,16 +20,13 @@ impl Admission {
         pod: &mut Value,
     ) -> Result<(), Status> {
         let named = meta::text(pod, "spec.priorityClassName").to_owned();
-        let class =
-            if named.is_empty() {
-                self.default_priority()
-            } else {
-                let found = self.priority_class(registry, &named).await?;
-                let why = || format!("no PriorityClass with name {named} was found");
-                Some(found.ok_or_else(|| {
-                    Status::forbidden(registry.resource(), meta::name(pod), &why())
-                })?)
-            };
+        let class = if named.is_empty() {
+            self.default_priority()
+        } else {
+            let found = self.priority_class(registry, &named).await?;
+            let why = || format!("no PriorityClass with name {named} was found");
+            Some(found.ok_or_else(|| refusal(registry, pod, &why()))?)
+        };
         let value = class
             .as_ref()
             .and_then(|c| c["value"].as_i64())
@@ -38,11 +35,7 @@ impl Admission {
             let why = format!(
                 "the integer value of priority ({given}) must not be provided in pod spec; priority admission controller computed {value} from the given PriorityClass name"
             );
-            return Err(Status::forbidden(
-                registry.resource(),
-                meta::name(pod),
-                &why,
-            ));
+            return Err(refusal(registry, pod, &why));
         }
         let policy = class
             .as_ref()
@@ -52,13 +45,18 @@ impl Admission {
         } else {
             policy
         };
+        let given = meta::text(pod, "spec.preemptionPolicy");
+        if !given.is_empty() && given != policy {
+            let why = format!(
+                "the string value of PreemptionPolicy ({given}) must not be provided in pod spec; priority admission controller computed {policy} from the given PriorityClass name"
+            );
+            return Err(refusal(registry, pod, &why));
+        }
         if let Some(class) = &class {
             meta::set(pod, "spec.priorityClassName", meta::name(class));
         }
         meta::set(pod, "spec.priority", value);
-        if meta::text(pod, "spec.preemptionPolicy").is_empty() {
-            meta::set(pod, "spec.preemptionPolicy", policy);
-        }
+        meta::set(pod, "spec.preemptionPolicy", policy);
         Ok(())
     }
 
@@ -78,6 +76,27 @@ impl Admission {
         Ok(parsed.map_err(Status::internal)?.map(Arc::new))
     }
 
+    /// Priority classes: one of them may be everybody's.
+    pub(super) fn check_priority_class(
+        &self,
+        registry: &Registry<'_>,
+        class: &Value,
+    ) -> Result<(), Status> {
+        if class["globalDefault"] != true {
+            return Ok(());
+        }
+        match self.default_priority() {
+            Some(other) if meta::name(&other) != meta::name(class) => {
+                let why = format!(
+                    "PriorityClass {} is already marked as default. Only one default can exist",
+                    meta::name(&other)
+                );
+                Err(refusal(registry, class, &why))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Of several global defaults the lowest counts.
     fn default_priority(&self) -> Option<Arc<Value>> {
         let classes = self.priority_classes.all().into_iter();
@@ -85,51 +104,14 @@ impl Admission {
         defaults.min_by_key(|class| class["value"].as_i64().unwrap_or(0))
     }
 
-    pub(super) fn add_runtime_class(
-        &self,
-        registry: &Registry<'_>,
-        pod: &mut Value,
-    ) -> Result<(), Status> {
-        let name = meta::text(pod, "spec.runtimeClassName");
-        if name.is_empty() {
-            return Ok(());
-        }
-        let Some(class) = self.runtime_classes.get(name) else {
-            let why = format!("pod rejected: RuntimeClass {name:?} not found");
-            return Err(Status::forbidden(
-                registry.resource(),
-                meta::name(pod),
-                &why,
-            ));
-        };
-        if let Some(overhead) = meta::get(&class, "overhead.podFixed") {
-            meta::set(pod, "spec.overhead", overhead.clone());
-        }
-        for (key, value) in meta::map(&class, "scheduling.nodeSelector")
-            .into_iter()
-            .flatten()
-        {
-            let selector = meta::entry(meta::entry(pod, "spec"), "nodeSelector");
-            selector[key.as_str()] = value.clone();
-        }
-        let spec = meta::entry(pod, "spec");
-        for toleration in meta::items(&class, "scheduling.tolerations") {
-            match spec.get_mut("tolerations").and_then(Value::as_array_mut) {
-                Some(list) => list.push(toleration.clone()),
-                None => spec["tolerations"] = Value::Array(vec![toleration.clone()]),
-            }
-        }
-        Ok(())
-    }
-
     pub(super) fn add_storage_class(
         &self,
         _: &Registry<'_>,
         claim: &mut Value,
     ) -> Result<(), Status> {
-        if meta::get(claim, "spec.storageClassName").is_none()
-            && let Some(class) = default_of(&self.storage_classes, DEFAULT_STORAGE)
-        {
+        let is_named = meta::get(claim, "spec.storageClassName").is_some()
+            || meta::annotation(claim, "volume.beta.kubernetes.io/storage-class").is_some();
+        if !is_named && let Some(class) = default_of(&self.storage_classes, DEFAULT_STORAGE) {
             meta::set(claim, "spec.storageClassName", meta::name(&class));
         }
         Ok(())
@@ -137,35 +119,15 @@ impl Admission {
 
     pub(super) fn add_ingress_class(
         &self,
-        registry: &Registry<'_>,
+        _: &Registry<'_>,
         ingress: &mut Value,
     ) -> Result<(), Status> {
         let has_class = meta::get(ingress, "spec.ingressClassName").is_some()
             || meta::annotation(ingress, "kubernetes.io/ingress.class").is_some();
-        let classes = self.ingress_classes.all();
-        let defaults: Vec<_> = classes
-            .iter()
-            .filter(|c| is_default(c, DEFAULT_INGRESS))
-            .collect();
-        match defaults.as_slice() {
-            _ if has_class => Ok(()),
-            [] => Ok(()),
-            [one] => {
-                meta::set(ingress, "spec.ingressClassName", meta::name(one));
-                Ok(())
-            }
-            several => {
-                let why = format!(
-                    "{} default IngressClasses were found, only 1 allowed",
-                    several.len()
-                );
-                Err(Status::forbidden(
-                    registry.resource(),
-                    meta::name(ingress),
-                    &why,
-                ))
-            }
+        if !has_class && let Some(class) = default_of(&self.ingress_classes, DEFAULT_INGRESS) {
+            meta::set(ingress, "spec.ingressClassName", meta::name(&class));
         }
+        Ok(())
     }
 }
 

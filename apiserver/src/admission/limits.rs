@@ -3,7 +3,7 @@
 use apimachinery::{Quantity, Status, meta};
 use serde_json::Value;
 
-use super::Admission;
+use super::{Admission, refusal};
 use crate::registry::Registry;
 
 const ANNOTATION: &str = "kubernetes.io/limit-ranger";
@@ -15,29 +15,32 @@ impl Admission {
         pod: &mut Value,
     ) -> Result<(), Status> {
         let ranges = self.limit_ranges.of(registry.namespace.unwrap_or(""));
-        if ranges.is_empty() {
-            return Ok(());
-        }
         for range in &ranges {
             fill_pod(pod, range);
         }
-        let broken: Vec<String> = ranges
-            .iter()
-            .flat_map(|range| check_pod(pod, range))
-            .collect();
-        if broken.is_empty() {
-            return Ok(());
+        let broken = ranges.iter().flat_map(|range| check_pod(pod, range));
+        refuse(registry, pod, broken.collect())
+    }
+
+    pub(super) fn check_claim_limits(
+        &self,
+        registry: &Registry<'_>,
+        claim: &Value,
+    ) -> Result<(), Status> {
+        let ranges = self.limit_ranges.of(registry.namespace.unwrap_or(""));
+        let broken = ranges.iter().flat_map(|range| check_claim(claim, range));
+        refuse(registry, claim, broken.collect())
+    }
+}
+
+fn refuse(registry: &Registry<'_>, object: &Value, broken: Vec<String>) -> Result<(), Status> {
+    match broken.as_slice() {
+        [] => Ok(()),
+        [one] => Err(refusal(registry, object, one)),
+        several => {
+            let why = format!("[{}]", several.join(", "));
+            Err(refusal(registry, object, &why))
         }
-        let why = if broken.len() == 1 {
-            broken[0].clone()
-        } else {
-            format!("[{}]", broken.join(", "))
-        };
-        Err(Status::forbidden(
-            registry.resource(),
-            meta::name(pod),
-            &why,
-        ))
     }
 }
 
@@ -137,33 +140,147 @@ fn check_bounds(
     amount: &dyn Fn(&str, &str) -> Option<Quantity>,
 ) -> Vec<String> {
     let mut broken = Vec::new();
-    for (resource, bound) in meta::map(item, "min").into_iter().flatten() {
-        let Some(min) = quantity(bound) else { continue };
-        match amount("requests", resource) {
-            None => broken.push(format!(
-                "minimum {resource} usage per {kind} is {min}.  No request is specified"
-            )),
-            Some(asked) if asked < min => {
-                broken.push(format!(
-                    "minimum {resource} usage per {kind} is {min}, but request is {asked}"
-                ));
+    for (resource, min) in bounds(item, "min") {
+        let (request, limit) = (amount("requests", resource), amount("limits", resource));
+        let is = format!("minimum {resource} usage per {kind} is {min}");
+        match (request, limit) {
+            (None, _) => broken.push(format!("{is}.  No request is specified")),
+            (Some(asked), _) if asked < min => {
+                broken.push(format!("{is}, but request is {asked}"));
             }
-            Some(_) => {}
+            (_, Some(limit)) if limit < min => broken.push(format!("{is}, but limit is {limit}")),
+            _ => {}
         }
     }
-    for (resource, bound) in meta::map(item, "max").into_iter().flatten() {
-        let Some(max) = quantity(bound) else { continue };
-        match amount("limits", resource) {
-            None => broken.push(format!(
-                "maximum {resource} usage per {kind} is {max}.  No limit is specified"
-            )),
-            Some(asked) if asked > max => {
-                broken.push(format!(
-                    "maximum {resource} usage per {kind} is {max}, but limit is {asked}"
-                ));
+    for (resource, max) in bounds(item, "max") {
+        let (request, limit) = (amount("requests", resource), amount("limits", resource));
+        let is = format!("maximum {resource} usage per {kind} is {max}");
+        match (request, limit) {
+            (_, None) => broken.push(format!("{is}.  No limit is specified")),
+            (_, Some(limit)) if limit > max => broken.push(format!("{is}, but limit is {limit}")),
+            (Some(asked), _) if asked > max => {
+                broken.push(format!("{is}, but request is {asked}"));
             }
-            Some(_) => {}
+            _ => {}
+        }
+    }
+    for (resource, ratio) in bounds(item, "maxLimitRequestRatio") {
+        let (request, limit) = (amount("requests", resource), amount("limits", resource));
+        broken.extend(check_ratio(kind, resource, ratio, request, limit));
+    }
+    broken
+}
+
+fn bounds<'a>(item: &'a Value, which: &str) -> impl Iterator<Item = (&'a String, Quantity)> {
+    let all = meta::map(item, which).into_iter().flatten();
+    all.filter_map(|(resource, bound)| Some((resource, quantity(bound)?)))
+}
+
+fn check_ratio(
+    kind: &str,
+    resource: &str,
+    most: Quantity,
+    request: Option<Quantity>,
+    limit: Option<Quantity>,
+) -> Option<String> {
+    let is = format!("{resource} max limit to request ratio per {kind} is {most}");
+    let zero = Quantity::from_milli(0);
+    let Some(request) = request.filter(|request| *request != zero) else {
+        return Some(format!("{is}, but no request is specified or request is 0"));
+    };
+    let Some(limit) = limit.filter(|limit| *limit != zero) else {
+        return Some(format!("{is}, but no limit is specified or limit is 0"));
+    };
+    let ratio = limit.as_f64() / request.as_f64();
+    (ratio > most.as_f64()).then(|| format!("{is}, but provided ratio is {ratio:.6}"))
+}
+
+/// What a claim may ask for.
+fn check_claim(claim: &Value, range: &Value) -> Vec<String> {
+    const KIND: &str = "PersistentVolumeClaim";
+    let asked = |resource: &str| quantity(&claim["spec"]["resources"]["requests"][resource]);
+    let mut broken = Vec::new();
+    for item in items(range, KIND) {
+        for (resource, min) in bounds(item, "min") {
+            let is = format!("minimum {resource} usage per {KIND} is {min}");
+            match asked(resource) {
+                None => broken.push(format!("{is}.  No request is specified")),
+                Some(asked) if asked < min => {
+                    broken.push(format!("{is}, but request is {asked}"));
+                }
+                Some(_) => {}
+            }
+        }
+        for (resource, max) in bounds(item, "max") {
+            let is = format!("maximum {resource} usage per {KIND} is {max}");
+            match asked(resource) {
+                None => broken.push(format!("{is}.  No request is specified")),
+                Some(asked) if asked > max => {
+                    broken.push(format!("{is}, but request is {asked}"));
+                }
+                Some(_) => {}
+            }
         }
     }
     broken
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn broken(item: &Value, resources: &Value) -> Vec<String> {
+        let amount = |list: &str, resource: &str| quantity(&resources[list][resource]);
+        check_bounds(item, "Container", &amount)
+    }
+
+    #[test]
+    fn a_limit_under_the_least_and_a_request_over_the_most_are_refused() {
+        let item = json!({ "min": { "cpu": "100m" }, "max": { "cpu": "1" } });
+        let low = json!({ "requests": { "cpu": "100m" }, "limits": { "cpu": "50m" } });
+        assert_eq!(
+            broken(&item, &low),
+            ["minimum cpu usage per Container is 100m, but limit is 50m"]
+        );
+        let high = json!({ "requests": { "cpu": "2" }, "limits": { "cpu": "1" } });
+        assert_eq!(
+            broken(&item, &high),
+            ["maximum cpu usage per Container is 1, but request is 2"]
+        );
+    }
+
+    #[test]
+    fn a_limit_may_be_so_many_times_the_request() {
+        let item = json!({ "maxLimitRequestRatio": { "memory": "2" } });
+        let fits = json!({ "requests": { "memory": "1Gi" }, "limits": { "memory": "2Gi" } });
+        assert!(broken(&item, &fits).is_empty());
+        let wide = json!({ "requests": { "memory": "1Gi" }, "limits": { "memory": "3Gi" } });
+        assert_eq!(
+            broken(&item, &wide),
+            [
+                "memory max limit to request ratio per Container is 2, but provided ratio is 3.000000"
+            ]
+        );
+        assert_eq!(
+            broken(&item, &json!({ "limits": { "memory": "3Gi" } })),
+            [
+                "memory max limit to request ratio per Container is 2, but no request is specified or request is 0"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_claim_has_its_own_bounds() {
+        let range = json!({ "spec": { "limits": [
+            { "type": "PersistentVolumeClaim", "min": { "storage": "1Gi" }, "max": { "storage": "2Gi" } }] } });
+        let claim =
+            |size: &str| json!({ "spec": { "resources": { "requests": { "storage": size } } } });
+        assert!(check_claim(&claim("1Gi"), &range).is_empty());
+        assert_eq!(
+            check_claim(&claim("3Gi"), &range),
+            ["maximum storage usage per PersistentVolumeClaim is 2Gi, but request is 3Gi"]
+        );
+    }
 }

@@ -136,15 +136,14 @@ fn wanted(table: &Table) -> BTreeMap<String, Value> {
             continue;
         }
         let name = format!("{version}.{group}");
-        if !all.contains_key(&name) {
+        all.entry(name).or_insert_with_key(|name| {
             let managed = if kind.is_built_in() {
                 "onstart"
             } else {
                 "true"
             };
-            let object = object(&name, group, version, managed, &now);
-            all.insert(name, object);
-        }
+            object(name, group, version, managed, &now)
+        });
     }
     all
 }

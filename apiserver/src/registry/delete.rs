@@ -27,7 +27,7 @@ const RETURN_OBJECT: &[&str] = &[
 /// Kinds whose dependents stay behind unless the client says otherwise.
 const ORPHAN_BY_DEFAULT: &[&str] = &["replicationcontrollers", "jobs"];
 /// Namespaces the cluster cannot be without.
-const IMMORTAL: &[&str] = &["default", "kube-system", "kube-public", "kube-node-lease"];
+const IMMORTAL: &[&str] = &["default", "kube-system", "kube-public"];
 
 /// What came of a delete.
 pub enum Deleted {

@@ -1,0 +1,135 @@
+//! Admission plugins that every cluster has, each refusing once.
+
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::cluster::Cluster;
+use crate::extension::base64;
+
+async fn post(cluster: &Cluster, path: &str, object: &Value) -> Value {
+    cluster.ask(Method::POST, path, object).await
+}
+
+async fn with_namespace() -> Cluster {
+    let cluster = Cluster::start().await;
+    cluster.namespace("g").await;
+    cluster
+}
+
+fn claim(name: &str, size: &str, class: &str) -> Value {
+    json!({ "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": { "name": name },
+        "spec": { "accessModes": ["ReadWriteOnce"], "storageClassName": class,
+            "resources": { "requests": { "storage": size } } } })
+}
+
+#[tokio::test]
+async fn a_claim_grows_only_where_its_class_lets_it() {
+    let cluster = with_namespace().await;
+    for (name, expands) in [("stiff", false), ("soft", true)] {
+        let class = json!({ "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass",
+            "metadata": { "name": name }, "provisioner": "p", "allowVolumeExpansion": expands });
+        post(&cluster, "/apis/storage.k8s.io/v1/storageclasses", &class).await;
+        let claims = "/api/v1/namespaces/g/persistentvolumeclaims";
+        let made = post(&cluster, claims, &claim(name, "1Gi", name)).await;
+        assert_eq!(made["kind"], "PersistentVolumeClaim", "{made}");
+        let bound = json!({ "status": { "phase": "Bound" } });
+        let path = format!("{claims}/{name}");
+        cluster
+            .ask(Method::PATCH, &format!("{path}/status"), &bound)
+            .await;
+        let larger = json!({ "spec": { "resources": { "requests": { "storage": "2Gi" } } } });
+        let answer = cluster.ask(Method::PATCH, &path, &larger).await;
+        if expands {
+            assert_eq!(
+                answer["spec"]["resources"]["requests"]["storage"], "2Gi",
+                "{answer}"
+            );
+        } else {
+            assert_eq!(
+                answer["message"],
+                "persistentvolumeclaims \"stiff\" is forbidden: only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_claim_stays_within_its_namespaces_bounds() {
+    let cluster = with_namespace().await;
+    let range = json!({ "apiVersion": "v1", "kind": "LimitRange", "metadata": { "name": "l" },
+        "spec": { "limits": [{ "type": "PersistentVolumeClaim", "max": { "storage": "2Gi" } }] } });
+    let made = post(&cluster, "/api/v1/namespaces/g/limitranges", &range).await;
+    assert_eq!(made["kind"], "LimitRange", "{made}");
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    let claims = "/api/v1/namespaces/g/persistentvolumeclaims";
+    let refused = post(&cluster, claims, &claim("c", "3Gi", "x")).await;
+    assert_eq!(
+        refused["message"],
+        "persistentvolumeclaims \"c\" is forbidden: maximum storage usage per PersistentVolumeClaim is 2Gi, but request is 3Gi"
+    );
+}
+
+#[tokio::test]
+async fn one_priority_class_is_everybodys() {
+    let cluster = Cluster::start().await;
+    let class = |name: &str| {
+        json!({ "apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass",
+            "metadata": { "name": name }, "value": 5, "globalDefault": true })
+    };
+    let path = "/apis/scheduling.k8s.io/v1/priorityclasses";
+    let made = post(&cluster, path, &class("a")).await;
+    assert_eq!(made["kind"], "PriorityClass", "{made}");
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    let refused = post(&cluster, path, &class("b")).await;
+    assert_eq!(
+        refused["message"],
+        "priorityclasses.scheduling.k8s.io \"b\" is forbidden: PriorityClass a is already marked as default. Only one default can exist"
+    );
+}
+
+#[tokio::test]
+async fn nobody_asks_for_a_certificate_of_the_masters() {
+    let cluster = Cluster::start().await;
+    let (csr, _) = pki::make_csr(&pki::Request {
+        common_name: "jane".into(),
+        organizations: vec!["system:masters".into()],
+        ..pki::Request::default()
+    })
+    .unwrap();
+    let request = json!({ "apiVersion": "certificates.k8s.io/v1", "kind": "CertificateSigningRequest",
+        "metadata": { "name": "c" }, "spec": {
+            "request": base64(csr.as_bytes()), "signerName": "kubernetes.io/kube-apiserver-client",
+            "usages": ["client auth"] } });
+    let path = "/apis/certificates.k8s.io/v1/certificatesigningrequests";
+    let refused = post(&cluster, path, &request).await;
+    assert_eq!(
+        refused["message"],
+        "certificatesigningrequests.certificates.k8s.io \"c\" is forbidden: use of kubernetes.io/kube-apiserver-client signer with system:masters group is not allowed"
+    );
+}
+
+#[tokio::test]
+async fn a_pod_of_an_unknown_runtime_class_is_refused() {
+    let cluster = with_namespace().await;
+    let account =
+        json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": "default" } });
+    post(&cluster, "/api/v1/namespaces/g/serviceaccounts", &account).await;
+    let mut pod = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "generateName": "p-" },
+        "spec": { "runtimeClassName": "none", "containers": [{ "name": "c", "image": "i" }] } });
+    let refused = post(&cluster, "/api/v1/namespaces/g/pods", &pod).await;
+    assert_eq!(
+        refused["message"],
+        "pods \"p-\" is forbidden: pod rejected: RuntimeClass \"none\" not found"
+    );
+    let class = json!({ "apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": { "name": "none" },
+        "handler": "h", "overhead": { "podFixed": { "cpu": "10m" } } });
+    post(&cluster, "/apis/node.k8s.io/v1/runtimeclasses", &class).await;
+    let made = post(&cluster, "/api/v1/namespaces/g/pods", &pod).await;
+    assert_eq!(made["spec"]["overhead"]["cpu"], "10m", "{made}");
+    pod["spec"]["overhead"] = json!({ "cpu": "1" });
+    let refused = post(&cluster, "/api/v1/namespaces/g/pods", &pod).await;
+    assert_eq!(
+        refused["message"],
+        "pods \"p-\" is forbidden: pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead"
+    );
+}
