@@ -44,6 +44,7 @@ impl ControlPlane {
             .open(instance, flags.store_options())
             .await?;
         let authority = Arc::new(identities.authority);
+        datastore.check_authority(&authority.fingerprint()?).await?;
         let config = apiserver::Config {
             listen: settings.flags.listen(),
             serving: pair(&identities.api_server),

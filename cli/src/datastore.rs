@@ -6,10 +6,13 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
-use store::{Log, Options, Store};
+use store::{Expect, Log, Options, Store, Value};
 use store_etcd::{Config, Etcd, Tls};
 
 use crate::instance::Instance;
+
+/// Holds the fingerprint of the cluster's certificate authority.
+const AUTHORITY: &[u8] = b"/authority";
 
 /// The same on every server of a cluster.
 #[derive(Args, Clone, Debug)]
@@ -67,6 +70,29 @@ impl DatastoreFlags {
 }
 
 impl Datastore {
+    /// Notes in a shared store which authority its cluster has; refuses to
+    /// serve it with another one.
+    pub async fn check_authority(&self, fingerprint: &str) -> anyhow::Result<()> {
+        let store = self.store();
+        if !store.is_shared() {
+            return Ok(());
+        }
+        let value = Value::plain(fingerprint.to_owned());
+        match store.put(AUTHORITY, value, Expect::Absent).await {
+            Ok(_) => Ok(()),
+            Err(store::Error::Conflict { current }) => {
+                let known = current.is_some_and(|entry| entry.value == fingerprint);
+                anyhow::ensure!(
+                    known,
+                    "the datastore belongs to a cluster with another certificate authority than this server's: \
+                     replace <data-dir>/pki by a copy of that of the cluster's first server, or choose another --datastore-prefix"
+                );
+                Ok(())
+            }
+            Err(error) => Err(error).context("note the cluster's authority in the datastore"),
+        }
+    }
+
     pub fn store(&self) -> Arc<dyn Store> {
         match self {
             Self::Log(log) => log.clone(),
