@@ -98,7 +98,7 @@ impl<'m> Skiff<'m> {
                 "--node-name".into(),
                 "node".into(),
             ]);
-        } else {
+        } else if !flags.contains(&"--advertise-address") {
             args.extend(["--advertise-address".into(), machine.ip.to_string()]);
         }
         args.extend(flags.iter().map(|flag| (*flag).to_owned()));

@@ -38,29 +38,103 @@ fn report(name: &str) -> PathBuf {
     dir.join(name)
 }
 
+/// The server as the recorded one was: some answers hold its port and addresses.
+const AS_RECORDED: &[&str] = &[
+    "--secure-port",
+    "16443",
+    "--advertise-address",
+    "127.0.0.1",
+    "--service-cluster-ip-range",
+    "10.97.0.0/16",
+    "--cluster-dns",
+    "10.97.0.10",
+];
+/// Cases that newer releases answer otherwise, at most.
+const KNOWN_MOST: usize = 15;
+/// Of a hundred messages, so many are worded as recorded, those aside that are listed.
+const SAME_WORDS: usize = 95;
+
+/// The lines `AREA: CASE # REASON` of a list of cases, without the reasons.
+fn listed(name: &str) -> Vec<String> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("replay")
+        .join(name);
+    let text = std::fs::read_to_string(path).expect("read a list of cases");
+    let case = |line: &str| {
+        let (case, why) = line.split_once(" # ").expect("every case has a reason");
+        assert!(!why.trim().is_empty(), "no reason: {line}");
+        case.to_owned()
+    };
+    text.lines().map(case).collect()
+}
+
+/// How many messages there were, and the cases of those worded otherwise.
+fn wordings(output: &str, report: &str) -> (usize, Vec<String>) {
+    let line = output
+        .lines()
+        .find_map(|line| line.strip_prefix("messages worded the same: "));
+    let (_, all) = line
+        .and_then(|line| line.split_once(" of "))
+        .expect("a line about messages");
+    let lines = report
+        .lines()
+        .filter_map(|line| line.strip_prefix("  text "));
+    let cases = lines.filter_map(|line| Some(line.rsplit_once(" .")?.0.to_owned()));
+    (all.parse().expect("a count"), cases.collect())
+}
+
+fn check_wordings(output: &str, report: &str) {
+    let reworded = listed("wordings.txt");
+    let (all, other) = wordings(output, report);
+    let (explained, unexplained): (Vec<_>, Vec<_>) =
+        other.iter().partition(|case| reworded.contains(case));
+    println!(
+        "messages: {all}; {} worded as recorded, {} as newer releases word them, {} otherwise",
+        all - other.len(),
+        explained.len(),
+        unexplained.len()
+    );
+    let compared = all - explained.len();
+    assert!(
+        (compared - unexplained.len()) * 100 >= compared * SAME_WORDS,
+        "worded otherwise: {unexplained:?}"
+    );
+}
+
 #[test]
 fn recorded_api_conversations_are_answered_as_kubernetes_did() {
     if !need::met(&["python3", "kubectl", "nsenter"]) {
         return;
     }
     let Some(shared) = shared() else { return };
+    let (known, waiting) = (listed("known.txt"), listed("waiting.txt"));
+    assert!(known.len() <= KNOWN_MOST, "{} known cases", known.len());
     let (_network, machine) = Machine::alone();
-    let _skiff = Skiff::server(&machine, &[]);
+    let skiff = Skiff::server(&machine, AS_RECORDED);
+    let excused = skiff.dir.with_extension("excused");
+    let lines = known.iter().chain(&waiting);
+    let lines: String = lines.map(|case| format!("{case} # listed\n")).collect();
+    std::fs::write(&excused, lines).expect("write the cases that may fail");
     let mut replay: Command = machine.command("python3");
     replay.arg(shared.join("tools/replay.py"));
-    replay.args(["--server", "https://127.0.0.1:6443", "--token", TOKEN]);
+    replay.args(["--server", "https://127.0.0.1:16443", "--token", TOKEN]);
+    replay.arg("--known").arg(excused);
     replay
         .arg("--report")
         .arg(report("replay.txt"))
         .arg(recordings(&shared));
     let output = String::from_utf8_lossy(&run::output(&mut replay).stdout).into_owned();
     println!("recorded API conversations:\n{output}");
+    let told = std::fs::read_to_string(report("replay.txt")).expect("read the report");
     let (passed, failed) = closing_line(&output);
+    let failures: Vec<&str> = told.lines().filter(|l| l.starts_with("FAIL ")).collect();
+    assert!(failed == 0 && passed > 400, "{failures:#?}");
+    let all = known.len() + waiting.len();
     assert!(
-        passed >= 300,
-        "{passed} passed, {failed} failed; see {}",
-        report("replay.txt").display()
+        output.contains(&format!("known differences: {all} of {all} listed")),
+        "a listed case passes: take it off its list"
     );
+    check_wordings(&output, &told);
 }
 
 #[test]
