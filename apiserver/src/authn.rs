@@ -123,7 +123,10 @@ impl Authenticator {
             Some(token) => self.of_token(token).await,
             None => match websocket_token(headers) {
                 Some(token) => self.of_token(&token).await,
-                None if self.anonymous => Some(Arc::new(User::anonymous())),
+                // A proxy that names nobody has brought credentials that say nothing.
+                None if self.anonymous && peer.front_proxy.is_none() => {
+                    Some(Arc::new(User::anonymous()))
+                }
                 None => None,
             },
         };

@@ -2,6 +2,7 @@
 //! signed by the cluster's authority, and what is old is removed.
 
 mod asked;
+mod permission;
 mod rules;
 mod upkeep;
 
@@ -113,20 +114,22 @@ impl SigningRequests {
         let checked = asked.and_then(|asked| signer.check(&request.spec, &asked).map(|()| asked));
         if has(&request, "Approved") {
             return match checked {
-                Ok(asked) => self.sign(key, &request, signer, &asked).await,
+                Ok(asked) => self.sign(key, &request, &asked).await,
                 Err(refusal) => self.fail(key, &request, &refusal).await,
             };
         }
         let Ok(asked) = checked else {
             return Ok(request);
         };
-        if !signer.is_trusted(&request.spec, &asked, |ip| {
+        let is_trusted = signer.is_trusted(&request.spec, &asked, |ip| {
             self.belongs_to_others(ip, &asked)
-        }) {
+        });
+        let permissions = signer.permissions(&request.spec, &asked);
+        if !is_trusted && !permission::is_held(&self.cluster, key, &request, permissions).await? {
             return Ok(request);
         }
         let request = self.approve(key, &request, signer).await?;
-        self.sign(key, &request, signer, &asked).await
+        self.sign(key, &request, &asked).await
     }
 
     /// Whether somebody else than the node that asks is known by this address.
@@ -176,7 +179,6 @@ impl SigningRequests {
         &self,
         key: &Key,
         request: &CertificateSigningRequest,
-        signer: Signer,
         asked: &Asked,
     ) -> Result<Arc<CertificateSigningRequest>, Error> {
         let wanted = request.spec.expiration_seconds;
@@ -184,7 +186,7 @@ impl SigningRequests {
             .and_then(|s| u64::try_from(s).ok())
             .map(Duration::from_secs);
         let lifetime = wanted.unwrap_or(self.longest).min(self.longest);
-        let grant = signer.grant(asked, lifetime);
+        let grant = Signer::grant(&request.spec, asked, lifetime);
         match self.authority.sign_csr(&asked.pem, &grant) {
             Ok(pem) => {
                 let patch = json!({

@@ -35,10 +35,43 @@ pub struct Request {
     pub lifetime: Option<Duration>,
 }
 
+/// What a certificate may be used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Usage {
     Server,
     Client,
+    Any,
+    CodeSigning,
+    EmailProtection,
+    TimeStamping,
+    OcspSigning,
+    DigitalSignature,
+    ContentCommitment,
+    KeyEncipherment,
+    KeyAgreement,
+    DataEncipherment,
+}
+
+impl Usage {
+    /// By its name in a CertificateSigningRequest; None for what no certificate
+    /// of ours is given out for.
+    pub fn of(name: &str) -> Option<Self> {
+        Some(match name {
+            "server auth" => Self::Server,
+            "client auth" => Self::Client,
+            "any" => Self::Any,
+            "code signing" => Self::CodeSigning,
+            "email protection" | "s/mime" => Self::EmailProtection,
+            "timestamping" => Self::TimeStamping,
+            "ocsp signing" => Self::OcspSigning,
+            "signing" | "digital signature" => Self::DigitalSignature,
+            "content commitment" => Self::ContentCommitment,
+            "key encipherment" => Self::KeyEncipherment,
+            "key agreement" => Self::KeyAgreement,
+            "data encipherment" => Self::DataEncipherment,
+            _ => return None,
+        })
+    }
 }
 
 /// A certificate and the private key that goes with it.
@@ -179,11 +212,14 @@ fn leaf_params(request: &Request) -> Result<CertificateParams, rcgen::Error> {
         .extend(request.addresses.iter().map(|ip| SanType::IpAddress(*ip)));
     params.distinguished_name = subject(request);
     params.is_ca = IsCa::ExplicitNoCa;
-    params.key_usages = vec![
-        KeyUsagePurpose::DigitalSignature,
-        KeyUsagePurpose::KeyEncipherment,
-    ];
-    params.extended_key_usages = request.usages.iter().map(purpose).collect();
+    params.key_usages = request.usages.iter().filter_map(key_usage).collect();
+    if params.key_usages.is_empty() {
+        params.key_usages = vec![
+            KeyUsagePurpose::DigitalSignature,
+            KeyUsagePurpose::KeyEncipherment,
+        ];
+    }
+    params.extended_key_usages = request.usages.iter().filter_map(purpose).collect();
     params.use_authority_key_identifier_extension = true;
     params.serial_number = Some(SerialNumber::from_slice(&rand::random::<[u8; 16]>()));
     set_validity(&mut params, request.lifetime.unwrap_or(TEN_YEARS / 10));
@@ -202,11 +238,28 @@ fn subject(request: &Request) -> DistinguishedName {
     name
 }
 
-fn purpose(usage: &Usage) -> ExtendedKeyUsagePurpose {
-    match usage {
+fn purpose(usage: &Usage) -> Option<ExtendedKeyUsagePurpose> {
+    Some(match usage {
         Usage::Server => ExtendedKeyUsagePurpose::ServerAuth,
         Usage::Client => ExtendedKeyUsagePurpose::ClientAuth,
-    }
+        Usage::Any => ExtendedKeyUsagePurpose::Any,
+        Usage::CodeSigning => ExtendedKeyUsagePurpose::CodeSigning,
+        Usage::EmailProtection => ExtendedKeyUsagePurpose::EmailProtection,
+        Usage::TimeStamping => ExtendedKeyUsagePurpose::TimeStamping,
+        Usage::OcspSigning => ExtendedKeyUsagePurpose::OcspSigning,
+        _ => return None,
+    })
+}
+
+fn key_usage(usage: &Usage) -> Option<KeyUsagePurpose> {
+    Some(match usage {
+        Usage::DigitalSignature => KeyUsagePurpose::DigitalSignature,
+        Usage::ContentCommitment => KeyUsagePurpose::ContentCommitment,
+        Usage::KeyEncipherment => KeyUsagePurpose::KeyEncipherment,
+        Usage::KeyAgreement => KeyUsagePurpose::KeyAgreement,
+        Usage::DataEncipherment => KeyUsagePurpose::DataEncipherment,
+        _ => return None,
+    })
 }
 
 fn set_validity(params: &mut CertificateParams, lifetime: Duration) {

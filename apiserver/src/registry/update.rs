@@ -191,8 +191,8 @@ impl Registry<'_> {
     fn check(&self, new: &Value, old: &Value, part: Part) -> Result<(), Status> {
         let errors = match part {
             Part::Main | Part::Scale => self.kind.check_update(new, old),
-            Part::Status => self.kind.check_status_update(new, old),
-            Part::Finalize | Part::Approval | Part::Binding => Vec::new(),
+            Part::Status | Part::Approval => self.kind.check_status_update(new, old),
+            Part::Finalize | Part::Binding => Vec::new(),
             Part::Resize => pod::validate_resize(new, old),
             Part::EphemeralContainers => pod::validate_ephemeral_containers(new, old),
         };

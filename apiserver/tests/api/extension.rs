@@ -46,10 +46,18 @@ impl Extension {
     /// Serves as `<name>.<namespace>.svc`, with a certificate of the cluster's authority.
     pub async fn start(
         cluster: &Cluster,
+        name: (&str, &str),
+        answer: impl Fn(Asked) -> Response<Full<Bytes>> + Send + Sync + 'static,
+    ) -> Self {
+        Self::signed_by(&cluster.authority, name, answer).await
+    }
+
+    pub async fn signed_by(
+        authority: &pki::Authority,
         (namespace, name): (&str, &str),
         answer: impl Fn(Asked) -> Response<Full<Bytes>> + Send + Sync + 'static,
     ) -> Self {
-        let issued = cluster.authority.issue(&pki::Request {
+        let issued = authority.issue(&pki::Request {
             common_name: name.into(),
             dns_names: vec![format!("{name}.{namespace}.svc"), "localhost".into()],
             usages: vec![pki::Usage::Server],

@@ -8,7 +8,6 @@ use k8s_openapi::api::certificates::v1::CertificateSigningRequestSpec;
 use super::asked::Asked;
 
 const NODES: &str = "system:nodes";
-const BOOTSTRAPPERS: &str = "system:bootstrappers";
 const MASTERS: &str = "system:masters";
 
 /// The signers that this cluster's authority stands for.
@@ -96,7 +95,23 @@ impl Signer {
         }
     }
 
-    /// Whether the request, already checked, is approved without anybody's word.
+    /// What of `certificatesigningrequests` whoever asks must be allowed to
+    /// create for the request to be approved without anybody's word; one suffices.
+    pub fn permissions(
+        self,
+        spec: &CertificateSigningRequestSpec,
+        asked: &Asked,
+    ) -> &'static [&'static str] {
+        let is_itself = spec.username.as_deref() == Some(&asked.common_name);
+        match self {
+            Self::NodeClient if is_itself => &["selfnodeclient", "nodeclient"],
+            Self::NodeClient => &["nodeclient"],
+            Self::Client | Self::NodeServing => &[],
+        }
+    }
+
+    /// Whether the request, already checked, is approved without anybody's word
+    /// or permission.
     ///
     /// A serving certificate must not be of a name or address that others are
     /// known by: whoever holds it could answer in their place.
@@ -110,8 +125,7 @@ impl Signer {
         let is_in = |group: &str| groups.iter().any(|g| g == group);
         let is_itself = is_in(NODES) && spec.username.as_deref() == Some(&asked.common_name);
         match self {
-            Self::Client => false,
-            Self::NodeClient => is_in(BOOTSTRAPPERS) || is_itself,
+            Self::Client | Self::NodeClient => false,
             Self::NodeServing => {
                 let node = asked.node_name().unwrap_or_default();
                 let own_names = asked
@@ -135,17 +149,18 @@ impl Signer {
     }
 
     /// What the certificate is to say.
-    pub fn grant(self, asked: &Asked, lifetime: Duration) -> pki::Request {
-        let usage = match self {
-            Self::Client | Self::NodeClient => pki::Usage::Client,
-            Self::NodeServing => pki::Usage::Server,
-        };
+    pub fn grant(
+        spec: &CertificateSigningRequestSpec,
+        asked: &Asked,
+        lifetime: Duration,
+    ) -> pki::Request {
+        let usages = spec.usages.iter().flatten();
         pki::Request {
             common_name: asked.common_name.clone(),
             organizations: asked.organizations.clone(),
             dns_names: asked.dns_names.clone(),
             addresses: asked.addresses.clone(),
-            usages: vec![usage],
+            usages: usages.filter_map(|name| pki::Usage::of(name)).collect(),
             lifetime: Some(lifetime),
         }
     }

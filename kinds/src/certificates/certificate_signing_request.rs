@@ -1,5 +1,7 @@
 //! CertificateSigningRequest.
 
+mod decision;
+
 use apimachinery::{duration, meta, names};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -39,6 +41,7 @@ pub static KIND: Kind = Kind {
     },
     prepare_status_update,
     validate,
+    validate_status_update: |new, old, errors| decision::validate(new, old, errors),
     columns: &[
         NAME,
         AGE,
@@ -68,6 +71,33 @@ fn prepare_status_update(new: &mut Value, old: &Value) {
 
 const TEN_MINUTES: i64 = 600;
 
+/// What a certificate may be asked for.
+const USAGES: &[&str] = &[
+    "any",
+    "cert sign",
+    "client auth",
+    "code signing",
+    "content commitment",
+    "crl sign",
+    "data encipherment",
+    "decipher only",
+    "digital signature",
+    "email protection",
+    "encipher only",
+    "ipsec end system",
+    "ipsec tunnel",
+    "ipsec user",
+    "key agreement",
+    "key encipherment",
+    "microsoft sgc",
+    "netscape sgc",
+    "ocsp signing",
+    "s/mime",
+    "server auth",
+    "signing",
+    "timestamping",
+];
+
 fn validate(request: &Node, errors: &mut Errors) {
     let spec = request.at("spec");
     let body = spec.at("request");
@@ -82,9 +112,15 @@ fn validate(request: &Node, errors: &mut Errors) {
     errors.require(&usages);
     let mut seen = Seen::new();
     for usage in usages.items() {
+        errors.one_of(&usage, USAGES);
         errors.unique(&usage, &mut seen);
     }
-    signer_name(&spec.at("signerName"), errors);
+    let signer = spec.at("signerName");
+    signer_name(&signer, errors);
+    if signer.text() == "kubernetes.io/legacy-unknown" {
+        let why = "the legacy signerName is not allowed via this API version";
+        errors.invalid(&signer, why);
+    }
     let seconds = spec.at("expirationSeconds");
     if seconds.int().is_some_and(|seconds| seconds < TEN_MINUTES) {
         errors.invalid(

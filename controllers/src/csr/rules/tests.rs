@@ -30,17 +30,24 @@ const CLIENT: [&str; 2] = ["digital signature", "client auth"];
 const SERVER: [&str; 2] = ["digital signature", "server auth"];
 
 #[test]
-fn bootstrapper_gets_a_client_certificate_of_a_node() {
-    let spec = spec("system:bootstrap:abcdef", &[BOOTSTRAPPERS], &CLIENT);
-    assert_eq!(Signer::NodeClient.check(&spec, &node("n1")), Ok(()));
-    assert!(Signer::NodeClient.is_trusted(&spec, &node("n1"), |_| false));
+fn whoever_may_make_nodes_gets_the_client_certificate_of_one() {
+    let spec = spec(
+        "system:bootstrap:abcdef",
+        &["system:bootstrappers"],
+        &CLIENT,
+    );
+    let signer = Signer::NodeClient;
+    assert_eq!(signer.check(&spec, &node("n1")), Ok(()));
+    assert!(!signer.is_trusted(&spec, &node("n1"), |_| false));
+    assert_eq!(signer.permissions(&spec, &node("n1")), ["nodeclient"]);
 }
 
 #[test]
 fn node_renews_its_own_certificate_and_no_other() {
     let spec = spec("system:node:n1", &[NODES], &CLIENT);
-    assert!(Signer::NodeClient.is_trusted(&spec, &node("n1"), |_| false));
-    assert!(!Signer::NodeClient.is_trusted(&spec, &node("n2"), |_| false));
+    let permissions = |name| Signer::NodeClient.permissions(&spec, &node(name));
+    assert_eq!(permissions("n1"), ["selfnodeclient", "nodeclient"]);
+    assert_eq!(permissions("n2"), ["nodeclient"]);
 }
 
 #[test]
@@ -52,7 +59,11 @@ fn somebody_else_gets_nothing_unapproved() {
 
 #[test]
 fn node_certificate_is_of_the_nodes_group_alone() {
-    let spec = spec("system:bootstrap:abcdef", &[BOOTSTRAPPERS], &CLIENT);
+    let spec = spec(
+        "system:bootstrap:abcdef",
+        &["system:bootstrappers"],
+        &CLIENT,
+    );
     let mut asked = node("n1");
     asked.organizations.push(MASTERS.into());
     assert_eq!(
@@ -98,4 +109,12 @@ fn serving_certificate_is_for_the_node_itself_under_its_own_names() {
         signer.check(&spec, &node("n1")),
         Err(Refusal::NoServingNames)
     );
+}
+
+#[test]
+fn certificate_is_for_what_was_asked() {
+    let spec = spec("jane", &[], &["digital signature", "client auth"]);
+    let grant = Signer::grant(&spec, &node("n1"), Duration::from_secs(600));
+    let usages = [pki::Usage::DigitalSignature, pki::Usage::Client];
+    assert_eq!(grant.usages, usages);
 }
