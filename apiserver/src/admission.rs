@@ -16,7 +16,7 @@ pub mod node_restriction;
 mod pod_security;
 mod pods;
 mod policies;
-mod quota;
+pub mod quota;
 pub mod request;
 pub mod reservation;
 mod runtime_class;
@@ -253,6 +253,7 @@ impl Admission {
         part: Part,
         dry_run: bool,
     ) -> Result<Reservation, Status> {
+        self.check_quota_of_change(registry, new, old, part).await?;
         if !is_service(registry) || part != Part::Main {
             return Ok(Reservation::default());
         }

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::access::Access;
-use crate::admission::Admission;
+use crate::admission::{Admission, quota};
 use crate::aggregation::{self, Aggregation};
 use crate::api::Api;
 use crate::audit::Auditor;
@@ -119,6 +119,7 @@ impl Server {
         aggregation::publish(&api, &client_ca, aggregator.as_ref()).await?;
         let defined = custom::start(&api, &tasks).await;
         defined.map_err(|source| Error::Load { source })?;
+        tasks.spawn(quota::status::run(api.clone(), stop.clone()));
         tasks.spawn(aggregation::local::run(api.clone(), stop.clone()));
         tasks.spawn(aggregation::availability::run(api.clone(), stop.clone()));
         tasks.spawn(events::expire(api.store.clone(), stop.clone()));

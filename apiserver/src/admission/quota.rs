@@ -5,6 +5,8 @@
 //! quota pay nothing.
 
 mod charge;
+mod scopes;
+pub mod status;
 mod usage;
 
 use std::collections::BTreeMap;
@@ -14,8 +16,9 @@ use apimachinery::{Quantity, Status, meta};
 use serde_json::Value;
 use store::{Entry, Expect, Range};
 
-use super::Admission;
+use super::{Admission, refusal};
 use crate::keys;
+use crate::registry::update::Part;
 use crate::registry::{Registry, store_failure, versions};
 use charge::Use;
 pub use charge::{Charge, Charges};
@@ -66,6 +69,40 @@ impl Admission {
         }
     }
 
+    /// A change may use more: a pod that is resized, a claim that grows, a Service
+    /// of another type. It is checked against what is stored, without a charge: of
+    /// two at once both may find the last room.
+    pub(super) async fn check_quota_of_change(
+        &self,
+        registry: &Registry<'_>,
+        new: &Value,
+        old: &Value,
+        part: Part,
+    ) -> Result<(), Status> {
+        let may_use_more = match (registry.kind.group(), registry.kind.plural()) {
+            ("", "pods") => part == Part::Resize,
+            ("", "services" | "persistentvolumeclaims") => part == Part::Main,
+            _ => false,
+        };
+        let Some(namespace) = registry.namespace else {
+            return Ok(());
+        };
+        if !may_use_more || self.quotas.is_empty() {
+            return Ok(());
+        }
+        let quotas = self.quotas.of(namespace);
+        let mut asked = asked(registry, new, &quotas)?;
+        for one in &mut asked {
+            one.keep_more_than(&usage::of_object(registry.kind, old, one.quota));
+        }
+        asked.retain(|one| !one.wanted.is_empty());
+        if asked.is_empty() {
+            return Ok(());
+        }
+        self.check_room(registry, namespace, &asked, new, None)
+            .await
+    }
+
     async fn check_room(
         &self,
         registry: &Registry<'_>,
@@ -102,7 +139,7 @@ fn asked<'a>(
     for quota in quotas {
         let hard = hard_of(quota);
         let wanted = usage::of_object(registry.kind, object, quota);
-        check_specified(registry, quota, object, &hard, &wanted)?;
+        check_specified(registry, quota, object, &hard)?;
         if hard.keys().any(|name| wanted.contains_key(*name)) {
             asked.push(Asked {
                 quota,
@@ -115,6 +152,17 @@ fn asked<'a>(
 }
 
 impl Asked<'_> {
+    /// What is wanted beyond what is had.
+    fn keep_more_than(&mut self, had: &Usage) {
+        self.wanted.retain(|name, amount| {
+            if let Some(had) = had.get(name) {
+                let kept = (*amount).min(*had);
+                *amount -= kept;
+            }
+            *amount != Quantity::default()
+        });
+    }
+
     fn check(&self, registry: &Registry<'_>, used: &Usage, object: &Value) -> Result<(), Status> {
         let is_exceeded = |name: &&str| {
             self.wanted.contains_key(*name)
@@ -182,43 +230,40 @@ fn sum(a: Option<&Quantity>, b: Option<&Quantity>) -> Quantity {
     sum
 }
 
-/// A pod under a quota of cpu must say how much cpu it wants.
+/// A pod under a quota of cpu must say how much cpu it wants, in every container.
 fn check_specified(
     registry: &Registry<'_>,
     quota: &Value,
     object: &Value,
     hard: &BTreeMap<&str, Quantity>,
-    wanted: &Usage,
 ) -> Result<(), Status> {
-    if registry.kind.plural() != "pods" || !usage::is_in_scope(object, quota) {
+    if !registry.kind.is("", "pods") || !scopes::hold(registry.kind, object, quota) {
         return Ok(());
     }
-    let compute = [
-        "cpu",
-        "memory",
-        "requests.cpu",
-        "requests.memory",
-        "limits.cpu",
-        "limits.memory",
-    ];
-    let missing: Vec<&str> = hard
-        .keys()
-        .copied()
-        .filter(|n| compute.contains(n) && !wanted.contains_key(*n))
-        .collect();
+    let mut missing = Vec::new();
+    for name in hard.keys().copied() {
+        let (list, resource) = match name {
+            "cpu" | "memory" => ("requests", name),
+            "requests.cpu" | "limits.cpu" | "requests.memory" | "limits.memory" => {
+                name.split_once('.').unwrap_or(("requests", name))
+            }
+            _ => continue,
+        };
+        let by_pod = usage::amounts(&object["spec"], list).contains_key(resource);
+        let lists = ["containers", "initContainers"].into_iter();
+        let containers = lists.flat_map(|l| meta::items(&object["spec"], l));
+        let silent = containers.filter(|c| !usage::amounts(c, list).contains_key(resource));
+        let names: Vec<&str> = silent.map(|c| meta::text(c, "name")).collect();
+        if !by_pod && !names.is_empty() {
+            missing.push(format!("{name} for: {}", names.join(",")));
+        }
+    }
     if missing.is_empty() {
         return Ok(());
     }
-    let why = format!(
-        "failed quota: {}: must specify {}",
-        meta::name(quota),
-        missing.join(",")
-    );
-    Err(Status::forbidden(
-        registry.resource(),
-        meta::name(object),
-        &why,
-    ))
+    let name = meta::name(quota);
+    let why = format!("failed quota: {name}: must specify {}", missing.join("; "));
+    Err(refusal(registry, object, &why))
 }
 
 /// Shows what is used now in the quota's status. That it fails is no harm: what

@@ -66,23 +66,6 @@ impl Cluster {
             },
             ca_pem: authority.cert_pem().to_owned(),
         };
-        let proxies =
-            pki::Authority::load_or_create(&dir.path().join("pki"), "proxy-ca", "proxy-ca")
-                .unwrap();
-        let proxy = proxies
-            .issue(&pki::Request {
-                common_name: "front-proxy-client".into(),
-                usages: vec![pki::Usage::Client],
-                ..pki::Request::default()
-            })
-            .unwrap();
-        let aggregator = Aggregator {
-            client: KeyPair {
-                cert_pem: proxy.cert_pem,
-                key_pem: proxy.key_pem,
-            },
-            ca_pem: proxies.cert_pem().to_owned(),
-        };
         let config = Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
             serving: KeyPair {
@@ -102,7 +85,7 @@ impl Cluster {
             }],
             advertise: None,
             access: Access {
-                aggregator: Some(aggregator),
+                aggregator: Some(front_proxy(&dir)),
                 ..access
             },
         };
@@ -169,5 +152,25 @@ pub async fn ask_as(client: &Client, method: Method, path: &str, body: &Value) -
         Ok(text) => serde_json::from_str(&text).unwrap_or(Value::String(text)),
         Err(kube::Error::Api(status)) => serde_json::to_value(*status).unwrap(),
         Err(error) => panic!("{path}: {error}"),
+    }
+}
+
+/// As whom the server calls extension API servers: an authority of its own.
+fn front_proxy(dir: &TempDir) -> Aggregator {
+    let dir = dir.path().join("pki");
+    let authority = pki::Authority::load_or_create(&dir, "proxy-ca", "proxy-ca").unwrap();
+    let issued = authority
+        .issue(&pki::Request {
+            common_name: "front-proxy-client".into(),
+            usages: vec![pki::Usage::Client],
+            ..pki::Request::default()
+        })
+        .unwrap();
+    Aggregator {
+        client: KeyPair {
+            cert_pem: issued.cert_pem,
+            key_pem: issued.key_pem,
+        },
+        ca_pem: authority.cert_pem().to_owned(),
     }
 }

@@ -133,3 +133,86 @@ async fn a_pod_of_an_unknown_runtime_class_is_refused() {
         "pods \"p-\" is forbidden: pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead"
     );
 }
+
+/// Waits until the quota shows that so much is used.
+async fn wait_for_used(cluster: &Cluster, name: &str, wanted: &str) {
+    let path = "/api/v1/namespaces/g/resourcequotas/q";
+    let mut last = Value::Null;
+    for _ in 0..100 {
+        last = cluster.get(path).await["status"].clone();
+        if last["used"][name] == wanted {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(25)).await;
+    }
+    panic!("{name} is not {wanted}: {last}");
+}
+
+async fn quota(cluster: &Cluster, hard: &Value) {
+    let quota = json!({ "apiVersion": "v1", "kind": "ResourceQuota", "metadata": { "name": "q" },
+        "spec": { "hard": hard } });
+    let made = post(cluster, "/api/v1/namespaces/g/resourcequotas", &quota).await;
+    assert_eq!(made["kind"], "ResourceQuota", "{made}");
+}
+
+#[tokio::test]
+async fn a_quota_shows_what_comes_and_goes() {
+    let cluster = with_namespace().await;
+    let maps = "/api/v1/namespaces/g/configmaps";
+    let map = |name: &str| json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name } });
+    post(&cluster, maps, &map("before")).await;
+    quota(
+        &cluster,
+        &json!({ "configmaps": "3", "count/leases.coordination.k8s.io": "1" }),
+    )
+    .await;
+    wait_for_used(&cluster, "configmaps", "1").await;
+    wait_for_used(&cluster, "count/leases.coordination.k8s.io", "0").await;
+    post(&cluster, maps, &map("after")).await;
+    wait_for_used(&cluster, "configmaps", "2").await;
+    let path = format!("{maps}/before");
+    cluster.ask(Method::DELETE, &path, &Value::Null).await;
+    wait_for_used(&cluster, "configmaps", "1").await;
+}
+
+#[tokio::test]
+async fn a_change_may_not_use_more_than_is_left() {
+    let cluster = with_namespace().await;
+    quota(&cluster, &json!({ "services.nodeports": "1" })).await;
+    wait_for_used(&cluster, "services.nodeports", "0").await;
+    let service = json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": "s" },
+        "spec": { "ports": [{ "name": "a", "port": 80 }, { "name": "b", "port": 81 }] } });
+    let path = "/api/v1/namespaces/g/services";
+    let made = post(&cluster, path, &service).await;
+    assert_eq!(made["kind"], "Service", "{made}");
+    let change = json!({ "spec": { "type": "NodePort" } });
+    let refused = cluster
+        .ask(Method::PATCH, &format!("{path}/s"), &change)
+        .await;
+    assert_eq!(
+        refused["message"],
+        "services \"s\" is forbidden: exceeded quota: q, requested: services.nodeports=2, used: services.nodeports=0, limited: services.nodeports=1"
+    );
+}
+
+#[tokio::test]
+async fn a_pod_under_a_quota_says_what_each_container_wants() {
+    let cluster = with_namespace().await;
+    let account =
+        json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": "default" } });
+    post(&cluster, "/api/v1/namespaces/g/serviceaccounts", &account).await;
+    quota(
+        &cluster,
+        &json!({ "limits.cpu": "1", "requests.memory": "1Gi" }),
+    )
+    .await;
+    wait_for_used(&cluster, "limits.cpu", "0").await;
+    let pod = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "p" }, "spec": { "containers": [
+        { "name": "a", "image": "i", "resources": { "limits": { "cpu": "1", "memory": "1Mi" } } },
+        { "name": "b", "image": "i", "resources": { "requests": { "memory": "1Mi" } } }] } });
+    let refused = post(&cluster, "/api/v1/namespaces/g/pods", &pod).await;
+    assert_eq!(
+        refused["message"],
+        "pods \"p\" is forbidden: failed quota: q: must specify limits.cpu for: b"
+    );
+}

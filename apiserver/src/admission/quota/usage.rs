@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::served::Served;
 use apimachinery::{Quantity, meta};
 use serde_json::Value;
+
+use super::scopes;
+use crate::served::Served;
 
 pub type Usage = BTreeMap<String, Quantity>;
 
@@ -19,30 +21,24 @@ const BARE: &[&str] = &[
     "resourcequotas",
 ];
 
-/// Everything the object uses, by the names that `hard` may have.
+/// How a class's own limits are named: `fast.storageclass.storage.k8s.io/...`.
+const CLASS_SUFFIX: &str = ".storageclass.storage.k8s.io/";
+
+/// Everything the object uses of the quota, by the names that `hard` may have.
 pub fn of_object(kind: &Served, object: &Value, quota: &Value) -> Usage {
+    if !scopes::hold(kind, object, quota) {
+        return Usage::new();
+    }
     let mut usage = Usage::new();
-    let one = || Quantity::from_milli(1000);
-    let full = if kind.group().is_empty() {
-        kind.plural().to_owned()
-    } else {
-        format!("{}.{}", kind.plural(), kind.group())
-    };
-    usage.insert(format!("count/{full}"), one());
+    usage.insert(format!("count/{}", kind.resource()), one());
     if !kind.group().is_empty() {
         return usage;
     }
     match kind.plural() {
-        "pods" if is_over(object) || !is_in_scope(object, quota) => return Usage::new(),
+        "pods" if is_over(object) => return usage,
         "pods" => add_pod(&mut usage, object),
         "services" => add_service(&mut usage, object),
-        "persistentvolumeclaims" => {
-            if let Ok(size) =
-                Quantity::from_json(&object["spec"]["resources"]["requests"]["storage"])
-            {
-                usage.insert("requests.storage".into(), size);
-            }
-        }
+        "persistentvolumeclaims" => add_claim(&mut usage, object),
         _ => {}
     }
     if BARE.contains(&kind.plural()) {
@@ -51,45 +47,44 @@ pub fn of_object(kind: &Served, object: &Value, quota: &Value) -> Usage {
     usage
 }
 
+/// Whether objects of the kind may count for `name`.
+pub fn counts(kind: &Served, name: &str) -> bool {
+    if name.strip_prefix("count/") == Some(&kind.resource().to_string()) {
+        return true;
+    }
+    if !kind.group().is_empty() {
+        return false;
+    }
+    match kind.plural() {
+        "persistentvolumeclaims" => {
+            matches!(name, "persistentvolumeclaims" | "requests.storage")
+                || name.contains(CLASS_SUFFIX)
+        }
+        "services" => name == "services" || name.starts_with("services."),
+        "pods" => {
+            let is_compute = matches!(name, "pods" | "cpu" | "memory" | "ephemeral-storage");
+            let is_listed = ["requests.", "limits.", "hugepages-"];
+            let is_listed = is_listed.iter().any(|prefix| name.starts_with(prefix));
+            is_compute || is_listed && name != "requests.storage"
+        }
+        plural => BARE.contains(&plural) && plural == name,
+    }
+}
+
+fn one() -> Quantity {
+    Quantity::from_milli(1000)
+}
+
 fn is_over(pod: &Value) -> bool {
     matches!(meta::text(pod, "status.phase"), "Succeeded" | "Failed")
-}
-
-/// Whether the quota's scopes include the pod.
-pub fn is_in_scope(pod: &Value, quota: &Value) -> bool {
-    meta::items(quota, "spec.scopes")
-        .iter()
-        .filter_map(Value::as_str)
-        .all(|scope| {
-            let terminates = meta::int(pod, "spec.activeDeadlineSeconds").is_some();
-            let best_effort = asks_nothing(pod);
-            match scope {
-                "Terminating" => terminates,
-                "NotTerminating" => !terminates,
-                "BestEffort" => best_effort,
-                "NotBestEffort" => !best_effort,
-                _ => true,
-            }
-        })
-}
-
-fn asks_nothing(pod: &Value) -> bool {
-    ["containers", "initContainers"]
-        .iter()
-        .flat_map(|l| meta::items(&pod["spec"], l))
-        .all(|container| {
-            let is_empty =
-                |list: &str| meta::map(container, list).is_none_or(serde_json::Map::is_empty);
-            is_empty("resources.requests") && is_empty("resources.limits")
-        })
 }
 
 fn add_pod(usage: &mut Usage, pod: &Value) {
     for (list, prefix) in [("requests", "requests."), ("limits", "limits.")] {
         for (resource, amount) in totals(pod, list) {
-            if list == "requests"
-                && matches!(resource.as_str(), "cpu" | "memory" | "ephemeral-storage")
-            {
+            let has_bare_name = matches!(resource.as_str(), "cpu" | "memory" | "ephemeral-storage")
+                || resource.starts_with("hugepages-");
+            if list == "requests" && has_bare_name {
                 usage.insert(resource.clone(), amount);
             }
             usage.insert(format!("{prefix}{resource}"), amount);
@@ -97,45 +92,155 @@ fn add_pod(usage: &mut Usage, pod: &Value) {
     }
 }
 
-/// All containers together, or the largest init container where that is more.
+/// What the pod asks for: containers and sidecars together, or an init container
+/// beside the sidecars before it where that is more; the pod's own word for the
+/// whole of it; and what its runtime costs.
 fn totals(pod: &Value, list: &str) -> Usage {
     let mut sums = Usage::new();
     for container in meta::items(pod, "spec.containers") {
-        for (resource, amount) in amounts(container, list) {
-            *sums
-                .entry(resource)
-                .or_insert_with(|| Quantity::from_milli(0)) += amount;
-        }
+        add(&mut sums, amounts(container, list));
     }
+    let (mut sidecars, mut alone) = (Usage::new(), Usage::new());
     for container in meta::items(pod, "spec.initContainers") {
-        for (resource, amount) in amounts(container, list) {
-            let sum = sums.entry(resource).or_insert(amount);
-            *sum = (*sum).max(amount);
+        let mut now = amounts(container, list);
+        if meta::text(container, "restartPolicy") == "Always" {
+            add(&mut sums, now.clone());
+            add(&mut sidecars, now);
+            now = sidecars.clone();
+        } else {
+            add(&mut now, sidecars.clone());
         }
+        raise(&mut alone, now);
     }
+    raise(&mut sums, alone);
+    sums.extend(amounts(&pod["spec"], list));
+    let overhead = map(&pod["spec"]["overhead"]);
+    // A limit that nobody set is none, whatever the runtime costs.
+    let counted = overhead.filter(|(name, _)| list == "requests" || sums.contains_key(name));
+    let counted: Usage = counted.collect();
+    add(&mut sums, counted);
     sums
 }
 
-fn amounts(container: &Value, list: &str) -> Vec<(String, Quantity)> {
-    let resources = container["resources"][list]
-        .as_object()
-        .into_iter()
-        .flatten();
-    resources
-        .filter_map(|(name, amount)| Some((name.clone(), Quantity::from_json(amount).ok()?)))
-        .collect()
+fn add(sums: &mut Usage, amounts: Usage) {
+    for (name, amount) in amounts {
+        *sums.entry(name).or_default() += amount;
+    }
+}
+
+fn raise(sums: &mut Usage, amounts: Usage) {
+    for (name, amount) in amounts {
+        let most = sums.entry(name).or_insert(amount);
+        *most = (*most).max(amount);
+    }
+}
+
+pub fn amounts(container: &Value, list: &str) -> Usage {
+    map(&container["resources"][list]).collect()
+}
+
+fn map(amounts: &Value) -> impl Iterator<Item = (String, Quantity)> {
+    let amounts = amounts.as_object().into_iter().flatten();
+    amounts.filter_map(|(name, amount)| Some((name.clone(), Quantity::from_json(amount).ok()?)))
 }
 
 fn add_service(usage: &mut Usage, service: &Value) {
     let kind = meta::text(service, "spec.type");
-    let ports = i64::try_from(meta::items(service, "spec.ports").len()).unwrap_or(0);
-    if kind == "LoadBalancer" {
-        usage.insert("services.loadbalancers".into(), Quantity::from_milli(1000));
-    }
-    if matches!(kind, "LoadBalancer" | "NodePort") {
+    let ports = meta::items(service, "spec.ports");
+    let given = || {
+        ports
+            .iter()
+            .filter(|port| port["nodePort"].as_i64().unwrap_or(0) != 0)
+    };
+    let takes_all = service["spec"]["allocateLoadBalancerNodePorts"] != false;
+    let (balancers, node_ports) = match kind {
+        "NodePort" => (0, ports.len()),
+        "LoadBalancer" if takes_all => (1, ports.len()),
+        "LoadBalancer" => (1, given().count()),
+        _ => (0, 0),
+    };
+    let node_ports = i64::try_from(node_ports).unwrap_or(0);
+    for (name, count) in [("loadbalancers", balancers), ("nodeports", node_ports)] {
         usage.insert(
-            "services.nodeports".into(),
-            Quantity::from_milli(ports * 1000),
+            format!("services.{name}"),
+            Quantity::from_milli(count * 1000),
         );
+    }
+}
+
+fn add_claim(usage: &mut Usage, claim: &Value) {
+    let class = match meta::text(claim, "spec.storageClassName") {
+        "" => meta::annotation(claim, "volume.beta.kubernetes.io/storage-class").unwrap_or(""),
+        class => class,
+    };
+    let of_class = |what: &str| format!("{class}{CLASS_SUFFIX}{what}");
+    if !class.is_empty() {
+        usage.insert(of_class("persistentvolumeclaims"), one());
+    }
+    if let Ok(size) = Quantity::from_json(&claim["spec"]["resources"]["requests"]["storage"]) {
+        usage.insert("requests.storage".into(), size);
+        if !class.is_empty() {
+            usage.insert(of_class("requests.storage"), size);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn of(plural: &str, object: &Value) -> BTreeMap<String, String> {
+        let kind = Served::BuiltIn(kinds::find("", "v1", plural).unwrap());
+        let usage = of_object(&kind, object, &json!({ "spec": {} }));
+        for name in usage.keys() {
+            assert!(counts(&kind, name), "{name}");
+        }
+        usage.into_iter().map(|(k, v)| (k, v.to_string())).collect()
+    }
+
+    #[test]
+    fn a_sidecar_counts_with_the_containers_and_an_init_container_beside_it() {
+        let asks = |name: &str, cpu: &str| json!({ "name": name, "resources": { "requests": { "cpu": cpu } } });
+        let mut sidecar = asks("s", "1");
+        sidecar["restartPolicy"] = "Always".into();
+        let pod = json!({ "spec": {
+            "overhead": { "cpu": "100m" },
+            "initContainers": [sidecar, asks("i", "5")], "containers": [asks("c", "2")] } });
+        assert_eq!(of("pods", &pod)["requests.cpu"], "6100m");
+        assert_eq!(of("pods", &pod)["cpu"], "6100m");
+    }
+
+    #[test]
+    fn a_pod_that_is_over_is_only_counted_as_an_object() {
+        let pod = json!({ "spec": { "containers": [] }, "status": { "phase": "Failed" } });
+        assert_eq!(
+            of("pods", &pod).into_keys().collect::<Vec<_>>(),
+            ["count/pods"]
+        );
+    }
+
+    #[test]
+    fn a_claim_counts_for_its_class_too() {
+        let claim = json!({ "spec": { "storageClassName": "fast", "resources": { "requests": { "storage": "1Gi" } } } });
+        let used = of("persistentvolumeclaims", &claim);
+        assert_eq!(
+            used["fast.storageclass.storage.k8s.io/requests.storage"],
+            "1Gi"
+        );
+        assert_eq!(
+            used["fast.storageclass.storage.k8s.io/persistentvolumeclaims"],
+            "1"
+        );
+    }
+
+    #[test]
+    fn a_load_balancer_without_node_ports_takes_none() {
+        let mut service = json!({ "spec": { "type": "LoadBalancer", "ports": [{ "port": 80 }] } });
+        assert_eq!(of("services", &service)["services.nodeports"], "1");
+        service["spec"]["allocateLoadBalancerNodePorts"] = false.into();
+        assert_eq!(of("services", &service)["services.nodeports"], "0");
+        assert_eq!(of("services", &service)["services.loadbalancers"], "1");
     }
 }
