@@ -17,10 +17,10 @@ pub fn settle<'a>(
     others: impl Iterator<Item = &'a Value>,
     now: &str,
 ) -> Option<Value> {
-    let mut new = definition.clone();
     let decision = decide(definition, &Taken::by(others));
-    let status = meta::entry(&mut new, "status");
-    status["acceptedNames"] = decision.names;
+    // Only the status can change: the schemas are large, and this runs often.
+    let mut new = json!({ "status": definition["status"] });
+    meta::entry(&mut new, "status")["acceptedNames"] = decision.names;
     let is_accepted = decision.conflict.is_none();
     let (reason, message) = decision
         .conflict
@@ -43,8 +43,13 @@ pub fn settle<'a>(
         };
         set_condition(&mut new, "Established", is_accepted, reason, message, now);
     }
-    approve(&mut new, now);
-    (new != *definition).then_some(new)
+    approve(definition, &mut new, now);
+    if new["status"] == definition["status"] {
+        return None;
+    }
+    let mut changed = definition.clone();
+    changed["status"] = new["status"].take();
+    Some(changed)
 }
 
 /// Sets a condition; its time changes only with its status.
@@ -86,11 +91,9 @@ pub fn set_condition(
 }
 
 /// Definitions of Kubernetes' own groups say whether they may be.
-fn approve(definition: &mut Value, now: &str) {
+fn approve(definition: &Value, new: &mut Value, now: &str) {
     const KIND: &str = "KubernetesAPIApprovalPolicyConformant";
-    let given = meta::annotation(definition, "api-approved.kubernetes.io")
-        .unwrap_or("")
-        .to_owned();
+    let given = meta::annotation(definition, "api-approved.kubernetes.io").unwrap_or("");
     let group = meta::text(definition, "spec.group");
     let is_protected = group.ends_with(".k8s.io") || group.ends_with(".kubernetes.io");
     if !is_protected {
@@ -98,17 +101,10 @@ fn approve(definition: &mut Value, now: &str) {
     }
     if given.starts_with("http") {
         let message = format!("approved in {given}");
-        set_condition(definition, KIND, true, "ApprovedAnnotation", &message, now);
+        set_condition(new, KIND, true, "ApprovedAnnotation", &message, now);
     } else if given.starts_with("unapproved") {
         let message = format!("not approved: {given:?}");
-        set_condition(
-            definition,
-            KIND,
-            false,
-            "UnapprovedAnnotation",
-            &message,
-            now,
-        );
+        set_condition(new, KIND, false, "UnapprovedAnnotation", &message, now);
     }
 }
 

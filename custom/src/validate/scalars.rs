@@ -115,7 +115,7 @@ fn compare(a: &Number, b: &Number) -> std::cmp::Ordering {
 
 fn is_multiple(number: &Number, factor: &Number) -> bool {
     if let (Some(number), Some(factor)) = (number.as_i64(), factor.as_i64()) {
-        return factor != 0 && number % factor == 0;
+        return number.checked_rem(factor).is_none_or(|rest| rest == 0) && factor != 0;
     }
     let (number, factor) = (
         number.as_f64().unwrap_or(0.0),

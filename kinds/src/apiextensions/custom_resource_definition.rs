@@ -33,6 +33,7 @@ pub static KIND: Kind = Kind {
     prepare_update,
     validate: rules::validate,
     validate_update: rules::validate_update,
+    validate_status_update: rules::validate_status_update,
     ..Kind::BASE
 };
 

@@ -1,4 +1,6 @@
-//! Validation of CustomResourceDefinitions: names, versions and schemas.
+//! Validation of CustomResourceDefinitions: names, versions, conversion.
+
+mod version;
 
 use apimachinery::field::Error;
 use apimachinery::{meta, names};
@@ -36,10 +38,8 @@ fn validate_spec(spec: &Node, errors: &mut Errors) {
     conversion(&spec.at("conversion"), errors);
     let preserve = spec.at("preserveUnknownFields");
     if preserve.is_true() {
-        errors.invalid(
-            &preserve,
-            "must be false in order to use defaults in the schema",
-        );
+        let why = "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead";
+        errors.invalid(&preserve, why);
     }
 }
 
@@ -54,159 +54,11 @@ fn versions(versions: &Node, errors: &mut Errors) {
             errors.push(Error::invalid(&versions.path, name.text(), why));
         }
         stored += usize::from(version.at("storage").is_true());
-        one_version(&version, errors);
+        version::check(&version, errors);
     }
     if stored != 1 {
         let why = "must have exactly one version marked as storage version";
         errors.push(Error::invalid(&versions.path, versions.value.clone(), why));
-    }
-}
-
-fn one_version(version: &Node, errors: &mut Errors) {
-    let schema = version.at("schema.openAPIV3Schema");
-    if !schema.exists() {
-        errors.required(&schema, "schemas are required");
-        return;
-    }
-    for error in custom::structural::check(schema.value, &schema.path) {
-        errors.push(error);
-    }
-    if version.at("subresources.status").exists() {
-        root_of_status(&schema, errors);
-    }
-    scale(&version.at("subresources.scale"), errors);
-    for column in version.at("additionalPrinterColumns").items() {
-        printer_column(&column, errors);
-    }
-    selectable(version, errors);
-    deprecation(version, errors);
-}
-
-/// Where status is validated apart from the rest, the root may say nothing about both.
-fn root_of_status(schema: &Node, errors: &mut Errors) {
-    let both = ["allOf", "anyOf", "oneOf", "not", "enum", "default"];
-    if both.iter().any(|field| schema.at(field).exists()) {
-        let why = "only [Description Type Format Title Maximum ExclusiveMaximum Minimum ExclusiveMinimum MaxLength MinLength Pattern MaxItems MinItems UniqueItems MultipleOf Required Items Properties ExternalDocs Example XPreserveUnknownFields XValidations] fields are allowed at the root of the schema if the status subresource is enabled";
-        errors.invalid(schema, why);
-    }
-}
-
-fn printer_column(column: &Node, errors: &mut Errors) {
-    errors.require(&column.at("name"));
-    let kinds = ["boolean", "date", "integer", "number", "string"];
-    let kind = column.at("type");
-    let why = format!("must be one of {}", kinds.join(","));
-    if errors.require_because(&kind, &why) && !kinds.contains(&kind.text()) {
-        errors.invalid(&kind, why);
-    }
-    let formats = [
-        "byte",
-        "date",
-        "date-time",
-        "double",
-        "float",
-        "int32",
-        "int64",
-        "password",
-    ];
-    let format = column.at("format");
-    if !format.is_empty() && !formats.contains(&format.text()) {
-        errors.invalid(&format, format!("must be one of {}", formats.join(",")));
-    }
-    let path = column.at("jsonPath");
-    if errors.require(&path) {
-        simple_path(&path, errors);
-    }
-}
-
-fn simple_path(path: &Node, errors: &mut Errors) -> bool {
-    let good = path.text().starts_with('.');
-    if !good {
-        errors.invalid_text(path, "must be a simple json path starting with .");
-    }
-    good
-}
-
-fn scale(scale: &Node, errors: &mut Errors) {
-    if !scale.exists() {
-        return;
-    }
-    for (field, tops) in [
-        ("specReplicasPath", &[".spec."][..]),
-        ("statusReplicasPath", &[".status."]),
-    ] {
-        let path = scale.at(field);
-        if errors.require(&path) {
-            below(&path, tops, errors);
-        }
-    }
-    let selector = scale.at("labelSelectorPath");
-    if !selector.is_empty() {
-        below(&selector, &[".spec.", ".status."], errors);
-    }
-}
-
-fn below(path: &Node, tops: &[&str], errors: &mut Errors) {
-    if simple_path(path, errors) && !tops.iter().any(|top| path.text().starts_with(top)) {
-        let tops: Vec<&str> = tops.iter().map(|top| top.trim_end_matches('.')).collect();
-        errors.invalid(
-            path,
-            format!("should be a json path under {}", tops.join(" or ")),
-        );
-    }
-}
-
-/// As many fields of a version are selectable.
-const SELECTABLE_MAX: usize = 8;
-
-fn selectable(version: &Node, errors: &mut Errors) {
-    let fields = version.at("selectableFields");
-    if fields.len() > SELECTABLE_MAX {
-        errors.push(Error::too_many(&fields.path, fields.len(), SELECTABLE_MAX));
-    }
-    let mut seen = Seen::new();
-    for field in fields.items() {
-        let path = field.at("jsonPath");
-        if !errors.require(&path) || !simple_path(&path, errors) {
-            continue;
-        }
-        if path.text().starts_with(".metadata") {
-            errors.invalid(&path, "must not point to fields in metadata");
-        } else if let Some(why) = unselectable(version, path.text()) {
-            errors.invalid(&path, why);
-        }
-        if !seen.insert(path.text().to_owned()) {
-            errors.duplicate(&path);
-        }
-    }
-}
-
-/// Why a field of the schema cannot be selected by.
-fn unselectable(version: &Node, path: &str) -> Option<&'static str> {
-    let mut schema = meta::get(version.value, "schema.openAPIV3Schema")?;
-    for name in path.trim_start_matches('.').split('.') {
-        match schema.get("properties").and_then(|all| all.get(name)) {
-            Some(below) => schema = below,
-            None => return Some("does not refer to a valid field"),
-        }
-    }
-    let is_scalar = matches!(meta::text(schema, "type"), "boolean" | "integer" | "string");
-    (!is_scalar).then_some("must point to a field of type string, boolean or integer. Enum string fields and strings with formats are allowed.")
-}
-
-fn deprecation(version: &Node, errors: &mut Errors) {
-    let warning = version.at("deprecationWarning");
-    if !warning.exists() {
-        return;
-    }
-    if !version.at("deprecated").is_true() {
-        errors.invalid(&warning, "can only be set for deprecated versions");
-    }
-    if warning.text().trim().is_empty() {
-        errors.invalid(&warning, "must not be blank");
-    }
-    if warning.len() > 256 {
-        errors.push(Error::too_long(&warning.path, 256));
     }
 }
 
@@ -296,13 +148,31 @@ pub fn validate_update(new: &Node, old: &Node, errors: &mut Errors) {
             errors.immutable(&spec.at(field), &before.at(field));
         }
     }
-    let versions = spec.at("versions");
-    for stored in new.at("status.storedVersions").items() {
-        let listed = versions
-            .items()
-            .any(|version| version.at("name").text() == stored.text());
-        if !listed {
-            errors.invalid(&stored, "must appear in spec.versions");
+    stored_versions(new, errors);
+}
+
+/// Objects may be stored in these versions: none of them can be dropped yet.
+pub fn validate_status_update(new: &Node, _: &Node, errors: &mut Errors) {
+    stored_versions(new, errors);
+}
+
+fn stored_versions(definition: &Node, errors: &mut Errors) {
+    let versions = definition.at("spec.versions");
+    let stored = definition.at("status.storedVersions");
+    if stored.is_empty() {
+        errors.invalid(&stored, "must have at least one stored version");
+        return;
+    }
+    for version in stored.items() {
+        let mut listed = versions.items();
+        if !listed.any(|listed| listed.at("name").text() == version.text()) {
+            errors.invalid(&version, "must appear in spec.versions");
+        }
+    }
+    for version in versions.items().filter(|v| v.at("storage").is_true()) {
+        let name = version.at("name").text();
+        if !stored.items().any(|known| known.text() == name) {
+            errors.invalid(&stored, format!("must have the storage version {name}"));
         }
     }
 }
