@@ -150,7 +150,8 @@ impl Api {
         match self.admit(request, route, user, trail) {
             Ok((call, request)) => {
                 let answered = dispatch::dispatch(self, &call, request).await;
-                let mut response = answered.unwrap_or_else(|status| respond::status(&status));
+                let mut response = answered
+                    .unwrap_or_else(|status| respond::refusal(&call.headers, &call.query, &status));
                 call.notes.show(&mut response);
                 if let Some(trail) = trail {
                     trail.annotate_all(call.notes.annotations());

@@ -9,6 +9,7 @@ use http::{Method, Request, Response, StatusCode};
 use crate::api::{Api, Call};
 use crate::body::{Body, RequestBody};
 use crate::negotiate::{Encoding, Form, Shape};
+use crate::packed;
 use crate::registry::decode;
 use crate::registry::delete::Deleted;
 use crate::registry::options::{DeleteOptions, WriteOptions};
@@ -148,8 +149,11 @@ pub async fn get(registry: &Registry<'_>, name: &str) -> Result<Response<Body>, 
 }
 
 async fn list(registry: &Registry<'_>) -> Result<Response<Body>, Status> {
-    let form = Form::of(&registry.call.headers, &registry.call.query)?;
+    let form = Form::of(&registry.call.headers, &registry.call.query)?.of_kind(registry.kind)?;
     let listed = registry.list(&registry.read_list_options().await?).await?;
+    if form.shape == Shape::Object && form.encoding == Encoding::Protobuf {
+        return packed::list(registry.kind.clone(), listed).await;
+    }
     shaped_list(registry, listed, form)
 }
 

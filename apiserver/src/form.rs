@@ -4,6 +4,7 @@ use apimachinery::Status;
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use jiff::Timestamp;
+use schema::protobuf;
 use serde_json::Value;
 
 use crate::body::Body;
@@ -21,6 +22,7 @@ pub fn object(
     form: Form,
     query: &Query,
 ) -> Result<Response<Body>, Status> {
+    let form = form.of_kind(kind)?;
     let shaped = match form.shape {
         Shape::Object => object,
         Shape::Metadata => table::partial_metadata(&object),
@@ -35,6 +37,15 @@ pub fn encoded(code: StatusCode, json: Bytes, form: Form) -> Result<Response<Bod
         return Ok(respond::json(code, json));
     }
     let value: Value = serde_json::from_slice(&json).map_err(Status::internal)?;
+    if form.encoding == Encoding::Protobuf {
+        return match protobuf::write(&value) {
+            Ok(bytes) => Ok(respond::with(code, respond::PROTOBUF, bytes)),
+            Err(protobuf::Error::UnknownKind { .. }) => {
+                encoded(code, json, form.without_protobuf()?)
+            }
+            Err(error) => Err(Status::internal(error)),
+        };
+    }
     if form.encoding == Encoding::Yaml {
         let text = serde_yaml::to_string(&value).map_err(Status::internal)?;
         return Ok(respond::with(code, respond::YAML, text.into_bytes()));

@@ -34,6 +34,7 @@ mod mirror;
 mod negotiate;
 mod notes;
 mod openapi;
+mod packed;
 mod paths;
 mod peer;
 mod proxy;

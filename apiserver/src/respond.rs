@@ -8,9 +8,12 @@ use http::header::{self, HeaderValue};
 use http::{HeaderMap, Response, StatusCode};
 
 use crate::body::Body;
+use crate::negotiate::{Encoding, Form};
+use crate::query::Query;
 
 pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
 pub const YAML: HeaderValue = HeaderValue::from_static("application/yaml");
+pub const PROTOBUF: HeaderValue = HeaderValue::from_static(schema::protobuf::MEDIA_TYPE);
 pub const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
 /// Bodies under this size are not worth compressing.
@@ -58,6 +61,22 @@ pub fn status(status: &Status) -> Response<Body> {
             .insert(header::WWW_AUTHENTICATE, challenge);
     }
     response
+}
+
+/// The same, as protobuf for those who ask for that.
+pub fn refusal(headers: &HeaderMap, query: &Query, status: &Status) -> Response<Body> {
+    let response = self::status(status);
+    let wanted = Form::of(headers, query).is_ok_and(|form| form.encoding == Encoding::Protobuf);
+    if !wanted {
+        return response;
+    }
+    let value = serde_json::from_slice(&status.to_bytes()).ok();
+    let Some(packed) = value.and_then(|value| schema::protobuf::write(&value).ok()) else {
+        return response;
+    };
+    let (mut parts, _) = response.into_parts();
+    parts.headers.insert(header::CONTENT_TYPE, PROTOBUF);
+    Response::from_parts(parts, packed.into())
 }
 
 /// Adds one `Warning` header a text (RFC 7234, code 299).

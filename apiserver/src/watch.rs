@@ -19,7 +19,8 @@ use store::{Range, Revision};
 use crate::api::Api;
 use crate::body::Body;
 use crate::keys;
-use crate::negotiate::Form;
+use crate::negotiate::{Encoding, Form};
+use crate::packed;
 use crate::registry::get::parse_revision;
 use crate::registry::list::read_number;
 use crate::registry::select::Selector;
@@ -48,6 +49,7 @@ impl Registry<'_> {
             }
             _ => keys::collection(self.prefix, namespace),
         };
+        let form = form.of_kind(self.kind)?;
         let shaper = Shaper::new(self.kind.clone(), selector, form, query);
         let (initial, from) = self.start(&prefix).await?;
         let watch = api.store.watch(&prefix, from).await.map_err(too_old)?;
@@ -58,7 +60,15 @@ impl Registry<'_> {
         if query.flag("allowWatchBookmarks") {
             feed = feed.with_bookmarks();
         }
-        Ok(respond::json(StatusCode::OK, Body::stream(feed)))
+        let content_type = match form.encoding {
+            Encoding::Protobuf => packed::WATCH,
+            Encoding::Json | Encoding::Yaml => respond::JSON,
+        };
+        Ok(respond::with(
+            StatusCode::OK,
+            content_type,
+            Body::stream(feed),
+        ))
     }
 
     /// What the watch begins with, and the revision after which changes follow.

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use serde_json::json;
 use store::{Change, Entry, Revision};
 
-use crate::negotiate::{Form, Shape};
+use crate::negotiate::{Encoding, Form, Shape};
+use crate::packed;
 use crate::query::Query;
 use crate::registry::select::Selector;
 use crate::registry::versions;
@@ -81,12 +82,12 @@ impl Shaper {
 
     fn event(&self, what: &str, object: &Bytes, out: &mut BytesMut) {
         match self.form.shape {
-            Shape::Object => wrap(what, object, out),
-            Shape::Metadata => wrap(what, &table::partial_metadata(object), out),
+            Shape::Object => self.wrap(what, object, out),
+            Shape::Metadata => self.wrap(what, &table::partial_metadata(object), out),
             Shape::Table => {
                 let table = table::of_one(&self.kind, object, self.include, Timestamp::now());
                 if let Ok(table) = table {
-                    wrap(what, &table, out);
+                    self.wrap(what, &table, out);
                 }
             }
         }
@@ -104,13 +105,20 @@ impl Shaper {
             Shape::Object | Shape::Table => (self.kind.kind().to_owned(), self.kind.api_version()),
         };
         let object = json!({ "kind": kind, "apiVersion": version, "metadata": metadata });
-        wrap(BOOKMARK, object.to_string().as_bytes(), out);
+        self.wrap(BOOKMARK, &object.to_string().into(), out);
     }
-}
 
-/// Appends the event that ends a broken watch.
-pub fn error(status: &Status, out: &mut BytesMut) {
-    wrap("ERROR", &status.to_bytes(), out);
+    /// Appends the event that ends a broken watch.
+    pub fn error(&self, status: &Status, out: &mut BytesMut) {
+        self.wrap("ERROR", &status.to_bytes().into(), out);
+    }
+
+    fn wrap(&self, what: &str, object: &Bytes, out: &mut BytesMut) {
+        match self.form.encoding {
+            Encoding::Protobuf => packed::frame(what, object, out),
+            Encoding::Json | Encoding::Yaml => wrap(what, object, out),
+        }
+    }
 }
 
 fn wrap(what: &str, object: &[u8], out: &mut BytesMut) {

@@ -18,7 +18,7 @@ use store::{Change, Entry, Revision, Signal, Watch};
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use super::event::{self, Shaper};
+use super::event::Shaper;
 use super::pace::Pace;
 use super::too_old;
 use crate::api::Api;
@@ -156,7 +156,7 @@ impl Feed {
             Ok(change) => self.shaper.change(&change, out),
             Err(status) => {
                 self.is_over = true;
-                event::error(&status, out);
+                self.shaper.error(&status, out);
             }
         }
         Poll::Ready(())
@@ -185,7 +185,7 @@ impl Feed {
             }
             Err(error) => {
                 self.is_over = true;
-                event::error(&too_old(error), out);
+                self.shaper.error(&too_old(error), out);
             }
         }
     }
