@@ -79,6 +79,9 @@ impl Admission {
             _ => return Ok(()),
         };
         let namespace = self.live_namespace(registry).await?;
+        if !Policy::is_in(meta::labels(&namespace)) {
+            return Ok(());
+        }
         let (policy, mistakes) = Policy::of_labels(meta::labels(&namespace));
         if policy.is_privileged(subject == Subject::Pod) && mistakes.is_empty() {
             return Ok(());

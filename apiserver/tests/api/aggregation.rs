@@ -251,3 +251,41 @@ async fn extension_servers_find_whom_to_believe() {
     assert!(ca.starts_with("-----BEGIN CERTIFICATE-----"));
     assert_eq!(data["client-ca-file"], cluster.authority.cert_pem());
 }
+
+#[tokio::test]
+async fn an_api_service_comes_and_goes_with_its_definition() {
+    let cluster = Cluster::start().await;
+    let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    let definition = json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": { "name": "crows.bird.io" },
+        "spec": {
+            "group": "bird.io", "scope": "Namespaced", "names": { "plural": "crows", "kind": "Crow" },
+            "versions": [{ "name": "v1", "served": true, "storage": true,
+                "schema": { "openAPIV3Schema": { "type": "object" } } }],
+        },
+    });
+    cluster.ask(Method::POST, definitions, &definition).await;
+    let path = "/apis/apiregistration.k8s.io/v1/apiservices/v1.bird.io";
+    let found = until(&cluster, path, |found| found["kind"] == "APIService").await;
+    assert_eq!(found["spec"]["versionPriority"], 100);
+    let label = "kube-aggregator.kubernetes.io/automanaged";
+    assert_eq!(found["metadata"]["labels"][label], "true");
+    let path_of_definition = format!("{definitions}/crows.bird.io");
+    cluster
+        .ask(Method::DELETE, &path_of_definition, &Value::Null)
+        .await;
+    until(&cluster, path, |found| found["code"] == 404).await;
+}
+
+async fn until(cluster: &Cluster, path: &str, is_there: impl Fn(&Value) -> bool) -> Value {
+    let mut last = Value::Null;
+    for _ in 0..200 {
+        last = cluster.get(path).await;
+        if is_there(&last) {
+            return last;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    panic!("{path} is {last}");
+}

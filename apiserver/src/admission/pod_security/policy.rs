@@ -41,6 +41,12 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// Whether any label is about pod security; most namespaces have none.
+    pub fn is_in(labels: Option<&Map<String, Value>>) -> bool {
+        let mut keys = labels.into_iter().flat_map(Map::keys);
+        keys.any(|key| key.starts_with(PREFIX))
+    }
+
     /// A policy always comes out; what labels say wrongly is strict for what is
     /// enforced and lax for the rest.
     pub fn of_labels(labels: Option<&Map<String, Value>>) -> (Self, Vec<FieldError>) {
