@@ -8,12 +8,13 @@ use expressions::{
     Authorizer, Budget, Check, Decision, Environment, EvalError, Program, Type, Variables,
 };
 use serde_json::{Value, json};
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::matching::Matched;
 use super::request::{Request, kind_of, kind_value, resource_of};
 use crate::authz::{self, Action, Attributes};
-use crate::registry::{Registry, versions};
-use crate::user::{User, service_account_groups};
+use crate::registry::Registry;
+use crate::user::User;
 
 /// A write as expressions see it: `object`, `oldObject`, `request`, `authorizer`.
 pub struct Shown<'a> {
@@ -26,7 +27,7 @@ pub struct Shown<'a> {
 
 impl<'a> Shown<'a> {
     /// `object` as the rules matched it: perhaps in another version.
-    pub fn new(
+    pub async fn new(
         registry: &Registry<'_>,
         request: &Request<'a>,
         object: &'a Value,
@@ -36,7 +37,8 @@ impl<'a> Shown<'a> {
         let (mut object, mut old) = (Cow::Borrowed(object), Cow::Borrowed(request.old));
         if let Matched::As(other) = matched {
             for seen in [&mut object, &mut old] {
-                *seen = Cow::Owned(versions::converted(registry.kind, other, seen)?);
+                let converted = registry.api.converted(registry.kind, other, seen).await?;
+                *seen = Cow::Owned(converted);
             }
             shown["kind"] = kind_value(&kind_of(other));
             shown["resource"] = resource_of(other).to_value();
@@ -60,6 +62,17 @@ impl<'a> Shown<'a> {
         })
     }
 
+    /// The same write of another object, which is in the version that is shown.
+    pub fn with_object<'b>(&'b self, object: &'b Value) -> Shown<'b> {
+        Shown {
+            object: Cow::Borrowed(object),
+            old: Cow::Borrowed(&*self.old),
+            request: self.request.clone(),
+            asker: self.asker.clone(),
+            subject: self.subject.clone(),
+        }
+    }
+
     pub fn object(&self) -> &Value {
         &self.object
     }
@@ -73,6 +86,38 @@ impl<'a> Shown<'a> {
         let asker: Arc<dyn Authorizer> = self.asker.clone();
         variables.bind_authorizer(asker, self.subject.clone());
         variables
+    }
+}
+
+/// What programs may cost together before they are kept from holding up others.
+/// A loop over what may be any list counts as more.
+const LIGHT: u64 = 1_000_000;
+
+/// How long evaluations may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weight {
+    /// Microseconds.
+    Light,
+    /// They may use up a budget: a second or so, while this thread answers nobody.
+    Heavy,
+}
+
+impl Weight {
+    pub fn of<'p>(programs: impl IntoIterator<Item = &'p Program>) -> Self {
+        let costs = programs.into_iter().map(Program::estimated_cost);
+        match costs.fold(0, u64::saturating_add) {
+            0..LIGHT => Self::Light,
+            _ => Self::Heavy,
+        }
+    }
+
+    /// Runs `work`, with the other tasks of this thread moved elsewhere if it may take long.
+    pub fn run<T>(self, work: impl FnOnce() -> T) -> T {
+        let runtime = Handle::try_current().map(|runtime| runtime.runtime_flavor());
+        match (self, runtime) {
+            (Self::Heavy, Ok(RuntimeFlavor::MultiThread)) => tokio::task::block_in_place(work),
+            _ => work(),
+        }
     }
 }
 
@@ -126,9 +171,7 @@ impl Authorizer for Asker {
     }
 
     fn check_service_account(&self, namespace: &str, name: &str, check: &Check) -> Decision {
-        let user = User::service_account(namespace, name, "");
-        debug_assert_eq!(user.groups, service_account_groups(namespace));
-        self.decide(&user, check)
+        self.decide(&User::service_account(namespace, name, ""), check)
     }
 }
 
@@ -166,6 +209,14 @@ impl Conditions {
 
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    pub fn programs(&self) -> impl Iterator<Item = &Program> {
+        self.0.iter().filter_map(|one| one.program.as_ref().ok())
+    }
+
+    pub fn weight(&self) -> Weight {
+        Weight::of(self.programs())
     }
 
     /// A condition that is false decides, whatever else cannot be evaluated.

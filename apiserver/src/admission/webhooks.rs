@@ -90,7 +90,7 @@ impl<'a> Context<'a> {
         if !hook.criteria.selects_object(object, request.old) {
             return Ok(None);
         }
-        let meant = conditions::hold(self, hook, object, &matched)?;
+        let meant = conditions::hold(self, hook, object, &matched).await?;
         Ok(meant.then_some(matched))
     }
 }

@@ -86,6 +86,25 @@ impl Api {
         }))
     }
 
+    /// An object of `from` as `to` serves it: another version of the same kind.
+    pub async fn converted(
+        &self,
+        from: &Served,
+        to: &Served,
+        object: &Value,
+    ) -> Result<Value, Status> {
+        match to {
+            Served::Custom(custom) if !object.is_null() => {
+                let objects = vec![object.clone()];
+                let mut converted = self.convert(custom, &custom.names.version, objects).await?;
+                let mut object = converted.remove(0);
+                custom.rules.default(&mut object);
+                Ok(object)
+            }
+            _ => Ok(versions::converted(from, to, object)),
+        }
+    }
+
     /// What to store for an object of `kind`.
     pub async fn to_stored(&self, kind: &Served, object: &Value) -> Result<store::Value, Status> {
         let Served::Custom(custom) = kind else {

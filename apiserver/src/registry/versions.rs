@@ -55,11 +55,11 @@ pub fn encode(value: &Value) -> Result<Bytes, Status> {
         .map_err(Status::internal)
 }
 
-/// An object of `from` as `to` serves it: another version of the same stored kind.
-pub fn converted(from: &Served, to: &Served, object: &Value) -> Result<Value, Status> {
+/// An object of `from`, built in, as `to` serves it: another version of the same kind.
+pub fn converted(from: &Served, to: &Served, object: &Value) -> Value {
     let mut converted = object.clone();
     if converted.is_null() {
-        return Ok(converted);
+        return converted;
     }
     if let Some(conversion) = from.conversion() {
         (conversion.to_stored)(&mut converted);
@@ -67,5 +67,5 @@ pub fn converted(from: &Served, to: &Served, object: &Value) -> Result<Value, St
     if let Some(conversion) = to.conversion() {
         (conversion.from_stored)(&mut converted);
     }
-    Ok(converted)
+    converted
 }

@@ -12,7 +12,7 @@ use super::super::webhooks::Rounds;
 use super::policy::{Mutating, Mutation, Policy};
 use super::set::Pair;
 use super::{Context, Policies, is_meant, variables};
-use crate::registry::{Registry, decode, versions};
+use crate::registry::{Registry, decode};
 use crate::served::Served;
 
 impl Policies {
@@ -50,13 +50,19 @@ impl Policies {
     }
 }
 
-/// One mutation of a policy, and what its expressions see beside the object.
+/// What expressions see beside the object, and the version they see it in.
+struct Seen<'a> {
+    shown: &'a Shown<'a>,
+    kind: &'a Served,
+    namespace: &'a Value,
+    params: Option<&'a Value>,
+}
+
+/// One mutation of a policy.
 struct Step<'a> {
     mutation: &'a Mutation,
     conditions: Option<&'a Conditions>,
-    matched: &'a Matched,
-    namespace: &'a Value,
-    params: Option<&'a Value>,
+    seen: &'a Seen<'a>,
 }
 
 impl Context<'_> {
@@ -74,17 +80,33 @@ impl Context<'_> {
         };
         let namespace = self.namespace_object().await?;
         let before = object.clone();
+        let (api, own) = (self.registry.api, self.registry.kind);
+        let kind = match &matched {
+            Matched::As(kind) => kind,
+            _ => own,
+        };
+        let shown = Shown::new(self.registry, self.request, object, &matched).await?;
+        let mut current = shown.object().clone();
         for params in &params {
-            let changed = self.change_with(pair, object, &matched, &namespace, params.as_ref());
-            match changed? {
-                Ok(Some(changed)) => *object = changed,
+            let params = params.as_ref();
+            let step = Seen {
+                shown: &shown,
+                kind,
+                namespace: &namespace,
+                params,
+            };
+            let work = || self.change_with(pair, &current, &step);
+            let changed = pair.policy.weight.run(work);
+            match changed {
+                Ok(Some(changed)) => current = changed,
                 Ok(None) => {}
-                Err(why) => {
-                    *object = before;
-                    return self.failed(pair, object, &why).map(|()| false);
-                }
+                Err(why) => return self.failed(pair, object, &why).map(|()| false),
             }
         }
+        *object = match &matched {
+            Matched::As(kind) => api.converted(kind, own, &current).await?,
+            _ => current,
+        };
         Ok(*object != before)
     }
 
@@ -93,10 +115,8 @@ impl Context<'_> {
         &self,
         pair: &Pair<Mutating>,
         object: &Value,
-        matched: &Matched,
-        namespace: &Value,
-        params: Option<&Value>,
-    ) -> Result<Result<Option<Value>, String>, Status> {
+        seen: &Seen<'_>,
+    ) -> Result<Option<Value>, String> {
         let mut budget = Budget::default();
         let mut current = object.clone();
         for (index, mutation) in pair.policy.rules.mutations.iter().enumerate() {
@@ -104,17 +124,14 @@ impl Context<'_> {
                 mutation,
                 // Whether the policy is meant is asked once, of what it came to.
                 conditions: (index == 0).then_some(&pair.policy.conditions),
-                matched,
-                namespace,
-                params,
+                seen,
             };
-            current = match self.take(&pair.policy, &step, &current, &mut budget)? {
-                Ok(Some(changed)) => changed,
-                Ok(None) => return Ok(Ok(None)),
-                Err(why) => return Ok(Err(why)),
-            };
+            match self.take(&pair.policy, &step, &current, &mut budget)? {
+                Some(changed) => current = changed,
+                None => return Ok(None),
+            }
         }
-        Ok(Ok(Some(current)))
+        Ok(Some(current))
     }
 
     /// What one mutation makes of the object.
@@ -124,39 +141,25 @@ impl Context<'_> {
         step: &Step<'_>,
         object: &Value,
         budget: &mut Budget,
-    ) -> Result<Result<Option<Value>, String>, Status> {
-        let own = self.registry.kind;
-        let kind = match step.matched {
-            Matched::As(kind) => kind,
-            _ => own,
-        };
-        let shown = Shown::new(self.registry, self.request, object, step.matched)?;
-        let mut variables = variables(policy, &shown, step.namespace, step.params);
-        if let Some(conditions) = step.conditions {
-            match is_meant(conditions, &mut variables, policy.fails_closed) {
-                Ok(true) => {}
-                Ok(false) => return Ok(Ok(None)),
-                Err(why) => return Ok(Err(why)),
-            }
+    ) -> Result<Option<Value>, String> {
+        let (seen, own) = (step.seen, self.registry.kind);
+        let kind = seen.kind;
+        let shown = seen.shown.with_object(object);
+        let mut variables = variables(policy, &shown, seen.namespace, seen.params);
+        if let Some(conditions) = step.conditions
+            && !is_meant(conditions, &mut variables, policy.fails_closed)?
+        {
+            return Ok(None);
         }
         let made = step
             .mutation
             .evaluate(|program| program.evaluate(&mut variables, budget));
-        let made = made.and_then(|made| step.mutation.put_in(kind, shown.object(), made));
-        let mut made = match made {
-            Ok(made) => made,
-            Err(why) => return Ok(Err(why)),
-        };
+        let mut made = step.mutation.put_in(kind, shown.object(), made?)?;
         if self.request.kind.kind == own.kind() {
-            if let Err(status) = decode::fit(kind.into(), &mut made) {
-                return Ok(Err(status.message));
-            }
+            decode::fit(kind.into(), &mut made).map_err(|status| status.message)?;
             kind.default(&mut made);
         }
-        Ok(Ok(Some(match step.matched {
-            Matched::As(kind) => versions::converted(kind, own, &made)?,
-            _ => made,
-        })))
+        Ok(Some(made))
     }
 
     fn failed(&self, pair: &Pair<Mutating>, object: &Value, why: &str) -> Result<(), Status> {
@@ -174,8 +177,7 @@ impl Mutation {
         &self,
         evaluate: impl FnOnce(&Program) -> Result<Value, EvalError>,
     ) -> Result<Value, String> {
-        let (Self::Configuration(compiled) | Self::Patch(compiled)) = self;
-        match compiled {
+        match self.compiled() {
             Ok(program) => evaluate(program).map_err(|error| {
                 format!(
                     "expression '{}' resulted in error: {error}",

@@ -6,7 +6,7 @@ use apimachinery::meta;
 use expressions::{Environment, Program, Type, admission};
 use serde_json::Value;
 
-use super::super::evaluation::Conditions;
+use super::super::evaluation::{Conditions, Weight};
 use super::super::matching::Criteria;
 
 pub struct Policy<R> {
@@ -18,6 +18,8 @@ pub struct Policy<R> {
     pub conditions: Conditions,
     pub variables: Vec<(String, Arc<Program>)>,
     pub rules: R,
+    /// How long evaluating all of it may take.
+    pub weight: Weight,
 }
 
 /// The kind of a policy's parameters.
@@ -30,6 +32,8 @@ pub struct ParamKind {
 /// What a policy does, read from its `spec`.
 pub trait Rules: Send + Sync + 'static {
     fn read(spec: &Value, environment: &Environment) -> Self;
+    /// What can be evaluated.
+    fn programs(&self) -> Vec<&Program>;
 }
 
 /// An expression, or why there is none: it was stored where it could be compiled.
@@ -87,7 +91,14 @@ impl<R: Rules> Policy<R> {
                 variables.push((name.to_owned(), Arc::new(program)));
             }
         }
+        let conditions = Conditions::read(meta::items(spec, "matchConditions"), &environment);
+        let rules = R::read(spec, &environment);
+        let computed = variables.iter().map(|(_, program)| program.as_ref());
+        let all = computed
+            .chain(conditions.programs())
+            .chain(rules.programs());
         Self {
+            weight: Weight::of(all),
             name: name.to_owned(),
             criteria: Criteria::read(
                 meta::items(constraints, "resourceRules"),
@@ -95,8 +106,8 @@ impl<R: Rules> Policy<R> {
                 constraints,
             ),
             fails_closed: meta::text(spec, "failurePolicy") != "Ignore",
-            conditions: Conditions::read(meta::items(spec, "matchConditions"), &environment),
-            rules: R::read(spec, &environment),
+            conditions,
+            rules,
             params,
             variables,
         }
@@ -135,9 +146,23 @@ impl Rules for Validating {
                 .collect(),
         }
     }
+
+    fn programs(&self) -> Vec<&Program> {
+        let validations = self.validations.iter().flat_map(Validation::programs);
+        let annotations = self.annotations.iter();
+        let annotations = annotations.filter_map(|one| one.value.as_ref().ok());
+        validations.chain(annotations).collect()
+    }
 }
 
 impl Validation {
+    fn programs(&self) -> impl Iterator<Item = &Program> {
+        let both = [Some(&self.expression), self.message_expression.as_ref()];
+        both.into_iter()
+            .flatten()
+            .filter_map(|one| one.as_ref().ok())
+    }
+
     fn read(validation: &Value, environment: &Environment) -> Self {
         let condition = environment.clone().returning(Type::Bool);
         let text = environment.clone().returning(Type::String);
@@ -176,5 +201,17 @@ impl Rules for Mutating {
                 .collect(),
             reinvokes: meta::text(spec, "reinvocationPolicy") == "IfNeeded",
         }
+    }
+
+    fn programs(&self) -> Vec<&Program> {
+        let compiled = self.mutations.iter().map(Mutation::compiled);
+        compiled.filter_map(|one| one.as_ref().ok()).collect()
+    }
+}
+
+impl Mutation {
+    pub fn compiled(&self) -> &Compiled {
+        let (Self::Configuration(compiled) | Self::Patch(compiled)) = self;
+        compiled
     }
 }

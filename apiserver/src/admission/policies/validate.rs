@@ -76,10 +76,11 @@ impl Context<'_> {
             }
         };
         let namespace = self.namespace_object().await?;
-        let shown = Shown::new(self.registry, self.request, object, &matched)?;
+        let shown = Shown::new(self.registry, self.request, object, &matched).await?;
         for params in &params {
             let mut variables = variables(&pair.policy, &shown, &namespace, params.as_ref());
-            evaluate(pair, &mut variables, verdict);
+            let weight = pair.policy.weight;
+            weight.run(|| evaluate(pair, &mut variables, verdict));
         }
         Ok(())
     }

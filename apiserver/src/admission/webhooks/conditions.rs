@@ -10,7 +10,7 @@ use super::hook::{Hook, OnFailure};
 
 /// # Errors
 /// 403 when they cannot be evaluated, unless the hook's failures are passed over.
-pub fn hold(
+pub async fn hold(
     context: &Context<'_>,
     hook: &Hook,
     object: &Value,
@@ -20,11 +20,10 @@ pub fn hold(
         return Ok(true);
     }
     let request = context.request;
-    let shown = Shown::new(context.registry, request, object, matched)?;
-    match (
-        hook.conditions.evaluate(&mut shown.variables()),
-        hook.on_failure,
-    ) {
+    let shown = Shown::new(context.registry, request, object, matched).await?;
+    let weight = hook.conditions.weight();
+    let outcome = weight.run(|| hook.conditions.evaluate(&mut shown.variables()));
+    match (outcome, hook.on_failure) {
         (Outcome::Hold, _) => Ok(true),
         (Outcome::Fails(_), _) | (Outcome::Unclear(_), OnFailure::GoOn) => Ok(false),
         (Outcome::Unclear(why), OnFailure::Refuse) => {

@@ -11,7 +11,6 @@ use super::Context;
 use super::hook::{Hook, OnFailure};
 use super::refusal;
 use super::review::{self, Shown, Verdict};
-use crate::registry::versions;
 use crate::webhook::metrics::{Ending, Stage};
 use crate::webhook::{ANSWER_MAX, Limits};
 
@@ -124,7 +123,7 @@ async fn call(
     let version = hook.version.ok_or_else(|| {
         "unable to create admission objects: webhook does not accept known AdmissionReview versions (v1, v1beta1)".to_owned()
     })?;
-    let shown = show(context, object, matched)?;
+    let shown = show(context, object, matched).await?;
     let (review, uid) = review::ask(version, context.request, &shown, matched);
     let limits = Limits {
         timeout: hook.timeout,
@@ -139,7 +138,7 @@ async fn call(
 }
 
 /// The write in the version that the webhook's rules name.
-fn show(context: &Context<'_>, object: &Value, matched: &Matched) -> Result<Shown, String> {
+async fn show(context: &Context<'_>, object: &Value, matched: &Matched) -> Result<Shown, String> {
     let old = context.request.old;
     let Matched::As(kind) = matched else {
         return Ok(Shown {
@@ -147,11 +146,13 @@ fn show(context: &Context<'_>, object: &Value, matched: &Matched) -> Result<Show
             old: old.clone(),
         });
     };
-    let own = context.registry.kind;
-    let convert =
-        |one: &Value| versions::converted(own, kind, one).map_err(|status| status.message.clone());
+    let registry = context.registry;
+    let convert = async |one: &Value| {
+        let converted = registry.api.converted(registry.kind, kind, one).await;
+        converted.map_err(|status| status.message)
+    };
     Ok(Shown {
-        object: convert(object)?,
-        old: convert(old)?,
+        object: convert(object).await?,
+        old: convert(old).await?,
     })
 }

@@ -11,7 +11,6 @@ use super::super::request::Request;
 use super::exchange::{self, Place};
 use super::hook::Hook;
 use super::{Context, Webhooks};
-use crate::registry::versions;
 use crate::registry::{Registry, decode};
 use crate::webhook::metrics::Stage;
 
@@ -117,7 +116,7 @@ impl Context<'_> {
         let patch = verdict.and_then(|verdict| verdict.patch);
         let changed = match &patch {
             None => false,
-            Some(patch) => self.patch(hook, object, &matched, patch)?,
+            Some(patch) => self.patch(hook, object, &matched, patch).await?,
         };
         let Place { round, index } = place;
         let note = json!({
@@ -128,7 +127,7 @@ impl Context<'_> {
         Ok(Some(changed))
     }
 
-    fn patch(
+    async fn patch(
         &self,
         hook: &Hook,
         object: &mut Value,
@@ -141,9 +140,9 @@ impl Context<'_> {
                 hook.name
             )));
         }
-        let own = self.registry.kind;
+        let (api, own) = (self.registry.api, self.registry.kind);
         let (kind, shown) = match matched {
-            Matched::As(kind) => (kind, versions::converted(own, kind, object)?),
+            Matched::As(kind) => (kind, api.converted(own, kind, object).await?),
             _ => (own, object.clone()),
         };
         let mut patched = patch::json(&shown, patch).map_err(Status::internal)?;
@@ -153,7 +152,7 @@ impl Context<'_> {
             kind.default(&mut patched);
         }
         if let Matched::As(kind) = matched {
-            patched = versions::converted(kind, own, &patched)?;
+            patched = api.converted(kind, own, &patched).await?;
         }
         let changed = patched != *object;
         *object = patched;

@@ -83,10 +83,15 @@ async fn without_a_webhook_versions_differ_in_their_name_alone() {
     assert_eq!(&status["status"]["storedVersions"], kept, "{status}");
 }
 
-/// v1 has `size`, v2 `amount`.
+/// v1 has `size`, v2 `amount`. Reviews of admission are let pass.
 fn convert(asked: &Asked) -> Response<Full<Bytes>> {
     let review: Value = serde_json::from_slice(asked.request.body()).unwrap();
     let request = &review["request"];
+    if review["kind"] == "AdmissionReview" {
+        let response = json!({ "uid": request["uid"], "allowed": true });
+        return answer_json(&json!({ "kind": "AdmissionReview",
+            "apiVersion": "admission.k8s.io/v1", "response": response }));
+    }
     let wanted = request["desiredAPIVersion"].as_str().unwrap();
     let converted: Vec<Value> = request["objects"]
         .as_array()
@@ -168,6 +173,38 @@ async fn a_webhook_converts_what_is_read_and_what_is_written() {
         cluster.get(&format!("{WIDGETS}/a")).await["spec"]["size"],
         5
     );
+}
+
+#[tokio::test]
+async fn a_webhook_of_admission_sees_the_version_that_it_names() {
+    let (cluster, hook) = with_converter().await;
+    let configuration = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
+        "metadata": { "name": "v" },
+        "webhooks": [{
+            "name": "look.ex.io", "sideEffects": "None", "admissionReviewVersions": ["v1"],
+            "clientConfig": {
+                "service": { "namespace": SERVICE.0, "name": SERVICE.1, "path": "/look" },
+                "caBundle": base64(cluster.authority.cert_pem().as_bytes()),
+            },
+            "rules": [{ "operations": ["CREATE"], "apiGroups": ["ex.io"], "apiVersions": ["v1"],
+                "resources": ["widgets"] }],
+        }],
+    });
+    let path = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations";
+    cluster.ask(Method::POST, path, &configuration).await;
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    let mut newer = widget("a", &json!({ "amount": 2 }));
+    newer["apiVersion"] = "ex.io/v2".into();
+    let made = cluster.ask(Method::POST, NEWER, &newer).await;
+    assert_eq!(made["spec"]["amount"], 2, "{made}");
+    let asked = hook.asked();
+    let look = asked
+        .iter()
+        .find(|asked| asked.request.uri().path() == "/look")
+        .unwrap();
+    let review: Value = serde_json::from_slice(look.request.body()).unwrap();
+    assert_eq!(review["request"]["object"]["spec"], json!({ "size": 2 }));
 }
 
 #[tokio::test]
