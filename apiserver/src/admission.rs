@@ -228,6 +228,7 @@ impl Admission {
         object: &mut Value,
         dry_run: bool,
     ) -> Result<Reservation, Status> {
+        policies::check_types(registry, object);
         let mut reserved = Reservation {
             charge: self.charge_quota(registry, object, dry_run).await?,
             ..Reservation::default()
@@ -254,6 +255,9 @@ impl Admission {
         dry_run: bool,
     ) -> Result<Reservation, Status> {
         self.check_quota_of_change(registry, new, old, part).await?;
+        if part == Part::Main {
+            policies::check_types(registry, new);
+        }
         if !is_service(registry) || part != Part::Main {
             return Ok(Reservation::default());
         }

@@ -27,4 +27,5 @@ pub use error::{CompileError, EvalError};
 pub use meter::Budget;
 pub use program::Program;
 pub use types::{Object, Type};
+pub use value::names::escape as field_name;
 pub use variables::Variables;

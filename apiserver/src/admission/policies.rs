@@ -10,6 +10,7 @@ mod mutate;
 mod params;
 mod policy;
 mod set;
+mod types;
 mod validate;
 
 use std::sync::Arc;
@@ -46,6 +47,18 @@ impl Policies {
 
     pub fn validates(&self) -> bool {
         !self.validating.is_empty()
+    }
+}
+
+/// Checks the expressions of a policy that is about to be stored against the kinds it
+/// names.
+pub fn check_types(registry: &Registry<'_>, object: &mut Value) {
+    if registry.kind.is(
+        "admissionregistration.k8s.io",
+        "validatingadmissionpolicies",
+    ) {
+        let table = registry.api.resources.table();
+        types::note(object, &table);
     }
 }
 

@@ -359,3 +359,57 @@ async fn webhooks_match_conditions_are_expressions_too() {
         "{unclear}"
     );
 }
+
+/// On the runtime servers have, where long evaluations make way for other tasks.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expression_that_would_take_for_ever_is_stopped() {
+    let cluster = cluster().await;
+    let spec = json!({ "validations": [{ "expression":
+        "object.data.all(a, object.data.all(b, object.data.all(c, object.data.all(d, a != '!'))))",
+    }] });
+    enforce(&cluster, &spec, &json!({})).await;
+    let data: serde_json::Map<_, _> = (0..300).map(|i| (format!("k{i}"), json!("v"))).collect();
+    let refused = once(&cluster, MAPS, &map("c", &data.into()), is_refused).await;
+    let words = "resulted in error: operation cancelled: actual cost limit exceeded";
+    let message = refused["message"].as_str().unwrap();
+    assert!(message.ends_with(words), "{message}");
+}
+
+#[tokio::test]
+async fn expressions_are_checked_against_the_kinds_that_rules_name() {
+    let cluster = cluster().await;
+    let rules = json!({ "resourceRules": [{
+        "apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["CREATE"],
+        "resources": ["deployments", "replicasets"],
+    }] });
+    let spec = json!({ "matchConstraints": rules, "validations": [
+        { "expression": "object.spec.replicas > 1" },
+        { "expression": "object.spec.replicas > '1'" },
+        { "expression": "object.spec.strategy.type == 'Recreate'" },
+    ] });
+    let path = format!("{GROUP}/validatingadmissionpolicies");
+    let mut made = make(&cluster, &path, &policy(&spec)).await;
+    let warnings = &made["status"]["typeChecking"]["expressionWarnings"];
+    assert_eq!(warnings[0]["fieldRef"], "spec.validations[1].expression");
+    let both = "apps/v1, Kind=Deployment: ERROR: <input>:1:22: found no matching overload for \
+                '_>_' applied to '(int, string)'\n | object.spec.replicas > '1'\n | \
+                .....................^\napps/v1, Kind=ReplicaSet: ERROR: ";
+    assert!(
+        warnings[0]["warning"].as_str().unwrap().starts_with(both),
+        "{warnings}"
+    );
+    let one = "apps/v1, Kind=ReplicaSet: ERROR: <input>:1:12: undefined field 'strategy'";
+    assert!(
+        warnings[1]["warning"].as_str().unwrap().starts_with(one),
+        "{warnings}"
+    );
+    assert_eq!(made["status"]["observedGeneration"], 1);
+    made["spec"]["validations"] = json!([{ "expression": "object.spec.replicas > 1" }]);
+    let path = format!("{path}/p.example.com");
+    let mended = cluster.ask(Method::PUT, &path, &made).await;
+    assert_eq!(
+        mended["status"],
+        json!({ "observedGeneration": 2, "typeChecking": {} }),
+        "{mended}"
+    );
+}
