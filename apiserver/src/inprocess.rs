@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use http::header::{HeaderValue, USER_AGENT};
 use http::{Request, Response};
 use http_body_util::BodyExt;
 
@@ -34,6 +35,12 @@ impl InProcess {
     }
 }
 
+/// `kube-scheduler` for `system:kube-scheduler`: what owns the fields that it writes.
+fn agent(user: &User) -> Option<HeaderValue> {
+    let name = user.name.rsplit(':').next().unwrap_or_default();
+    HeaderValue::from_str(name).ok()
+}
+
 impl tower::Service<Request<kube::client::Body>> for InProcess {
     type Response = Response<Body>;
     type Error = Infallible;
@@ -46,7 +53,10 @@ impl tower::Service<Request<kube::client::Body>> for InProcess {
     fn call(&mut self, request: Request<kube::client::Body>) -> Self::Future {
         let Self { api, user } = self.clone();
         Box::pin(async move {
-            let request = request.map(|body| body.map_err(BoxError::from).boxed_unsync());
+            let mut request = request.map(|body| body.map_err(BoxError::from).boxed_unsync());
+            if let Some(agent) = agent(&user) {
+                request.headers_mut().entry(USER_AGENT).or_insert(agent);
+            }
             Ok(api.answer_as(request, Ok(user)).await)
         })
     }

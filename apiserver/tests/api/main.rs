@@ -18,6 +18,7 @@ mod pod_security;
 mod policies;
 mod protobuf;
 mod proxying;
+mod strictness;
 mod storage;
 mod tokens;
 mod watches;
