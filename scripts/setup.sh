@@ -4,12 +4,13 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 build=(gcc libc6-dev libprotobuf-dev libseccomp-dev pkg-config protobuf-compiler ca-certificates curl)
-tests=(busybox-static docker-registry etcd-server iproute2 mmdebstrap python3 skopeo umoci util-linux)
+tests=(busybox-static docker-registry etcd-server iproute2 mmdebstrap python3 python3-pip skopeo umoci util-linux)
 
 wanted=("${build[@]}")
 if [ "${1:-}" = --tests ]; then
     wanted+=("${tests[@]}")
     command -v kubectl >/dev/null || wanted+=(kubernetes-client)
+    command -v npm >/dev/null || wanted+=(nodejs npm)
 fi
 missing=()
 for package in "${wanted[@]}"; do

@@ -1,17 +1,12 @@
 //! Images made on the spot from Debian packages.
 //!
-//! An image is made once a machine and kept under `/var/cache/skiff-e2e`; making
-//! one is guarded by a lock, so that tests that run at once make it once.
+//! An image is made once a machine and kept ([`crate::cache`]).
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
-use nix::fcntl::{Flock, FlockArg};
-
+use crate::cache::cached;
 use crate::run;
-
-const CACHE: &str = "/var/cache/skiff-e2e";
 
 /// A docker-archive of `docker.io/library/busybox:1`.
 pub fn busybox() -> PathBuf {
@@ -75,20 +70,4 @@ pub fn redis() -> PathBuf {
         &["redis-server", "--protected-mode", "no"],
         "true",
     )
-}
-
-fn cached(name: &str, make: impl FnOnce(&Path)) -> PathBuf {
-    std::fs::create_dir_all(CACHE).expect("create the image cache");
-    let path = Path::new(CACHE).join(name);
-    let lock = File::create(path.with_extension("lock")).expect("create a lock file");
-    let _lock = Flock::lock(lock, FlockArg::LockExclusive)
-        .map_err(|(_, e)| e)
-        .expect("lock the image cache");
-    if !path.exists() {
-        let making = path.with_extension("making");
-        let _ = std::fs::remove_file(&making);
-        make(&making);
-        std::fs::rename(&making, &path).expect("keep the image");
-    }
-    path
 }

@@ -6,8 +6,10 @@
 //! beside other copies of themselves, and what a killed test left behind is
 //! swept away by the next one ([`sweep`]).
 
+pub mod cache;
 pub mod image;
 pub mod kubectl;
+pub mod libraries;
 pub mod machine;
 pub mod need;
 pub mod registry;

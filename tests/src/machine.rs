@@ -1,8 +1,11 @@
 //! Machines as network namespaces, joined by a bridge in a namespace of its own.
 
+use std::fs::File;
 use std::net::Ipv4Addr;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
+
+use nix::sched::{CloneFlags, setns};
 
 use crate::run;
 
@@ -107,6 +110,17 @@ impl Machine {
             .arg("--")
             .arg(program);
         command
+    }
+
+    /// Runs `work` in a thread that is on this machine's network.
+    pub fn enter(&self, work: impl FnOnce() + Send) {
+        let namespace = File::open(format!("/run/netns/{}", self.name)).expect("open a namespace");
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                setns(namespace, CloneFlags::CLONE_NEWNET).expect("enter a namespace");
+                work();
+            });
+        });
     }
 }
 

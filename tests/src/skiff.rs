@@ -59,6 +59,18 @@ impl<'m> Skiff<'m> {
         Self::started(machine, "server", flags)
     }
 
+    /// Another `skiff server` of the cluster of `first`: with a copy of its keys.
+    #[track_caller]
+    pub fn server_beside(first: &Skiff<'_>, machine: &'m Machine, flags: &[&str]) -> Self {
+        let mut skiff = Self::prepared(machine, "server", flags);
+        std::fs::create_dir_all(&skiff.dir).expect("create the data directory");
+        let keys = first.dir.join("pki");
+        run::ok(Command::new("cp").arg("-a").arg(keys).arg(&skiff.dir));
+        skiff.start();
+        skiff.wait_api();
+        skiff
+    }
+
     /// `skiff agent` on `machine`, started.
     #[track_caller]
     pub fn agent(machine: &'m Machine, name: &str, server: &Machine, token: &str) -> Self {
@@ -80,7 +92,15 @@ impl<'m> Skiff<'m> {
         skiff
     }
 
+    #[track_caller]
     fn started(machine: &'m Machine, command: &str, flags: &[&str]) -> Self {
+        let mut skiff = Self::prepared(machine, command, flags);
+        skiff.start();
+        skiff.wait_api();
+        skiff
+    }
+
+    fn prepared(machine: &'m Machine, command: &str, flags: &[&str]) -> Self {
         let dir = new_dir();
         let tokens = dir.with_extension("tokens");
         std::fs::create_dir_all(base_dir(std::process::id())).expect("create the test's directory");
@@ -102,15 +122,12 @@ impl<'m> Skiff<'m> {
             args.extend(["--advertise-address".into(), machine.ip.to_string()]);
         }
         args.extend(flags.iter().map(|flag| (*flag).to_owned()));
-        let mut skiff = Self {
+        Self {
             machine,
             dir,
             args,
             child: None,
-        };
-        skiff.start();
-        skiff.wait_api();
-        skiff
+        }
     }
 
     fn new(machine: &'m Machine, args: Vec<String>) -> Self {
@@ -251,7 +268,8 @@ impl Drop for Skiff<'_> {
     }
 }
 
-fn new_dir() -> PathBuf {
+/// A directory of this test's own, not made yet; swept away if the test is killed.
+pub fn new_dir() -> PathBuf {
     let n = NEXT.fetch_add(1, Ordering::Relaxed);
     base_dir(std::process::id()).join(format!("d{n}"))
 }

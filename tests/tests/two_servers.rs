@@ -1,0 +1,136 @@
+//! Two servers, one cluster: their state is on an etcd that both share.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use e2e::{Machine, Network, Skiff, need, run, until};
+use serde_json::Value;
+
+const PROGRAMS: &[&str] = &["etcd", "kubectl", "nsenter"];
+const A_MINUTE: Duration = Duration::from_secs(60);
+
+/// An etcd on a machine; killed when dropped.
+struct Etcd {
+    child: Child,
+    url: String,
+    dir: PathBuf,
+}
+
+impl Etcd {
+    fn on(machine: &Machine) -> Self {
+        let dir = e2e::skiff::new_dir();
+        std::fs::create_dir_all(&dir).expect("make a directory");
+        let url = format!("http://{}:2379", machine.ip);
+        let log = File::create(dir.join("log")).expect("create etcd's log");
+        let mut command = machine.command("etcd");
+        command.arg("--data-dir").arg(dir.join("data"));
+        command.args([
+            "--listen-client-urls",
+            &url,
+            "--advertise-client-urls",
+            &url,
+        ]);
+        command.args(["--log-level", "error", "--logger", "zap"]);
+        let out = log.try_clone().expect("clone a descriptor");
+        command.stdin(Stdio::null()).stdout(out).stderr(log);
+        let child = command.spawn().expect("nsenter is installed");
+        Self { child, url, dir }
+    }
+}
+
+impl Drop for Etcd {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+fn pods(skiff: &Skiff<'_>) -> usize {
+    let pods = skiff.kubectl().get(&["pods", "-l", "app=web"]);
+    pods["items"].as_array().map_or(0, Vec::len)
+}
+
+#[track_caller]
+fn wait_for_pods(skiff: &Skiff<'_>, wanted: usize) {
+    until("the pods are as many as wanted", A_MINUTE, || {
+        (pods(skiff) == wanted).then_some(())
+    });
+}
+
+#[track_caller]
+fn scale(skiff: &Skiff<'_>, replicas: usize) {
+    let replicas_flag = format!("--replicas={replicas}");
+    skiff
+        .kubectl()
+        .ok(&["scale", "deployment", "web", &replicas_flag]);
+    wait_for_pods(skiff, replicas);
+}
+
+/// What a server without the cluster's keys says when it refuses to start.
+fn refusal(machine: &Machine, flags: &[&str]) -> String {
+    let dir = e2e::skiff::new_dir();
+    let mut command = machine.command(e2e::skiff::binary());
+    let ip = machine.ip.to_string();
+    command
+        .args(["server", "--advertise-address", &ip])
+        .args(flags);
+    command.arg("--data-dir").arg(&dir);
+    let output = run::output(&mut command);
+    std::fs::remove_dir_all(&dir).expect("remove the data directory");
+    assert!(!output.status.success());
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn two_servers_on_one_etcd_are_one_cluster_and_each_does_without_the_other() {
+    if !need::met(PROGRAMS) {
+        return;
+    }
+    let mut network = Network::new();
+    let (first, second) = (network.machine(), network.machine());
+    let etcd = Etcd::on(&first);
+    let flags = ["--datastore-endpoints", etcd.url.as_str()];
+    let mut a = Skiff::server(&first, &flags);
+
+    let refused = refusal(&second, &flags);
+    assert!(
+        refused.contains("another certificate authority"),
+        "{refused}"
+    );
+    let mut b = Skiff::server_beside(&a, &second, &flags);
+
+    a.kubectl().ok(&[
+        "create",
+        "deployment",
+        "web",
+        "--image=none",
+        "--replicas=4",
+    ]);
+    wait_for_pods(&b, 4);
+    scale(&b, 6);
+    // Whichever leads.
+    a.kill();
+    scale(&b, 3);
+    a.start();
+    a.wait_api();
+    assert_eq!(pods(&a), 3);
+    until("both are endpoints", A_MINUTE, || {
+        let endpoints = a.kubectl().get(&["endpoints", "kubernetes"]);
+        let addresses = endpoints["subsets"][0]["addresses"].as_array().cloned();
+        let ips = addresses.iter().flatten().filter_map(|a| a["ip"].as_str());
+        let ips: Vec<&str> = ips.collect();
+        (ips == [first.ip.to_string(), second.ip.to_string()]).then_some(())
+    });
+    b.stop();
+    scale(&a, 5);
+    let leases = a.kubectl().get(&["leases", "-n", "kube-system"]);
+    let holders = leases["items"].as_array().expect("a list of leases");
+    let is_held = |lease: &Value| lease["spec"]["holderIdentity"].is_string();
+    assert!(
+        holders.len() >= 2 && holders.iter().all(is_held),
+        "{leases}"
+    );
+}
