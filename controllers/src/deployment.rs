@@ -168,7 +168,10 @@ impl Deployments {
                 key: key.clone(),
                 reason: e.to_string(),
             })?;
-        let matches = |set: &ReplicaSet| owner::selects(&selector, set.metadata.labels.as_ref());
+        let matches = |set: &ReplicaSet| {
+            let labels = set.metadata.labels.as_ref();
+            owner::selects(&selector, |name| labels?.get(name).map(String::as_str))
+        };
         for set in self.cluster.replica_sets.orphans(&key.namespace) {
             if set.metadata.deletion_timestamp.is_none() && matches(&set) {
                 let mine = json!([owner::reference(deployment)]);

@@ -72,7 +72,7 @@ fn selector(budget: &PodDisruptionBudget) -> Option<LabelSelector> {
 }
 
 fn selects(selector: &LabelSelector, pod: &Pod) -> bool {
-    owner::selects(selector, pod.metadata.labels.as_ref())
+    owner::selects(selector, |name| pod.labels.get(name))
 }
 
 impl Controller for DisruptionBudgets {

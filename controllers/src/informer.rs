@@ -131,8 +131,9 @@ impl<K: Object> Informer<K> {
 
     /// Takes over the answer to a write of our own, if it is news.
     pub fn note(&self, object: K) {
-        let key = Key::of(&object);
-        let revision = revision(&object);
+        let object = Arc::new(object);
+        let key = Key::of(&*object);
+        let revision = revision(&*object);
         let old = {
             let mut state = self.write();
             let known = state.objects.get(&key).map(|o| self::revision(&**o));
@@ -145,7 +146,7 @@ impl<K: Object> Informer<K> {
             }
             state.put(key, object.clone())
         };
-        self.tell(old.as_deref(), Some(&object));
+        self.tell(old.as_deref(), Some(&*object));
     }
 
     /// Takes over the end of an object that we deleted ourselves.
@@ -196,12 +197,13 @@ impl<K: Object> Informer<K> {
 
     fn put(&self, mut object: K) {
         object.meta_mut().managed_fields = None;
-        let key = Key::of(&object);
+        let object = Arc::new(object);
+        let (key, revision) = (Key::of(&*object), revision(&*object));
         let old = {
             let mut state = self.write();
-            state.see(revision(&object));
+            state.see(revision);
             let known = state.objects.get(&key).map(|o| self::revision(&**o));
-            if known.is_some_and(|known| known >= revision(&object)) {
+            if known.is_some_and(|known| known >= revision) {
                 return;
             }
             state.put(key, object.clone())
@@ -249,11 +251,11 @@ impl<K: Resource> State<K> {
         self.seen = self.seen.max(revision);
     }
 
-    fn put(&mut self, key: Key, object: K) -> Option<Arc<K>> {
+    fn put(&mut self, key: Key, object: Arc<K>) -> Option<Arc<K>> {
         let old = self.remove(&key);
-        let owner = owner_index(&object);
+        let owner = owner_index(&*object);
         self.owned.entry(owner).or_default().insert(key.clone());
-        self.objects.insert(key, Arc::new(object));
+        self.objects.insert(key, object);
         old
     }
 

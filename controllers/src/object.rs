@@ -44,6 +44,7 @@ macro_rules! served_as {
 
 use served_as;
 
+pub mod labels;
 mod pod;
 pub mod small_meta;
 

@@ -1,7 +1,5 @@
 //! Owner references.
 
-use std::collections::BTreeMap;
-
 use apimachinery::selector::LabelSelector;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::Resource;
@@ -25,11 +23,10 @@ pub fn reference<K: Resource<DynamicType = ()>>(owner: &K) -> OwnerReference {
 }
 
 /// Whether `selector` selects an object with these labels.
-pub fn selects(selector: &LabelSelector, labels: Option<&BTreeMap<String, String>>) -> bool {
+pub fn selects<'a>(selector: &LabelSelector, label: impl Fn(&str) -> Option<&'a str>) -> bool {
     if *selector == LabelSelector::nothing() {
         return false;
     }
-    let value = |key: &str| labels.and_then(|l| l.get(key)).map(String::as_str);
     let requirements = selector.requirements();
-    requirements.iter().all(|r| r.matches_value(value(&r.key)))
+    requirements.iter().all(|r| r.matches_value(label(&r.key)))
 }

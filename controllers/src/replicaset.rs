@@ -65,8 +65,7 @@ fn notice_pods(cluster: &Cluster, queue: &Arc<Queue>) {
                 None => {
                     for set in sets.in_namespace(namespace) {
                         let selector = LabelSelector::from_object(&set.spec.selector);
-                        if selector.is_ok_and(|s| owner::selects(&s, pod.metadata.labels.as_ref()))
-                        {
+                        if selector.is_ok_and(|s| owner::selects(&s, |name| pod.labels.get(name))) {
                             queue.add(Key::of(&*set));
                         }
                     }
@@ -124,7 +123,7 @@ impl ReplicaSets {
                 key: key.clone(),
                 reason: e.to_string(),
             })?;
-        let matches = |pod: &Pod| owner::selects(&selector, pod.metadata.labels.as_ref());
+        let matches = |pod: &Pod| owner::selects(&selector, |name| pod.labels.get(name));
         if set.metadata.deletion_timestamp.is_none() {
             for pod in self.cluster.pods.orphans(&key.namespace) {
                 if pod.is_active() && matches(&pod) {

@@ -47,7 +47,7 @@ pub fn notice(cluster: &Cluster, queue: &Arc<Queue>) {
 
 /// Whether the change from `old` to `new` is one that no Service can tell.
 fn is_alike(old: &Pod, new: &Pod) -> bool {
-    old.metadata.labels == new.metadata.labels
+    old.labels == new.labels
         && old.metadata.deletion_timestamp.is_some() == new.metadata.deletion_timestamp.is_some()
         && old.metadata.uid == new.metadata.uid
         && old.spec == new.spec
@@ -64,10 +64,7 @@ pub fn is_selecting(service: &Service) -> bool {
 }
 
 fn selects(service: &Service, pod: &Pod) -> bool {
-    let has = |(key, value): (&String, &String)| {
-        let labels = pod.metadata.labels.as_ref();
-        labels.and_then(|l| l.get(key)) == Some(value)
-    };
+    let has = |(key, value): (&String, &String)| pod.labels.get(key) == Some(value);
     !service.spec.selector.is_empty() && service.spec.selector.iter().all(has)
 }
 

@@ -8,13 +8,17 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::Resource;
 use serde::Deserialize;
 
+use super::labels::Labels;
+
 /// The annotations that are read; others may be long.
 const ANNOTATIONS: [&str; 1] = ["controller.kubernetes.io/pod-deletion-cost"];
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(from = "Wire")]
 pub struct Pod {
+    /// Without labels.
     pub metadata: ObjectMeta,
+    pub labels: Labels,
     pub spec: PodSpec,
     pub status: PodStatus,
 }
@@ -132,8 +136,9 @@ struct WireContainerStatus {
 }
 
 impl From<Wire> for Pod {
-    fn from(wire: Wire) -> Self {
+    fn from(mut wire: Wire) -> Self {
         Self {
+            labels: wire.metadata.labels.take().unwrap_or_default().into(),
             metadata: small(wire.metadata),
             spec: wire.spec.into(),
             status: wire.status.into(),

@@ -80,11 +80,10 @@ fn some(count: usize) -> Option<usize> {
 }
 
 fn has_labels(pod: &Pod, labels: Option<&Value>) -> bool {
-    let have = pod.metadata.labels.as_ref();
     let wanted = labels.and_then(Value::as_object).into_iter().flatten();
     wanted
         .into_iter()
-        .all(|(key, value)| have.and_then(|l| l.get(key)).map(String::as_str) == value.as_str())
+        .all(|(key, value)| pod.labels.get(key) == value.as_str())
 }
 
 fn conditions(
