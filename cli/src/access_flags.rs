@@ -158,7 +158,6 @@ impl AccessFlags {
             oidc: self.oidc.issuer()?,
             audit: self.audit.config(),
             encryption: self.encryption_provider_config.clone(),
-            ..Access::default()
         })
     }
 }
