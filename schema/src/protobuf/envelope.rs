@@ -30,6 +30,9 @@ pub fn write(object: &Value) -> Result<Vec<u8>, Error> {
         items.iter().try_for_each(|item| list.push(item))?;
         return Ok(list.finish());
     }
+    if (api_version, kind) == PARTIAL {
+        return metadata(object);
+    }
     let raw = raw(api_version, kind, object)?;
     Ok(enveloped(api_version, kind, &raw))
 }
