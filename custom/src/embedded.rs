@@ -5,7 +5,7 @@ use apimachinery::gvk::GroupVersion;
 use apimachinery::{meta, names};
 use serde_json::{Map, Value};
 
-use crate::schema::Schema;
+use crate::schema::{Schema, metadata as node};
 
 /// What is wrong with the kind and metadata of every object inside the value, which is
 /// none of them itself.
@@ -15,7 +15,7 @@ pub fn check(schema: &Schema, value: &Value) -> Vec<Error> {
     errors
 }
 
-/// Makes the metadata of every object inside fit.
+/// Whether values of the schema have objects inside.
 pub fn has_any(schema: &Schema) -> bool {
     schema.is_embedded
         || schema.properties.values().any(has_any)
@@ -63,8 +63,9 @@ fn object(fields: &Map<String, Value>, whole: &Value, path: &Path<'_>, errors: &
     let name = meta::name(whole);
     if let Some(metadata) = fields.get("metadata") {
         let path = path.child("metadata");
-        if !metadata.is_object() {
-            errors.push(Error::invalid(&path, metadata.clone(), "must be an object"));
+        let problems = schema::decode(node(), &mut metadata.clone());
+        if let Some(why) = problems.iter().find(|problem| problem.is_fatal()) {
+            errors.push(Error::invalid(&path, metadata.clone(), why.to_string()));
         }
         for problem in names::path_segment(name) {
             errors.push(Error::invalid(&path.child("name"), name, problem));

@@ -1,7 +1,7 @@
 //! Fields that the schema does not know go.
 
 use apimachinery::field::Path;
-use schema::{Node, Problem};
+use schema::Problem;
 use serde_json::Value;
 
 use crate::OBJECT_FIELDS;
@@ -17,7 +17,7 @@ const TOLD_MAX: usize = 100;
 /// problem, which is then the last.
 pub fn fit(schema: &Schema, object: &mut Value) -> Vec<Problem> {
     let mut unknown = Vec::new();
-    let mut problems = fit_metadata(object);
+    let mut problems = fit_metadata(object, &Path::ROOT);
     if problems.last().is_some_and(Problem::is_fatal) {
         return problems;
     }
@@ -30,32 +30,22 @@ pub fn fit(schema: &Schema, object: &mut Value) -> Vec<Problem> {
     problems
 }
 
-fn fit_metadata(object: &mut Value) -> Vec<Problem> {
+/// Makes the metadata of a whole object fit; problems are told as of `path`.
+fn fit_metadata(object: &mut Value, path: &Path<'_>) -> Vec<Problem> {
     let Some(given) = object.get_mut("metadata") else {
         return Vec::new();
     };
-    let mut wrapped = serde_json::json!({ "metadata": given.take() });
-    let problems = schema::decode(whole_metadata(), &mut wrapped);
-    *given = wrapped["metadata"].take();
     if given.is_null() {
         *given = Value::Object(serde_json::Map::new());
     }
+    let path = path.child("metadata");
+    let problems = schema::decode(metadata(), given).into_iter();
     problems
-}
-
-/// Metadata below an object without other fields, so that paths begin with it.
-fn whole_metadata() -> &'static Node {
-    static NODE: std::sync::OnceLock<Node> = std::sync::OnceLock::new();
-    NODE.get_or_init(|| {
-        let metadata = schema::Field {
-            name: "metadata".into(),
-            node: metadata().clone(),
-            required: false,
-            strategy: schema::Strategy::default(),
-        };
-        let object = schema::Object::new("", false, false, vec![metadata]);
-        Node::Object(std::sync::Arc::new(object))
-    })
+        .map(|problem| match problem {
+            Problem::Unknown(field) => Problem::Unknown(path.child(&field).to_string()),
+            other => other,
+        })
+        .collect()
 }
 
 /// What pruning alone would take out of a value below the root, by its paths.
@@ -78,6 +68,9 @@ impl Pruner<'_> {
         match (value, schema) {
             (value @ Value::Object(_), Some(schema)) => {
                 self.object(schema, schema.is_embedded, value, path);
+                if schema.is_embedded {
+                    self.embedded(value, path);
+                }
             }
             (Value::Object(fields), None) => {
                 fields.iter().for_each(|(name, _)| self.tell(path, name));
@@ -122,6 +115,23 @@ impl Pruner<'_> {
                 }
             }
         });
+    }
+
+    /// Metadata that no type fits is for validation to refuse.
+    fn embedded(&mut self, object: &mut Value, path: &Path<'_>) {
+        let mut fitted = object.clone();
+        let problems = fit_metadata(&mut fitted, path);
+        if problems.iter().any(Problem::is_fatal) {
+            return;
+        }
+        *object = fitted;
+        for problem in problems {
+            if let Problem::Unknown(path) = problem
+                && self.unknown.len() < TOLD_MAX
+            {
+                self.unknown.push(path);
+            }
+        }
     }
 
     fn tell(&mut self, path: &Path<'_>, name: &str) {
@@ -209,9 +219,11 @@ mod tests {
         let schema = json!({"type": "object", "properties": {"pod": {"type": "object",
             "x-kubernetes-embedded-resource": true, "properties": {"spec": {"type": "object"}}}}});
         let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": {}});
-        let (object, problems) = fitted(&schema, json!({"pod": pod}));
+        let mut sent = pod.clone();
+        sent["metadata"]["bad"] = 1.into();
+        let (object, problems) = fitted(&schema, json!({"pod": sent}));
         assert_eq!(object["pod"], pod);
-        assert_eq!(problems, [""; 0]);
+        assert_eq!(problems, ["unknown field \"pod.metadata.bad\""]);
     }
 
     #[test]
@@ -227,9 +239,12 @@ mod tests {
     fn metadata_of_a_wrong_type_is_fatal() {
         let mut object = json!({"metadata": {"labels": {"a": 1}}});
         let problems = fit(&Schema::default(), &mut object);
-        assert!(
-            problems.last().is_some_and(Problem::is_fatal),
-            "{problems:?}"
+        let why = problems.last().map(ToString::to_string);
+        assert_eq!(
+            why.as_deref(),
+            Some(
+                "json: cannot unmarshal number into Go struct field ObjectMeta.labels of type string"
+            )
         );
     }
 }
