@@ -387,6 +387,12 @@ async fn a_list_larger_than_one_answer_is_whole_and_of_one_revision() {
         (page.entries.len(), page.more, page.remaining),
         (1200, true, 300)
     );
+    // A start reads all of that as changes, which etcd sends in pieces.
+    let late = connect(&cluster).await;
+    let mut watch = late.watch(b"/", store.revision()).await.unwrap();
+    let made = put(&store, "/k", "v").await.unwrap();
+    assert_eq!(next(&mut watch).await.unwrap().revision(), made);
+    assert!(late.oldest() < made, "and keeps what it may");
     // A value that etcd does not take.
     let value = Value::plain(vec![b'x'; 2 << 20]);
     let error = store.put(b"/k", value, Expect::Any).await.unwrap_err();
