@@ -254,7 +254,7 @@ impl Registry<'_> {
         }
     }
 
-    fn patch_failure(&self, error: patch::Error) -> Status {
+    pub fn patch_failure(&self, error: patch::Error) -> Status {
         match error {
             patch::Error::Internal(why) | patch::Error::Schema(why) => Status::unclassified(why),
             patch::Error::Malformed(why) => Status::bad_request(why),
@@ -271,7 +271,7 @@ impl Registry<'_> {
     }
 }
 
-fn check_options(of: PatchType, options: &WriteOptions) -> Result<(), Status> {
+pub fn check_options(of: PatchType, options: &WriteOptions) -> Result<(), Status> {
     let refuse = |error| Err(Status::invalid("meta.k8s.io", "PatchOptions", "", &[error]));
     if of == PatchType::Apply {
         if options.field_manager.is_empty() {

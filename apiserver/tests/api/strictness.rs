@@ -196,3 +196,52 @@ async fn what_is_allowed_but_hardly_meant_is_told_and_old_kinds_are_told_always(
         ["299 - \"v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice\""]
     );
 }
+
+#[tokio::test]
+async fn an_applied_scale_makes_its_manager_the_owner_of_the_count() {
+    let cluster = cluster().await;
+    let container = json!([{ "name": "c", "image": "i" }]);
+    let set = json!({
+        "metadata": { "name": "r" },
+        "spec": {
+            "replicas": 1,
+            "selector": { "matchLabels": { "a": "b" } },
+            "template": { "metadata": { "labels": { "a": "b" } }, "spec": { "containers": container } },
+        },
+    });
+    let sets = "/apis/apps/v1/namespaces/s/replicasets";
+    let made = cluster
+        .ask(Method::POST, &format!("{sets}?fieldManager=maker"), &set)
+        .await;
+    assert_eq!(made["spec"]["replicas"], 1);
+    let scale = r#"{"apiVersion":"autoscaling/v1","kind":"Scale","spec":{"replicas":2}}"#;
+    let path = format!("{sets}/r/scale?fieldManager=scaler");
+    let answer = send(&cluster, Method::PATCH, &path, APPLY, scale).await;
+    assert_eq!(answer.code, 409);
+    assert_eq!(
+        answer.message,
+        "Apply failed with 1 conflict: conflict with \"maker\" using apps/v1: .spec.replicas"
+    );
+    let forced = format!("{path}&force=true");
+    let answer = send(&cluster, Method::PATCH, &forced, APPLY, scale).await;
+    assert_eq!(answer.code, 200);
+    let set = cluster.get(&format!("{sets}/r")).await;
+    assert_eq!(set["spec"]["replicas"], 2);
+    let owners = set["metadata"]["managedFields"].as_array().unwrap();
+    let owner = owners.iter().find(|o| o["manager"] == "scaler").unwrap();
+    assert_eq!(
+        (
+            &owner["subresource"],
+            &owner["operation"],
+            &owner["fieldsV1"]
+        ),
+        (
+            &json!("scale"),
+            &json!("Apply"),
+            &json!({ "f:spec": { "f:replicas": {} } })
+        )
+    );
+    let unnamed = format!("{sets}/r/scale");
+    let answer = send(&cluster, Method::PATCH, &unnamed, APPLY, scale).await;
+    assert_eq!(answer.code, 422);
+}
