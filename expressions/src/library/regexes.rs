@@ -38,9 +38,17 @@ pub fn register(env: &mut Env) -> Result<(), DeclarationError> {
     )
 }
 
-/// The expression is one.
+/// The expression is one; a program that has it written out pays for matching only.
 pub fn is_valid(pattern: &str) -> bool {
-    compile(pattern).is_ok()
+    compile(pattern).map(|regex| keep(pattern, regex)).is_ok()
+}
+
+fn keep(pattern: &str, regex: Regex) {
+    let mut kept = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+    if kept.len() >= KEPT {
+        kept.clear();
+    }
+    kept.insert(pattern.to_owned(), regex);
 }
 
 fn compile(pattern: &str) -> Result<Regex, regex::Error> {
@@ -56,24 +64,21 @@ fn prepared(args: &Args<'_, '_>) -> Result<Regex, ExecutionError> {
     let (text, pattern) = (text(args, 0)?, text(args, 1)?);
     let work = (text.len() as u64 / 10 + 1).saturating_mul(pattern.len() as u64 / 4 + 1);
     charge(work)?;
-    let mut kept = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(regex) = kept.get(pattern) {
-        return Ok(regex.clone());
+    let known = {
+        let kept = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.get(pattern).cloned()
+    };
+    if let Some(regex) = known {
+        return Ok(regex);
     }
     charge(COMPILE_COST + 100 * pattern.len() as u64)?;
     let regex = compile(pattern).map_err(|error| {
         let why = error.to_string();
-        let why = why
-            .lines()
-            .last()
-            .unwrap_or("")
-            .trim_start_matches("error: ");
+        let why = why.lines().last().unwrap_or("");
+        let why = why.trim_start_matches("error: ");
         failure("matches", format!("error parsing regexp: {why}"))
     })?;
-    if kept.len() >= KEPT {
-        kept.clear();
-    }
-    kept.insert(pattern.to_owned(), regex.clone());
+    keep(pattern, regex.clone());
     Ok(regex)
 }
 

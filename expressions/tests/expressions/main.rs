@@ -5,3 +5,4 @@ mod language;
 mod libraries;
 mod run;
 mod types;
+mod wild;
