@@ -77,7 +77,9 @@ fn apply_checked(
         None => merged,
         Some(last) => prune(node, &merged, &last.fields, &fields, &owners),
     };
-    drop_nulls(&mut after);
+    if is_go_type(node) {
+        drop_nulls(&mut after);
+    }
 
     let difference = difference(node, &before, &after, writer);
     settle_conflicts(&mut owners, &difference, force)?;
@@ -163,6 +165,11 @@ fn prune(
     let mut gone = all;
     gone.subtract(&all_of(&pruned));
     without(&gone.intersection(&last))
+}
+
+/// Objects of custom kinds have no name in their schema; they may hold nulls.
+fn is_go_type(node: &Node) -> bool {
+    !matches!(node, Node::Object(object) if object.name().is_empty())
 }
 
 /// Kubernetes' types have no nulls.

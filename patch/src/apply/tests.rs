@@ -253,3 +253,38 @@ fn types_that_do_not_fit_are_told_with_their_paths() {
          .spec.template.spec.containers: element 1: associative list with keys has an element that omits key field \"name\" (and doesn't have default value)"
     );
 }
+
+#[test]
+fn objects_of_custom_kinds_may_hold_nulls() {
+    let field = |name: &str, node| schema::Field {
+        name: name.into(),
+        node,
+        required: false,
+        strategy: schema::Strategy::default(),
+    };
+    let object = |fields| {
+        Node::Object(std::sync::Arc::new(schema::Object::new(
+            "", false, false, fields,
+        )))
+    };
+    let spec = object(vec![field("maybe", Node::String)]);
+    let mut fields = vec![field("spec", spec)];
+    let map = config_map(json!({}));
+    for name in ["apiVersion", "kind", "metadata"] {
+        fields.push(field(
+            name,
+            node_of(&map).child(name).expect("a field").clone(),
+        ));
+    }
+    let mut applied = map.clone();
+    applied.as_object_mut().expect("an object").remove("data");
+    applied["spec"] = json!({"maybe": null});
+    let made = apply(
+        &Value::Null,
+        &applied,
+        &writer(&applied, "m"),
+        false,
+        &object(fields),
+    );
+    assert_eq!(made.expect("applied")["spec"], json!({"maybe": null}));
+}
