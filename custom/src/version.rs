@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use apimachinery::field::{Error, Path};
 use apimachinery::meta;
 use schema::{Node, Problem};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::columns::Column;
 use crate::schema::Schema;
@@ -19,7 +19,7 @@ pub struct Version {
     /// What clients are warned of.
     pub deprecation: Option<String>,
     pub schema: Schema,
-    /// The schema as the definition has it.
+    /// The schema as the definition has it, for OpenAPI.
     pub openapi: Value,
     pub node: Node,
     pub columns: Vec<Column>,
@@ -42,10 +42,12 @@ pub struct Scale {
 
 impl Version {
     pub fn compile(version: &Value, deprecation: Option<String>) -> Self {
-        let openapi = version["schema"]["openAPIV3Schema"].clone();
+        let mut openapi = version["schema"]["openAPIV3Schema"].clone();
         let schema = Schema::compile_root(&openapi);
         let columns = meta::items(version, "additionalPrinterColumns").iter();
         let selectable = meta::items(version, "selectableFields").iter();
+        let selectable: Vec<String> = selectable.map(|field| dotted(field, "jsonPath")).collect();
+        publish_selectable(&mut openapi, &selectable);
         let mut columns: Vec<Column> = columns.map(Column::read).collect();
         if columns.is_empty() {
             columns.push(Column::age(CREATED));
@@ -57,7 +59,7 @@ impl Version {
             deprecation,
             node: schema.root_node(),
             columns,
-            selectable: selectable.map(|field| dotted(field, "jsonPath")).collect(),
+            selectable,
             has_status: meta::get(version, "subresources.status").is_some(),
             scale: meta::get(version, "subresources.scale").map(Scale::read),
             has_embedded: embedded::has_any(&schema),
@@ -139,6 +141,14 @@ impl Version {
 }
 
 const CREATED: &str = "CreationTimestamp is a timestamp representing the server time when this object was created. It is not guaranteed to be set in happens-before order across separate operations. Clients may not set this value. It is represented in RFC3339 form and is in UTC.\n\nPopulated by the system. Read-only. Null for lists. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata";
+
+/// Clients find in OpenAPI which fields they can select by.
+fn publish_selectable(openapi: &mut Value, selectable: &[String]) {
+    if !selectable.is_empty() && openapi.is_object() {
+        let fields = selectable.iter().map(|field| json!({ "fieldPath": field }));
+        openapi["x-kubernetes-selectable-fields"] = fields.collect();
+    }
+}
 
 impl Scale {
     fn read(scale: &Value) -> Self {
