@@ -130,6 +130,9 @@ impl Admission {
             ("certificates.k8s.io", "certificatesigningrequests") => {
                 certificates::check_subject(registry, object)?;
             }
+            ("certificates.k8s.io", "clustertrustbundles") => {
+                certificates::check_attest(registry, object)?;
+            }
             ("scheduling.k8s.io", "priorityclasses") => {
                 self.check_priority_class(registry, object)?;
             }
@@ -166,7 +169,10 @@ impl Admission {
     fn fill_change(&self, registry: &Registry<'_>, new: &mut Value, old: &Value, part: Part) {
         match (registry.kind.group(), registry.kind.plural(), part) {
             // A client that applies its own fields only has not named these.
-            ("", "pods", Part::Main) => pods::add_tolerations(new),
+            ("", "pods", Part::Main) => {
+                Self::keep_priority(new, old);
+                pods::add_tolerations(new);
+            }
             ("", "services", Part::Main) => services::keep_given(new, old),
             _ => {}
         }
@@ -182,14 +188,18 @@ impl Admission {
         options: &WriteOptions,
     ) -> Result<(), Status> {
         node_restriction::check_update(registry, new, old, part)?;
-        if registry
-            .kind
-            .is("certificates.k8s.io", "certificatesigningrequests")
-        {
-            certificates::check_change(registry, new, old, part)?;
-        }
-        if registry.kind.is("scheduling.k8s.io", "priorityclasses") {
-            self.check_priority_class(registry, new)?;
+        match (registry.kind.group(), registry.kind.plural()) {
+            ("certificates.k8s.io", "certificatesigningrequests") => {
+                certificates::check_change(registry, new, old, part)?;
+            }
+            ("certificates.k8s.io", "clustertrustbundles") => {
+                certificates::check_attest(registry, new)?;
+            }
+            ("scheduling.k8s.io", "priorityclasses") => {
+                self.check_priority_class(registry, new)?;
+            }
+            ("", "pods") if part == Part::Resize => self.check_resize(registry, new)?,
+            _ => {}
         }
         self.check_claim_growth(registry, new, old, part)?;
         self.check_pod_security(registry, new, old, part).await?;

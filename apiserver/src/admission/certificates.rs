@@ -74,8 +74,30 @@ pub fn check_change(
         _ => return Ok(()),
     };
     let signer = meta::text(old, "spec.signerName");
+    if may(registry, verb, signer) {
+        return Ok(());
+    }
+    let why = format!("user not permitted to {verb} requests with signerName {signer:?}");
+    Err(refusal(registry, old, &why))
+}
+
+/// Trust in a signer is only told by who may tell it.
+///
+/// # Errors
+/// 403 for everybody else.
+pub fn check_attest(registry: &Registry<'_>, bundle: &Value) -> Result<(), Status> {
+    let signer = meta::text(bundle, "spec.signerName");
+    if signer.is_empty() || may(registry, "attest", signer) {
+        return Ok(());
+    }
+    let why = format!("user not permitted to attest for signerName {signer:?}");
+    Err(refusal(registry, bundle, &why))
+}
+
+/// Whether the user may do that for the signer, or for all of its domain.
+fn may(registry: &Registry<'_>, verb: &str, signer: &str) -> bool {
     let domain = signer.split('/').next().unwrap_or("");
-    let may = |name: &str| {
+    let allows = |name: &str| {
         let target = Action::Resource {
             group: GROUP,
             resource: "signers",
@@ -83,18 +105,8 @@ pub fn check_change(
             namespace: "",
             name,
         };
-        registry
-            .api
-            .authz
-            .allows(&registry.call.user, &Attributes::new(verb, target))
+        let authorizer = &registry.api.authz;
+        authorizer.allows(&registry.call.user, &Attributes::new(verb, target))
     };
-    if may(signer) || may(&format!("{domain}/*")) {
-        return Ok(());
-    }
-    let why = format!("user not permitted to {verb} requests with signerName {signer:?}");
-    Err(Status::forbidden(
-        registry.resource(),
-        meta::name(old),
-        &why,
-    ))
+    allows(signer) || allows(&format!("{domain}/*"))
 }

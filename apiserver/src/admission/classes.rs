@@ -76,6 +76,15 @@ impl Admission {
         Ok(parsed.map_err(Status::internal)?.map(Arc::new))
     }
 
+    /// Who leaves out what the server computed does not mean to change it.
+    pub(super) fn keep_priority(pod: &mut Value, old: &Value) {
+        for field in ["spec.priority", "spec.preemptionPolicy"] {
+            if let (None, Some(kept)) = (meta::get(pod, field), meta::get(old, field)) {
+                meta::set(pod, field, kept.clone());
+            }
+        }
+    }
+
     /// Priority classes: one of them may be everybody's.
     pub(super) fn check_priority_class(
         &self,

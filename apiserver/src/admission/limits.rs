@@ -22,6 +22,13 @@ impl Admission {
         refuse(registry, pod, broken.collect())
     }
 
+    /// A pod whose containers' resources change stays within the bounds.
+    pub(super) fn check_resize(&self, registry: &Registry<'_>, pod: &Value) -> Result<(), Status> {
+        let ranges = self.limit_ranges.of(registry.namespace.unwrap_or(""));
+        let broken = ranges.iter().flat_map(|range| check_pod(pod, range));
+        refuse(registry, pod, broken.collect())
+    }
+
     pub(super) fn check_claim_limits(
         &self,
         registry: &Registry<'_>,

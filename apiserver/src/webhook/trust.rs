@@ -222,3 +222,6 @@ impl ServerCertVerifier for Anybody {
             .supported_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests;

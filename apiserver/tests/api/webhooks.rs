@@ -373,3 +373,43 @@ async fn configurations_of_webhooks_are_not_admitted_by_webhooks() {
     assert_eq!(cluster.get(path).await["code"], 404);
     assert!(hook.asked().is_empty());
 }
+
+#[tokio::test]
+async fn a_webhook_changes_custom_resources_within_their_schema() {
+    let (cluster, hook) = with_hook(|_| {
+        patch(&json!([
+            { "op": "add", "path": "/spec/color", "value": "red" },
+            { "op": "add", "path": "/spec/weight", "value": 3 },
+        ]))
+    })
+    .await;
+    let definition = json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": { "name": "crows.bird.io" },
+        "spec": {
+            "group": "bird.io", "scope": "Namespaced", "names": { "plural": "crows", "kind": "Crow" },
+            "versions": [{ "name": "v1", "served": true, "storage": true, "schema": { "openAPIV3Schema": {
+                "type": "object", "properties": { "spec": { "type": "object", "properties": {
+                    "color": { "type": "string" }, "size": { "type": "integer", "default": 7 } } } } } } }],
+        },
+    });
+    let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    cluster.ask(Method::POST, path, &definition).await;
+    let mut birds = webhook(&cluster, "birds.hook.io", "/");
+    birds["rules"] = json!([{
+        "operations": ["CREATE"], "apiGroups": ["bird.io"], "apiVersions": ["*"], "resources": ["crows"],
+    }]);
+    configure(&cluster, MUTATING, "m", json!([birds])).await;
+    let crow = json!({ "apiVersion": "bird.io/v1", "kind": "Crow", "metadata": { "name": "c" }, "spec": {} });
+    let mut made = Value::Null;
+    for _ in 0..100 {
+        let path = "/apis/bird.io/v1/namespaces/g/crows";
+        made = cluster.ask(Method::POST, path, &crow).await;
+        if made["kind"] == "Crow" {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    assert_eq!(made["spec"], json!({ "color": "red", "size": 7 }), "{made}");
+    assert_eq!(reviews(&hook)[0]["object"]["spec"], json!({ "size": 7 }));
+}
