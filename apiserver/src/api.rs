@@ -179,14 +179,13 @@ impl Api {
         let own = user?;
         let user = impersonation::resolve(&self.authz, own.clone(), request.headers())?;
         let asked = Attributes::of(&route);
-        let decided = self.authz.decide(&user, &asked);
         if let Some(trail) = trail {
             if !Arc::ptr_eq(&own, &user) {
                 trail.impersonates(&user);
             }
-            trail.decided(&decided);
+            trail.decided(&self.authz.decide(&user, &asked));
         }
-        decided.map_err(|why| asked.refusal(&user, &why))?;
+        self.authz.check(&user, &asked)?;
         let call = Call {
             query: Query::parse(request.uri().query().unwrap_or("")),
             headers: request.headers().clone(),

@@ -1,6 +1,7 @@
 //! `authorization.k8s.io`: questions, not objects.
 
 pub mod local_subject_access_review;
+mod selectors;
 pub mod self_subject_access_review;
 pub mod self_subject_rules_review;
 pub mod subject_access_review;
@@ -19,6 +20,7 @@ fn one_question(spec: &Node, errors: &mut Errors) {
         let why = "exactly one of nonResourceAttributes or resourceAttributes must be specified";
         errors.invalid(&resource, why);
     }
+    selectors::validate(&resource, errors);
 }
 
 /// Somebody is asked about.

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::policy::{Level, Stage};
@@ -102,6 +103,25 @@ impl ObjectRef {
         })
     }
 }
+
+/// What a `Status` says; of a success only the code.
+#[derive(Serialize, Deserialize, Default)]
+#[serde(default)]
+pub struct ResponseStatus {
+    pub metadata: Empty,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub status: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    #[serde(skip_serializing_if = "Value::is_null")]
+    pub details: Value,
+    pub code: u16,
+}
+
+#[derive(Serialize, Deserialize, Default)]
+pub struct Empty {}
 
 /// The verb as authorization has it; that of a bare path is its method.
 pub fn verb(route: &Route) -> &'static str {

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use apimachinery::time;
 use http::{HeaderMap, Request, StatusCode, header};
 use jiff::Timestamp;
+use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
-use serde_json::{Value, json};
 
-use super::event::{self, Event, ObjectRef, UserInfo};
+use super::event::{self, Event, ObjectRef, ResponseStatus, UserInfo};
 use super::policy::{Level, Stage, Verdict};
 use super::sink::Sink;
 use crate::body::RequestBody;
@@ -126,14 +126,15 @@ impl Trail {
 
     /// A response's code, and its `Status` where it is one.
     pub(super) fn note_status(&self, code: StatusCode, body: Option<Value>) {
-        let mut status = json!({ "metadata": {}, "code": code.as_u16() });
-        if let Some(body) = body.filter(|body| body["kind"] == "Status") {
-            for field in ["status", "message", "reason", "details"] {
-                if let Some(value) = body.get(field) {
-                    status[field] = value.clone();
-                }
-            }
-        }
+        let of = body.filter(|body| body["kind"] == "Status");
+        let of = of.and_then(|body| serde_json::from_value(body).ok());
+        self.set_status(ResponseStatus {
+            code: code.as_u16(),
+            ..of.unwrap_or_default()
+        });
+    }
+
+    fn set_status(&self, status: ResponseStatus) {
         self.notes().status = to_raw_value(&status).ok();
     }
 
@@ -152,8 +153,11 @@ impl Trail {
         } else {
             format!("Authentication failed, attempted: {}", tried.join(", "))
         };
-        let status = json!({ "metadata": {}, "message": message, "code": 401 });
-        self.notes().status = to_raw_value(&status).ok();
+        self.set_status(ResponseStatus {
+            message,
+            code: 401,
+            ..ResponseStatus::default()
+        });
     }
 
     /// Writes the line of a stage, unless the policy leaves it out.

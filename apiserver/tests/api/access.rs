@@ -189,3 +189,119 @@ async fn default_roles_are_mended_at_each_start_and_what_was_added_stays() {
     let after = cluster.get(&path).await["metadata"]["resourceVersion"].clone();
     assert_eq!(before, after, "a role that lacks nothing is not written");
 }
+
+async fn bind_rules(cluster: &Cluster, rules: Value) {
+    let role = json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": { "name": "anns" }, "rules": rules });
+    let roles = "/apis/rbac.authorization.k8s.io/v1/clusterroles";
+    cluster.ask(Method::POST, roles, &role).await;
+    let binding = json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": { "name": "anns" },
+        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "anns" },
+        "subjects": [{ "kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "ann" }] });
+    let bindings = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings";
+    cluster.ask(Method::POST, bindings, &binding).await;
+    eventually(cluster, "ann", roles).await;
+}
+
+#[tokio::test]
+async fn a_role_that_gathers_others_is_made_by_who_may_do_all() {
+    let cluster = Cluster::start().await;
+    let but_escalate = json!({ "apiGroups": ["rbac.authorization.k8s.io"], "resources": ["clusterroles"],
+        "verbs": ["get", "list", "create", "update"] });
+    bind_rules(&cluster, json!([but_escalate])).await;
+    let roles = "/apis/rbac.authorization.k8s.io/v1/clusterroles";
+    let gathers = json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": { "name": "all" },
+        "aggregationRule": { "clusterRoleSelectors": [{ "matchLabels": { "a": "b" } }] } });
+    let refused = as_user(&cluster, "ann", Method::POST, roles, &gathers).await;
+    assert_eq!(refused["code"], 403);
+    let message = refused["message"].as_str().unwrap();
+    let words = "user \"ann\" (groups=[\"system:authenticated\"]) is attempting to grant RBAC permissions not currently held:\n{APIGroups:[\"*\"], Resources:[\"*\"], Verbs:[\"*\"]}";
+    assert!(message.contains(words), "{message}");
+}
+
+#[tokio::test]
+async fn a_role_is_relabelled_by_who_does_not_hold_what_it_grants() {
+    let cluster = Cluster::start().await;
+    let may = json!({ "apiGroups": ["rbac.authorization.k8s.io"], "resources": ["clusterroles"], "verbs": ["get", "list", "patch"] });
+    bind_rules(&cluster, json!([may])).await;
+    let view = "/apis/rbac.authorization.k8s.io/v1/clusterroles/view";
+    let label = json!({ "metadata": { "labels": { "seen": "by-ann" } } });
+    let changed = as_user(&cluster, "ann", Method::PATCH, view, &label).await;
+    assert_eq!(changed["metadata"]["labels"]["seen"], "by-ann", "{changed}");
+    let more =
+        json!({ "rules": [{ "apiGroups": [""], "resources": ["secrets"], "verbs": ["get"] }] });
+    let refused = as_user(&cluster, "ann", Method::PATCH, view, &more).await;
+    assert_eq!(refused["code"], 403);
+}
+
+#[tokio::test]
+async fn a_node_evicts_its_own_pods_and_asks_for_its_own_certificate() {
+    let cluster = Cluster::start().await;
+    cluster.namespace("g").await;
+    let account =
+        json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": "default" } });
+    cluster
+        .ask(
+            Method::POST,
+            "/api/v1/namespaces/g/serviceaccounts",
+            &account,
+        )
+        .await;
+    let pod = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "p" },
+        "spec": { "nodeName": "n1", "containers": [{ "name": "c", "image": "i" }] } });
+    cluster
+        .ask(Method::POST, "/api/v1/namespaces/g/pods", &pod)
+        .await;
+    let groups = ["system:nodes".to_owned(), "system:authenticated".to_owned()];
+    let node = |name: &str| {
+        let user = User::new(format!("system:node:{name}"), groups.clone());
+        cluster.server.client_as(user)
+    };
+    let eviction =
+        json!({ "apiVersion": "policy/v1", "kind": "Eviction", "metadata": { "name": "p" } });
+    let path = "/api/v1/namespaces/g/pods/p/eviction";
+    let refused = ask_as(&node("n2"), Method::POST, path, &eviction).await;
+    assert_eq!(refused["code"], 403, "{refused}");
+    let done = ask_as(&node("n1"), Method::POST, path, &eviction).await;
+    assert_eq!(done["code"], 201, "{done}");
+    let ask = async |name: &str| {
+        use base64::Engine as _;
+        let wanted = pki::Request {
+            common_name: format!("system:node:{name}"),
+            organizations: vec!["system:nodes".into()],
+            ..pki::Request::default()
+        };
+        let (pem, _) = pki::make_csr(&wanted).unwrap();
+        let pem = base64::engine::general_purpose::STANDARD.encode(pem);
+        let request = json!({ "apiVersion": "certificates.k8s.io/v1", "kind": "CertificateSigningRequest",
+            "metadata": { "generateName": "r-" }, "spec": { "request": pem, "usages": ["client auth"],
+                "signerName": "kubernetes.io/kube-apiserver-client-kubelet" } });
+        let path = "/apis/certificates.k8s.io/v1/certificatesigningrequests";
+        ask_as(&node("n1"), Method::POST, path, &request).await["code"].as_u64()
+    };
+    assert_eq!(ask("n1").await, None);
+    assert_eq!(ask("n2").await, Some(403));
+}
+
+#[tokio::test]
+async fn a_review_narrows_by_selectors_that_make_sense() {
+    let cluster = Cluster::start().await;
+    let reviews = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
+    let review = |selector: Value| {
+        json!({ "apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
+        "spec": { "user": "system:node:n1", "groups": ["system:nodes"],
+            "resourceAttributes": { "verb": "list", "resource": "pods", "fieldSelector": selector } } })
+    };
+    let of_node = |name: &str| json!({ "requirements": [{ "key": "spec.nodeName", "operator": "In", "values": [name] }] });
+    let own = cluster
+        .ask(Method::POST, reviews, &review(of_node("n1")))
+        .await;
+    assert_eq!(own["status"]["allowed"], true);
+    let other = cluster
+        .ask(Method::POST, reviews, &review(of_node("n2")))
+        .await;
+    assert_eq!(other["status"]["allowed"], false);
+    let mut both = of_node("n1");
+    both["rawSelector"] = "spec.nodeName=n1".into();
+    let refused = cluster.ask(Method::POST, reviews, &review(both)).await;
+    assert_eq!(refused["code"], 422, "{refused}");
+}

@@ -121,3 +121,34 @@ async fn secrets_of_before_are_read_where_identity_is_a_provider() {
     assert_eq!(cluster.get(&format!("{SECRETS}/s")).await, made);
     cluster.stop().await;
 }
+
+#[tokio::test]
+async fn a_server_works_on_a_store_in_which_everything_is_sealed() {
+    let dir = tempfile::tempdir().unwrap();
+    let access = || {
+        let access = config(dir.path(), &[NEW]);
+        let path = access.encryption.as_ref().unwrap();
+        let text = std::fs::read_to_string(path).unwrap();
+        std::fs::write(path, text.replace("[secrets]", "['*.*']")).unwrap();
+        access
+    };
+    let cluster = Cluster::start_with(tempfile::tempdir().unwrap(), 0, access())
+        .await
+        .unwrap();
+    cluster.namespace("sealed-namespace").await;
+    let map = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "m" } });
+    let maps = "/api/v1/namespaces/sealed-namespace/configmaps";
+    assert_eq!(
+        cluster.ask(Method::POST, maps, &map).await["kind"],
+        "ConfigMap"
+    );
+    let kept = cluster.stop().await;
+    assert!(
+        !is_in_files(kept.path(), b"rbac-defaults"),
+        "a role is in the clear"
+    );
+    let cluster = Cluster::start_with(kept, 0, access()).await.unwrap();
+    let list = cluster.get(maps).await;
+    assert_eq!(list["items"].as_array().unwrap().len(), 1);
+    cluster.stop().await;
+}
