@@ -27,6 +27,24 @@ pub fn float(value: f64) -> String {
     format!("{digits}e{sign}{:02}", exponent.abs())
 }
 
+/// Floats without a fraction as Go writes them: without a point.
+pub fn canonical_numbers(value: &mut Value) {
+    const EXACT: f64 = 9_007_199_254_740_991.0;
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            let float = number.as_f64().unwrap_or(f64::NAN);
+            if float.fract() == 0.0 && float.abs() <= EXACT {
+                #[expect(clippy::cast_possible_truncation, reason = "exact up to 2^53")]
+                let whole = float as i64;
+                *number = whole.into();
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(canonical_numbers),
+        Value::Object(fields) => fields.values_mut().for_each(canonical_numbers),
+        _ => {}
+    }
+}
+
 /// Whether two values are equal; numbers by their value.
 pub fn same(a: &Value, b: &Value) -> bool {
     match (a, b) {
@@ -61,6 +79,13 @@ mod tests {
         assert_eq!(float(0.5), "0.5");
         assert_eq!(float(1_000_000.0), "1e+06");
         assert_eq!(float(0.00001), "1e-05");
+    }
+
+    #[test]
+    fn whole_floats_lose_their_point() {
+        let mut value = json!({"a": [1.0, 1.5, -2.0, 1e300]});
+        canonical_numbers(&mut value);
+        assert_eq!(value, json!({"a": [1, 1.5, -2, 1e300]}));
     }
 
     #[test]

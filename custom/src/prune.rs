@@ -5,6 +5,7 @@ use schema::Problem;
 use serde_json::Value;
 
 use crate::OBJECT_FIELDS;
+use crate::go;
 use crate::schema::{Additional, Schema, metadata};
 
 /// As many unknown fields of one object are told.
@@ -26,6 +27,7 @@ pub fn fit(schema: &Schema, object: &mut Value) -> Vec<Problem> {
     }
     .object(schema, true, object, &Path::ROOT);
     drop_nulls(schema, object);
+    go::canonical_numbers(object);
     problems.extend(unknown.into_iter().map(Problem::Unknown));
     problems
 }

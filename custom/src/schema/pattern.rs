@@ -153,6 +153,19 @@ mod tests {
     }
 
     #[test]
+    fn patterns_of_well_known_definitions_are_taken() {
+        let quantity = r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$";
+        assert!(matches(quantity, "100Mi") && !matches(quantity, "100Mx"));
+        let header = r"^[A-Za-z0-9!#$%&'*+\-.^_\x60|~]+$";
+        assert!(matches(header, "X-`Forwarded") && !matches(header, "a b"));
+        let path = r"^(?:[-A-Za-z0-9/._~!$&'()*+,;=:@]|[%][0-9a-fA-F]{2})+$";
+        assert!(matches(path, "/a%2F") && !matches(path, "/a%2"));
+        assert!(matches("^([0-9]{1,5}(h|m|s|ms)){1,4}$", "1h30m"));
+        assert!(matches(r"^[^\x00-\x1F\x7F]*$", "plain"));
+        assert!(matches(r"^(true|false|\$\{[a-z]+\})$", "${a}"));
+    }
+
+    #[test]
     fn a_broken_pattern_is_told() {
         assert!(compile("(").is_err());
         assert!(compile("(?=a)").is_err());
