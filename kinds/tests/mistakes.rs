@@ -11,6 +11,8 @@ mod change;
 mod networking;
 #[path = "mistakes/pods.rs"]
 mod pods;
+#[path = "mistakes/rest.rs"]
+mod rest;
 #[path = "mistakes/services.rs"]
 mod services;
 #[path = "mistakes/storage.rs"]

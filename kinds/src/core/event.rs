@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use apimachinery::field::Error;
-use apimachinery::{duration, meta};
+use apimachinery::field::{Error, Path};
+use apimachinery::{duration, meta, names};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -75,43 +75,52 @@ fn source_component(event: &Value) -> Cow<'_, str> {
 }
 
 fn validate(event: &Node, errors: &mut Errors) {
+    validate_as_stored(event, "reportingComponent", errors);
+}
+
+/// What events of both groups must be; `controller` is what the request's group calls who
+/// reports.
+pub(crate) fn validate_as_stored(event: &Node, controller: &str, errors: &mut Errors) {
     let namespace = event.at("metadata.namespace").text();
     let involved = event.at("involvedObject.namespace");
+    let has_time = event.at("eventTime").exists();
     // What happened to something without a namespace is told in `default`.
-    let fits = match involved.text() {
-        "" => matches!(namespace, "default" | "kube-system"),
-        other => other == namespace,
+    let fits = match (has_time, involved.text()) {
+        (true, "") => matches!(namespace, "default" | "kube-system"),
+        (true, _) => true,
+        (false, "") => matches!(namespace, "" | "default"),
+        (false, other) => other == namespace,
     };
     if !fits {
-        errors.push(Error::invalid(
-            &involved.path,
-            involved.text(),
-            "does not match event.namespace",
-        ));
+        errors.invalid_text(&involved, "does not match event.namespace");
     }
-    validate_series(event, errors);
+    if has_time {
+        validate_timed(event, controller, errors);
+    }
 }
 
 /// Events that carry an event time follow stricter rules.
-fn validate_series(event: &Node, errors: &mut Errors) {
-    if !event.at("eventTime").exists() {
-        return;
+fn validate_timed(event: &Node, controller: &str, errors: &mut Errors) {
+    let reporter = event.at("reportingComponent");
+    let place = Path::new(controller);
+    if reporter.is_empty() {
+        errors.push(Error::required(&place, ""));
     }
-    errors.require(&event.at("reportingComponent"));
-    errors.require(&event.at("reportingInstance"));
-    errors.require(&event.at("action"));
-    errors.require(&event.at("reason"));
-    for (field, most) in [
-        ("reportingInstance", 128),
-        ("action", 128),
-        ("reason", 128),
-        ("message", 1024),
-    ] {
-        let node = event.at(field);
-        if node.len() > most {
-            let why = format!("can have at most {most} characters");
-            errors.invalid(&node, why);
-        }
+    for why in names::qualified(reporter.text()) {
+        errors.push(Error::invalid(&place, reporter.text(), why));
+    }
+    for field in ["reportingInstance", "action", "reason"] {
+        let text = event.at(field);
+        errors.require(&text);
+        too_long(&text, 128, errors);
+    }
+    too_long(&event.at("message"), 1024, errors);
+}
+
+fn too_long(text: &Node, most: usize, errors: &mut Errors) {
+    if text.len() > most {
+        let why = format!("can have at most {most} characters");
+        errors.push(Error::invalid(&text.path, "", why));
     }
 }
 

@@ -41,6 +41,8 @@ pub static KIND: Kind = Kind {
 const ENDPOINTS_MAX: usize = 1000;
 const ADDRESSES_MAX: usize = 100;
 const PORTS_MAX: usize = 20_000;
+const TOPOLOGY_MAX: usize = 16;
+const HINTS_MAX: usize = 8;
 const TYPES: &[&str] = &["FQDN", "IPv4", "IPv6"];
 const PROTOCOLS: &[&str] = &["SCTP", "TCP", "UDP"];
 
@@ -86,7 +88,30 @@ fn validate_endpoints(endpoints: &Node, kind: &str, errors: &mut Errors) {
         }
         errors.follows_if_set(&endpoint.at("hostname"), names::dns_label);
         errors.follows_if_set(&endpoint.at("nodeName"), names::dns_subdomain);
-        crate::object_meta::labels(&endpoint.at("deprecatedTopology"), errors);
+        let topology = endpoint.at("deprecatedTopology");
+        errors.at_most(&topology, TOPOLOGY_MAX);
+        crate::object_meta::labels(&topology, errors);
+        validate_hints(&endpoint.at("hints"), errors);
+    }
+}
+
+/// Whom an endpoint is best for: each zone and each node once.
+fn validate_hints(hints: &Node, errors: &mut Errors) {
+    let rules: [(&str, names::Rule); 2] = [
+        ("forZones", names::label_value),
+        ("forNodes", names::dns_subdomain),
+    ];
+    for (list, rule) in rules {
+        let list = hints.at(list);
+        if !errors.at_most(&list, HINTS_MAX) {
+            continue;
+        }
+        let mut seen = Seen::new();
+        for hint in list.items() {
+            let name = hint.at("name");
+            errors.unique(&name, &mut seen);
+            errors.follows(&name, rule);
+        }
     }
 }
 
@@ -100,7 +125,11 @@ fn validate_address(address: &Node, kind: &str, errors: &mut Errors) {
         }
         "IPv4" | "IPv6" => usable_address(address, errors),
         "FQDN" => {
-            errors.follows(address, names::dns_subdomain);
+            let segments = address.text().trim_end_matches('.').split('.').count();
+            if errors.follows(address, names::dns_subdomain) && segments < 3 {
+                let why = "should be a domain with at least three segments separated by dots";
+                errors.invalid_text(address, why);
+            }
         }
         _ => {}
     }

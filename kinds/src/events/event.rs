@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use apimachinery::field::{Error, Path};
 use apimachinery::meta;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -22,7 +23,7 @@ pub static KIND: Kind = Kind {
     create_on_update: true,
     default,
     validate,
-    validate_update: |new, _, errors| validate(new, errors),
+    validate_update,
     columns: core::event::COLUMNS,
     row,
     field_labels: &[
@@ -101,35 +102,84 @@ fn source_component(event: &Value) -> Cow<'_, str> {
     }
 }
 
+fn stored(event: &Node) -> Value {
+    let mut stored = event.value.clone();
+    to_stored(&mut stored);
+    stored
+}
+
+/// Kubernetes names fields as they are stored, except for who reports.
 fn validate(event: &Node, errors: &mut Errors) {
-    let namespace = event.at("metadata.namespace").text();
-    let regarding = event.at("regarding.namespace");
-    let fits = match regarding.text() {
-        "" => matches!(namespace, "default" | "kube-system"),
-        other => other == namespace,
-    };
-    if !fits {
-        errors.invalid_text(&regarding, "does not match event.namespace");
-    }
+    let stored = stored(event);
+    let event = Node::root(&stored);
+    core::event::validate_as_stored(&event, "reportingController", errors);
+    validate_series(&event, errors);
     errors.require(&event.at("eventTime"));
-    for field in [
-        "reportingController",
-        "reportingInstance",
-        "action",
-        "reason",
-    ] {
-        errors.require(&event.at(field));
+    let kind = event.at("type");
+    if !matches!(kind.text(), "Normal" | "Warning") {
+        let why = format!("has invalid value: {}", kind.text());
+        errors.push(Error::invalid(&kind.path, "", why));
     }
-    errors.one_of(&event.at("type"), &["Normal", "Warning"]);
-    for (field, most) in [
-        ("reportingInstance", 128),
-        ("action", 128),
-        ("reason", 128),
-        ("note", 1024),
+    for field in ["firstTimestamp", "lastTimestamp", "count", "source"] {
+        let old = event.at(field);
+        if !is_unset(old.value) {
+            errors.push(Error::invalid(&old.path, "", "needs to be unset"));
+        }
+    }
+}
+
+fn is_unset(value: &Value) -> bool {
+    match value {
+        Value::Object(fields) => fields.values().all(|v| v.as_str() == Some("")),
+        Value::Number(count) => count.as_i64() == Some(0),
+        other => other.is_null(),
+    }
+}
+
+/// A series is of two at least, and was last seen at some time.
+fn validate_series(event: &Node, errors: &mut Errors) {
+    let series = event.at("series");
+    if !series.exists() {
+        return;
+    }
+    if series.at("count").int().unwrap_or(0) < 2 {
+        let why = "should be at least 2";
+        errors.push(Error::invalid(&Path::new("series.count"), "", why));
+    }
+    errors.require(&series.at("lastObservedTime"));
+}
+
+/// What happened stays what it was; only the series goes on.
+fn validate_update(new: &Node, old: &Node, errors: &mut Errors) {
+    let (now, was) = (stored(new), stored(old));
+    let (new, old) = (Node::root(&now), Node::root(&was));
+    core::event::validate_as_stored(&new, "reportingController", errors);
+    if new.at("series").value != old.at("series").value {
+        validate_series(&new, errors);
+    }
+    for (stored, shown) in [
+        ("involvedObject", "involvedObject"),
+        ("reason", "reason"),
+        ("message", "message"),
+        ("source", "source"),
+        ("firstTimestamp", "firstTimestamp"),
+        ("lastTimestamp", "lastTimestamp"),
+        ("count", "count"),
+        ("type", "type"),
+        ("eventTime", "eventTime"),
+        ("action", "action"),
+        ("related", "related"),
+        ("reportingComponent", "reportingController"),
+        ("reportingInstance", "reportingInstance"),
     ] {
-        let node = event.at(field);
-        if node.len() > most {
-            errors.invalid(&node, format!("can have at most {most} characters"));
+        let (now, was) = (new.at(stored), old.at(stored));
+        if now.value != was.value {
+            let path = Path::new(shown);
+            errors.push(Error::invalid(
+                &path,
+                now.value.clone(),
+                "field is immutable",
+            ));
         }
     }
 }

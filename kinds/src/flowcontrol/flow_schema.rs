@@ -1,5 +1,7 @@
 //! FlowSchema.
 
+pub(super) mod rules;
+
 use apimachinery::{meta, names};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -35,6 +37,7 @@ pub static KIND: Kind = Kind {
     prepare_update: prepare::keep_status,
     validate,
     validate_update: |new, _, errors| validate(new, errors),
+    validate_status_update: |new, _, errors| rules::validate_status(new, errors),
     columns: &[
         NAME,
         Column::text("PriorityLevel", "The level its requests go to."),
@@ -50,8 +53,15 @@ pub static KIND: Kind = Kind {
 fn validate(schema: &Node, errors: &mut Errors) {
     let spec = schema.at("spec");
     let precedence = spec.at("matchingPrecedence");
-    if !(1..=10_000).contains(&precedence.int().unwrap_or(0)) {
-        errors.invalid(&precedence, "must be a value between 1 and 10000");
+    let is_exempt = schema.at("metadata.name").text() == "exempt";
+    match precedence.int().unwrap_or(0) {
+        ..=0 => errors.invalid(&precedence, "must be a positive value"),
+        1 if !is_exempt => errors.invalid(
+            &precedence,
+            "only the schema named 'exempt' may have matchingPrecedence 1",
+        ),
+        10_001.. => errors.invalid(&precedence, "must not be greater than 10000"),
+        _ => {}
     }
     let method = spec.at("distinguisherMethod.type");
     if spec.at("distinguisherMethod").exists() {
@@ -62,20 +72,9 @@ fn validate(schema: &Node, errors: &mut Errors) {
         errors.follows(&level, names::dns_subdomain);
     }
     for rule in spec.at("rules").items() {
-        errors.require_because(
-            &rule.at("subjects"),
-            "subjects must contain at least one value",
-        );
-        if rule.at("resourceRules").is_empty() && rule.at("nonResourceRules").is_empty() {
-            errors.required(
-                &rule,
-                "at least one of resourceRules and nonResourceRules has to be non-empty",
-            );
-        }
-        for subject in rule.at("subjects").items() {
-            errors.one_of(&subject.at("kind"), &["Group", "ServiceAccount", "User"]);
-        }
+        rules::validate(&rule, errors);
     }
+    rules::validate_status(schema, errors);
 }
 
 fn row(schema: &Value, now: Timestamp) -> Vec<Value> {
