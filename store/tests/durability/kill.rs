@@ -31,7 +31,10 @@ async fn two_hundred_kills_lose_no_write_and_reorder_none() {
     println!("{stats:?}");
     assert_eq!(stats.rounds, ROUNDS);
     assert!(
-        stats.acknowledged > 2000 && stats.resumed > 5 && stats.amid_snapshot > 0,
+        stats.acknowledged > 2000
+            && stats.resumed > 5
+            && stats.amid_snapshot > 0
+            && stats.torn > 10,
         "too tame: {stats:?}"
     );
 }

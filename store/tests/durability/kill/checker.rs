@@ -12,7 +12,8 @@
 
 use std::{
     collections::BTreeMap,
-    io::{BufRead, BufReader, Read},
+    fs::OpenOptions,
+    io::{BufRead, BufReader, Read, Write},
     os::unix::process::ExitStatusExt,
     path::Path,
     process::{Command, Stdio},
@@ -23,6 +24,9 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use store::{Change, Log, Range, Revision, Signal, Store};
 
 use super::child::{self, DIR, FROM, SEED};
+
+/// The length of a segment without a write.
+const HEADER: u64 = 24;
 
 /// What is known of one write.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +57,8 @@ pub struct Stats {
     pub resumed: usize,
     /// Kills amid a snapshot.
     pub amid_snapshot: usize,
+    /// Kills after which the log ended in a write that got lost half way.
+    pub torn: usize,
     /// Kills before the store was open.
     pub amid_start: usize,
     /// Writes that were found after a kill, and nobody had been told of.
@@ -89,6 +95,9 @@ pub async fn run(rounds: usize, seed: u64, dir: &Path, command: impl Fn() -> Com
         checker.read(&output);
         checker.stats.rounds += 1;
         checker.stats.amid_snapshot += usize::from(has_unfinished(dir));
+        if rng.random_bool(0.3) {
+            checker.stats.torn += usize::from(tear(dir, rng.random_range(1..700)));
+        }
         // Sometimes the next process has to recover by itself.
         if rng.random_bool(0.7) || round + 1 == rounds {
             checker.check(dir).await;
@@ -136,6 +145,26 @@ fn has_unfinished(dir: &Path) -> bool {
             .extension()
             .is_some_and(|is| is == "unfinished")
     })
+}
+
+/// What a killed process cannot leave behind and a power loss can: a log that
+/// is longer than what was written of it. The next start cuts that off, and may
+/// be killed while it does.
+fn tear(dir: &Path, length: usize) -> bool {
+    let names = std::fs::read_dir(dir).expect("the directory is there");
+    let segments = names
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.display().to_string().contains("/log-"));
+    let Some(last) = segments.max() else {
+        return false;
+    };
+    let is_used = std::fs::metadata(&last).is_ok_and(|file| file.len() > HEADER);
+    if is_used {
+        let mut file = OpenOptions::new().append(true).open(last);
+        let file = file.as_mut().expect("it can be written");
+        file.write_all(&vec![0; length]).expect("there is space");
+    }
+    is_used
 }
 
 impl Checker {
