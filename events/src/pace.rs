@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// At once, when it was quiet for long enough.
-const BURST: u32 = 1000;
+const BURST: u32 = 100;
 /// The pace of Kubernetes' clients: fifty a second.
 const GAP: Duration = Duration::from_millis(20);
 

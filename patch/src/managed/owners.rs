@@ -1,6 +1,6 @@
 //! The entries of `managedFields`.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 
 use super::{Writer, strip};
 use crate::typed::Comparison;
@@ -108,20 +108,21 @@ impl Owner {
 
 /// One entry as it is written.
 fn entry(writer: &Writer<'_>, operation: Operation, fields: Value) -> Value {
-    let mut entry = json!({
-        "manager": writer.manager,
-        "operation": operation.name(),
-        "apiVersion": writer.api_version,
-        "fieldsType": "FieldsV1",
-        "fieldsV1": fields,
-    });
+    let mut entry = Map::new();
+    let mut put = |name: &str, value: Value| drop(entry.insert(name.to_owned(), value));
+    put("manager", writer.manager.into());
+    put("operation", operation.name().into());
+    put("apiVersion", writer.api_version.into());
+    put("fieldsType", "FieldsV1".into());
+    // Not by `json!`, which would copy them.
+    put("fieldsV1", fields);
     if !writer.time.is_empty() {
-        entry["time"] = writer.time.into();
+        put("time", writer.time.into());
     }
     if !writer.subresource.is_empty() {
-        entry["subresource"] = writer.subresource.into();
+        put("subresource", writer.subresource.into());
     }
-    entry
+    Value::Object(entry)
 }
 
 /// The entries of an object that one update made, of encoded fields.
