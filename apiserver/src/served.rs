@@ -14,6 +14,7 @@ use kinds::scale::ScalePaths;
 use kinds::{Column, Conversion, Kind, Subresource, Verbs};
 use schema::{Node, Problem};
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
 use crate::custom::Family;
 
@@ -281,6 +282,14 @@ impl Served {
         match self {
             Self::BuiltIn(_) => false,
             Self::Custom(custom) => custom.family.definition.stage == custom::Stage::Terminating,
+        }
+    }
+
+    /// When the kind is no more what it is now; built-in ones stay.
+    pub fn over(&self) -> Option<&CancellationToken> {
+        match self {
+            Self::BuiltIn(_) => None,
+            Self::Custom(custom) => Some(&custom.family.over),
         }
     }
 

@@ -42,7 +42,17 @@ pub async fn start(api: &Arc<Api>, tasks: &TaskTracker) -> Result<(), store::Err
 struct Held {
     object: Value,
     at: Revision,
-    family: Arc<Family>,
+    family: Current,
+}
+
+/// What is served until it is dropped; then watches of it end, and their clients begin
+/// anew.
+struct Current(Arc<Family>);
+
+impl Drop for Current {
+    fn drop(&mut self) {
+        self.0.over.cancel();
+    }
 }
 
 struct Board {
@@ -133,18 +143,19 @@ impl Board {
         changed
     }
 
-    fn compile(&self, object: &Value) -> Arc<Family> {
+    fn compile(&self, object: &Value) -> Current {
         let definition = Definition::compile(object);
         // Another server may write by what it knew before: then none is sure.
         let since = match self.api.store.is_shared() {
             false => self.api.store.revision(),
             true => Revision(u64::MAX),
         };
-        Arc::new(Family::new(definition, since))
+        let over = self.api.stop.child_token();
+        Current(Arc::new(Family::new(definition, since, over)))
     }
 
     fn publish(&self) {
-        let kinds = self.held.values().flat_map(|held| held.family.served());
+        let kinds = self.held.values().flat_map(|held| held.family.0.served());
         self.api.resources.set_custom(kinds);
     }
 
@@ -206,7 +217,7 @@ impl Board {
         let is_ending = meta::deletion_timestamp(&held.object).is_some()
             && meta::finalizers(&held.object).any(|f| f == custom::acceptance::CLEANUP);
         if is_ending && self.ending.insert(meta::uid(&held.object).to_owned()) {
-            let (api, family) = (self.api.clone(), held.family.clone());
+            let (api, family) = (self.api.clone(), held.family.0.clone());
             let stop = api.stop.clone();
             self.tasks.spawn(async move {
                 tokio::select! {

@@ -11,6 +11,7 @@ use kinds::{Column, Errors, Node as Place, Subresource, Verbs, columns, object_m
 use schema::{Node, Problem};
 use serde_json::Value;
 use store::{Entry, Revision};
+use tokio_util::sync::CancellationToken;
 
 use crate::served::{Custom, Names, Rules, Served};
 use crate::webhook::Endpoint;
@@ -34,10 +35,12 @@ pub struct Family {
     pub since: Revision,
     /// Who converts, where a webhook does; or why it cannot.
     pub converter: Option<Result<Endpoint, String>>,
+    /// The definition changed or is gone, or the server stops: watches end.
+    pub over: CancellationToken,
 }
 
 impl Family {
-    pub fn new(definition: Definition, since: Revision) -> Self {
+    pub fn new(definition: Definition, since: Revision, over: CancellationToken) -> Self {
         let converter = match &definition.conversion {
             Conversion::None => None,
             Conversion::Webhook { client_config, .. } => {
@@ -48,6 +51,7 @@ impl Family {
             definition,
             since,
             converter,
+            over,
         }
     }
 

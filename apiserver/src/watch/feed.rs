@@ -6,6 +6,7 @@
 //! together write too often, a piece waits for its turn and grows meanwhile
 //! ([`Pace`]).
 
+use std::cell::RefCell;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -53,9 +54,7 @@ pub struct Feed {
     pace: Arc<Pace>,
     /// When `held` may go out.
     turn: Option<Instant>,
-    held: BytesMut,
-    /// As long as the piece before, which the next is likely to be too.
-    usual: usize,
+    held: Bytes,
     stop: Pin<Box<WaitForCancellationFutureOwned>>,
     /// The newest revision the client knows of.
     at: Revision,
@@ -73,6 +72,7 @@ impl Feed {
         api: &Api,
     ) -> Self {
         let deadline = Instant::now() + lasts;
+        let stop = shaper.kind().over().unwrap_or(&api.stop).clone();
         Self {
             watch,
             shaper,
@@ -84,9 +84,8 @@ impl Feed {
             timer: Box::pin(tokio::time::sleep_until(deadline)),
             pace: api.watch_pace.clone(),
             turn: None,
-            held: BytesMut::new(),
-            usual: 0,
-            stop: Box::pin(api.stop.clone().cancelled_owned()),
+            held: Bytes::new(),
+            stop: Box::pin(stop.cancelled_owned()),
             at,
             is_over: false,
         }
@@ -163,9 +162,6 @@ impl Feed {
     }
 
     fn take(&mut self, signal: Result<Signal, store::Error>, out: &mut BytesMut) {
-        if out.capacity() == 0 {
-            out.reserve(self.usual);
-        }
         match signal {
             Ok(Signal::Change(change)) => {
                 self.at = change.revision();
@@ -211,9 +207,15 @@ impl Feed {
     }
 }
 
+thread_local! {
+    /// Where pieces are put together, to be copied once when their size is known:
+    /// a piece that grows by itself is allocated and copied many times.
+    static PIECE: RefCell<BytesMut> = RefCell::default();
+}
+
 impl Feed {
     /// Whether `out` has to wait for its turn.
-    fn must_wait(&mut self, out: &mut BytesMut, cx: &mut Context<'_>) -> bool {
+    fn must_wait(&mut self, out: &BytesMut, cx: &mut Context<'_>) -> bool {
         self.turn = self.pace.turn();
         if self.turn.is_none() {
             return false;
@@ -221,7 +223,7 @@ impl Feed {
         self.set_timer();
         let waits = self.waits(cx);
         if waits {
-            self.held = std::mem::take(out);
+            self.held = Bytes::copy_from_slice(out);
         }
         waits
     }
@@ -231,6 +233,29 @@ impl Feed {
         let is_early = self.turn.is_some_and(|turn| Instant::now() < turn);
         // A bookmark or the end can wait that long.
         is_early && self.timer.as_mut().poll(cx).is_pending()
+    }
+
+    /// Puts the next piece into `out`; pending while it waits for its turn.
+    fn poll_piece(&mut self, cx: &mut Context<'_>, out: &mut BytesMut) -> Poll<()> {
+        let has_turn = self.turn.take().is_some();
+        if has_turn {
+            self.set_timer();
+        }
+        out.extend_from_slice(&std::mem::take(&mut self.held));
+        if self.is_over {
+            return Poll::Ready(());
+        }
+        self.take_initial(out);
+        if self.initial.is_some() {
+            return Poll::Ready(());
+        }
+        self.take_ready(cx, out);
+        self.on_time(cx, out);
+        let may_wait = !has_turn && !out.is_empty() && !self.is_over;
+        if may_wait && self.must_wait(out, cx) {
+            return Poll::Pending;
+        }
+        Poll::Ready(())
     }
 }
 
@@ -245,29 +270,15 @@ impl Stream for Feed {
         if !feed.is_over && feed.waits(cx) {
             return Poll::Pending;
         }
-        let mut out = std::mem::take(&mut feed.held);
-        let has_turn = feed.turn.take().is_some();
-        if has_turn {
-            feed.set_timer();
+        let piece = PIECE.with_borrow_mut(|out| {
+            out.clear();
+            feed.poll_piece(cx, out)
+                .map(|()| Bytes::copy_from_slice(out))
+        });
+        match piece {
+            Poll::Ready(piece) if !piece.is_empty() => Poll::Ready(Some(Ok(piece))),
+            _ if feed.is_over => Poll::Ready(None),
+            _ => Poll::Pending,
         }
-        if !feed.is_over {
-            feed.take_initial(&mut out);
-        }
-        if feed.initial.is_none() && !feed.is_over {
-            feed.take_ready(cx, &mut out);
-            feed.on_time(cx, &mut out);
-            let may_wait = !has_turn && !out.is_empty() && !feed.is_over;
-            if may_wait && feed.must_wait(&mut out, cx) {
-                return Poll::Pending;
-            }
-        }
-        if !out.is_empty() {
-            feed.usual = out.len();
-            return Poll::Ready(Some(Ok(out.freeze())));
-        }
-        if feed.is_over {
-            return Poll::Ready(None);
-        }
-        Poll::Pending
     }
 }

@@ -253,6 +253,26 @@ async fn a_definition_ends_with_its_objects() {
 }
 
 #[tokio::test]
+async fn a_watch_ends_when_its_definition_changes() {
+    let cluster = with_widgets().await;
+    let path = format!("{WIDGETS}?watch=1&timeoutSeconds=60");
+    let request = Request::get(path).body(Vec::new()).unwrap();
+    let client = cluster.client();
+    let watch = tokio::spawn(async move { client.request_text(request).await });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(!watch.is_finished());
+    cluster
+        .ask(
+            Method::DELETE,
+            &format!("{DEFINITIONS}/widgets.ex.io"),
+            &Value::Null,
+        )
+        .await;
+    let ended = tokio::time::timeout(Duration::from_secs(20), watch).await;
+    assert!(ended.is_ok(), "the watch goes on");
+}
+
+#[tokio::test]
 async fn a_name_that_another_definition_has_is_refused() {
     let cluster = with_widgets().await;
     let mut other = definition(&json!([version("v1", true, &spec())]));
