@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::api::{Api, Call};
 use crate::body::Body;
-use crate::negotiate::Form;
+use crate::negotiate::{Encoding, Form};
 use crate::{form, health, respond, storage};
 
 /// The Kubernetes version whose API this server speaks (k8s-openapi's newest).
@@ -52,7 +52,9 @@ pub async fn answer(
 }
 
 fn plain(call: &Call) -> Form {
-    Form::of(&call.headers, &call.query).unwrap_or(Form::PLAIN)
+    let form = Form::of(&call.headers, &call.query).ok();
+    form.filter(|form| form.encoding != Encoding::Protobuf)
+        .unwrap_or(Form::PLAIN)
 }
 
 pub fn git_version() -> String {
@@ -147,7 +149,7 @@ fn openid(api: &Api, call: &Call) -> Result<Response<Body>, Status> {
         "jwks_uri": format!("https://{}/openid/v1/jwks", api.discovery.address()),
         "response_types_supported": ["id_token"],
         "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": ["ES256"],
+        "id_token_signing_alg_values_supported": api.authn.service_accounts().algorithms(),
     });
     form::value(StatusCode::OK, &document, plain(call))
 }

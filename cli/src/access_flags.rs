@@ -24,9 +24,21 @@ pub struct AccessFlags {
     #[arg(long, value_name = "AUDIENCE", value_delimiter = ',')]
     pub api_audiences: Vec<String>,
 
+    /// Who makes service-account tokens, as their claim `iss` says
+    #[arg(long, value_name = "URL", default_value = apiserver::Config::ISSUER)]
+    pub service_account_issuer: String,
+
+    /// Public keys whose service-account tokens hold too, such as those of before
+    #[arg(long, value_name = "FILE")]
+    service_account_key_file: Vec<PathBuf>,
+
     /// File that says which objects are encrypted at rest, and with which keys
     #[arg(long, value_name = "FILE")]
     pub encryption_provider_config: Option<PathBuf>,
+
+    /// File that configures admission plugins (PodSecurity: defaults and exemptions)
+    #[arg(long, value_name = "FILE")]
+    pub admission_control_config_file: Option<PathBuf>,
 
     #[command(flatten)]
     audit: AuditFlags,
@@ -147,6 +159,14 @@ struct OidcFlags {
 }
 
 impl AccessFlags {
+    /// The cluster's key, which trusts those that the flags name.
+    pub fn token_key(&self, mut own: pki::TokenKey) -> Result<pki::TokenKey, pki::Error> {
+        for path in &self.service_account_key_file {
+            own.trust(pki::PublicKey::read(path)?);
+        }
+        Ok(own)
+    }
+
     /// What the API server is told; reads the files that are named.
     pub fn access(&self) -> anyhow::Result<Access> {
         Ok(Access {
@@ -157,6 +177,7 @@ impl AccessFlags {
             token_webhook: self.webhook.token_webhook(),
             oidc: self.oidc.issuer()?,
             audit: self.audit.config(),
+            admission: self.admission_control_config_file.clone(),
             encryption: self.encryption_provider_config.clone(),
         })
     }

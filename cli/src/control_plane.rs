@@ -53,8 +53,8 @@ impl ControlPlane {
                 client: pair(&identities.kubelet_client),
                 ca_pem: authority.cert_pem().to_owned(),
             }),
-            token_key: Arc::new(identities.token_key),
-            issuer: apiserver::Config::ISSUER.into(),
+            token_key: Arc::new(settings.flags.access.token_key(identities.token_key)?),
+            issuer: settings.flags.access.service_account_issuer.clone(),
             store: datastore.store(),
             service_range: settings.flags.service_cluster_ip_range.into(),
             node_ports: {

@@ -38,6 +38,9 @@ pub enum Error {
         path: PathBuf,
         source: jsonwebtoken::errors::Error,
     },
+    /// The operator gave another file than one of public keys.
+    #[error("the public keys of {} cannot be used: {reason}", path.display())]
+    PublicKey { path: PathBuf, reason: String },
     #[error("sign a token for {subject}")]
     Sign {
         subject: String,

@@ -16,4 +16,4 @@ mod token;
 pub use authority::{Authority, Issued, Request, Usage, fingerprint, make_csr};
 pub use error::Error;
 pub use identity::load_or_issue;
-pub use token::{BoundObject, Claims, KubernetesClaims, LegacyClaims, TokenKey};
+pub use token::{BoundObject, Claims, KubernetesClaims, LegacyClaims, PublicKey, TokenKey};

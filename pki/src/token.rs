@@ -1,28 +1,27 @@
 //! Service-account tokens: JWTs signed with the cluster's own key (ES256).
 
+mod public_key;
+
 use std::path::Path;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, Validation};
 use rcgen::KeyPair;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::{Error, private_file};
+pub use public_key::PublicKey;
 
 /// How far the clocks of two servers may be apart.
 const LEEWAY: Duration = Duration::from_secs(10);
 
-/// The key that signs and verifies service-account tokens.
+/// The key that signs service-account tokens, and those that verify them.
 pub struct TokenKey {
     encoding: EncodingKey,
-    decoding: DecodingKey,
-    key_id: String,
-    /// The public point: 0x04, x, y.
-    point: Vec<u8>,
+    own: PublicKey,
+    /// Keys whose tokens hold too: those of before a rotation.
+    others: Vec<PublicKey>,
 }
 
 /// What a service-account token claims (KEP-1205, bound tokens).
@@ -110,14 +109,35 @@ impl TokenKey {
             path: path.into(),
             source,
         };
-        let point = key.public_key_raw().to_vec();
         Ok(Self {
             encoding: EncodingKey::from_ec_pem(pem.as_bytes()).map_err(unusable)?,
-            decoding: DecodingKey::from_ec_pem(key.public_key_pem().as_bytes())
-                .map_err(unusable)?,
-            key_id: URL_SAFE_NO_PAD.encode(Sha256::digest(&point)),
-            point,
+            own: PublicKey::from_pem(&key.public_key_pem()).ok_or_else(|| Error::PublicKey {
+                path: path.into(),
+                reason: "it is no key of P-256 or P-384".into(),
+            })?,
+            others: Vec::new(),
         })
+    }
+
+    /// Takes tokens of these keys too, and tells them in the key set.
+    pub fn trust(&mut self, keys: Vec<PublicKey>) {
+        let is_new = |key: &PublicKey| key.id != self.own.id;
+        self.others.extend(keys.into_iter().filter(is_new));
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &PublicKey> {
+        std::iter::once(&self.own).chain(&self.others)
+    }
+
+    /// The names of the algorithms by which tokens are signed (RFC 7518).
+    pub fn algorithms(&self) -> Vec<String> {
+        let mut names: Vec<String> = self
+            .keys()
+            .map(|key| format!("{:?}", key.algorithm))
+            .collect();
+        names.sort();
+        names.dedup();
+        names
     }
 
     /// The compact JWT of `claims`.
@@ -131,8 +151,8 @@ impl TokenKey {
     }
 
     fn encode<T: Serialize>(&self, claims: &T, subject: &str) -> Result<String, Error> {
-        let mut header = Header::new(Algorithm::ES256);
-        header.kid = Some(self.key_id.clone());
+        let mut header = Header::new(self.own.algorithm);
+        header.kid = Some(self.own.id.clone());
         header.typ = None;
         jsonwebtoken::encode(&header, claims, &self.encoding).map_err(|source| Error::Sign {
             subject: subject.to_owned(),
@@ -143,7 +163,7 @@ impl TokenKey {
     /// The claims of a token whose signature and times are good and that was
     /// made for one of `audiences`.
     pub fn verify(&self, token: &str, audiences: &[String]) -> Result<Claims, Error> {
-        let claims: Claims = self.read(token, &Self::rules())?;
+        let claims: Claims = self.read(token, End::Required)?;
         if claims.aud.iter().any(|a| audiences.contains(a)) {
             return Ok(claims);
         }
@@ -155,34 +175,49 @@ impl TokenKey {
 
     /// The claims of a token of a Secret, which has neither audience nor end.
     pub fn verify_legacy(&self, token: &str) -> Result<LegacyClaims, Error> {
-        let mut rules = Self::rules();
-        rules.required_spec_claims.clear();
-        self.read(token, &rules)
+        self.read(token, End::Optional)
     }
 
-    /// One algorithm, that of our key: what a token itself says of how it is to
-    /// be verified is never followed (RFC 8725, 3.1).
-    fn rules() -> Validation {
-        let mut rules = Validation::new(Algorithm::ES256);
-        rules.validate_aud = false;
-        rules.validate_nbf = true;
-        rules.leeway = LEEWAY.as_secs();
-        rules
+    /// The claims, by the first key that verifies the token.
+    fn read<T: DeserializeOwned>(&self, token: &str, end: End) -> Result<T, Error> {
+        let mut refused = None;
+        for key in self.keys() {
+            let read = jsonwebtoken::decode::<T>(token, &key.decoding, &rules(key.algorithm, end));
+            match read {
+                Ok(token) => return Ok(token.claims),
+                // The own key's refusal says most: it comes first.
+                Err(error) => refused = refused.or(Some(error)),
+            }
+        }
+        let source = refused.expect("the own key was tried");
+        Err(Error::Token { source })
     }
 
-    fn read<T: DeserializeOwned>(&self, token: &str, rules: &Validation) -> Result<T, Error> {
-        let read = jsonwebtoken::decode::<T>(token, &self.decoding, rules);
-        Ok(read.map_err(|source| Error::Token { source })?.claims)
-    }
-
-    /// The public key as a JSON Web Key Set (RFC 7517), for OIDC discovery.
+    /// The public keys as a JSON Web Key Set (RFC 7517), for OIDC discovery.
     pub fn jwks(&self) -> serde_json::Value {
-        let (x, y) = self.point[1..].split_at((self.point.len() - 1) / 2);
-        serde_json::json!({ "keys": [{
-            "use": "sig", "kty": "EC", "alg": "ES256", "crv": "P-256", "kid": self.key_id,
-            "x": URL_SAFE_NO_PAD.encode(x), "y": URL_SAFE_NO_PAD.encode(y),
-        }]})
+        let keys: Vec<_> = self.keys().map(PublicKey::jwk).collect();
+        serde_json::json!({ "keys": keys })
     }
+}
+
+/// Whether a token must say when it ends.
+#[derive(Clone, Copy)]
+enum End {
+    Required,
+    Optional,
+}
+
+/// One algorithm, that of the key: what a token itself says of how it is to be
+/// verified is never followed (RFC 8725, 3.1).
+fn rules(algorithm: Algorithm, end: End) -> Validation {
+    let mut rules = Validation::new(algorithm);
+    rules.validate_aud = false;
+    rules.validate_nbf = true;
+    rules.leeway = LEEWAY.as_secs();
+    if matches!(end, End::Optional) {
+        rules.required_spec_claims.clear();
+    }
+    rules
 }
 
 /// Seconds since 1970 by the wall clock, which certificates and tokens mean.

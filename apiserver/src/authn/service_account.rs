@@ -72,6 +72,10 @@ impl Verifier {
         &self.audiences
     }
 
+    pub fn algorithms(&self) -> Vec<String> {
+        self.key.algorithms()
+    }
+
     pub fn jwks(&self) -> Value {
         self.key.jwks()
     }

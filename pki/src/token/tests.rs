@@ -1,3 +1,5 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
 
 use super::*;
@@ -51,7 +53,7 @@ fn a_token_is_good_for_its_audience_only() {
 }
 
 fn claims_of(key: &TokenKey, token: &str) -> Claims {
-    key.read(token, &TokenKey::rules()).unwrap()
+    key.read(token, End::Required).unwrap()
 }
 
 #[test]
@@ -69,7 +71,8 @@ fn a_token_cannot_choose_how_it_is_verified() {
     let none = with_header(&token, &json!({ "alg": "none" }), "");
     assert!(key.verify(&none, &api()).is_err());
     // Signed with the public key as if that were a shared secret.
-    let public = EncodingKey::from_secret(&key.point);
+    let public = key.own.jwk()["x"].as_str().unwrap().as_bytes();
+    let public = EncodingKey::from_secret(public);
     let mixed = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims(), &public);
     assert!(key.verify(&mixed.unwrap(), &api()).is_err());
     let signature = token.rsplit('.').next().unwrap();
@@ -136,4 +139,47 @@ fn a_secrets_token_is_no_bound_token_and_the_other_way_round() {
     assert_eq!(key.verify_legacy(&token).unwrap(), legacy);
     assert!(key.verify(&token, &api()).is_err());
     assert!(key.verify_legacy(&key.sign(&claims()).unwrap()).is_err());
+}
+
+/// Public keys as people bring them, made with `openssl`.
+const RSA: &str = "-----BEGIN PUBLIC KEY-----
+MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAsUYKuDmnIZDByzdNISJ7
+Cq9kZLl+Wo4e99L7IkznpZhRX0CXDqaRqZ4VVLyr7ybfcvpvheSINaK1g1bUjzmQ
+oKxSVbe6nEmh6qi2nBeeRDc25m87hKGq/RWuOTLu5BA4hELyM7OKQYTRmo1NRG0K
+9UGJGny4XKeTgeIJjKWSYwPadgTseR0VkPzlT6X0tm1fwrHAEa+yvRBIizFh8MRb
+PsLR02OTyheh+WzxWMR0pmtKrV00mySMbhUtdaG45ZIZn9Nz9x5yw7pOcWCYgZJg
+H0mBJtQAycKx9KhvUUWXizhPHNjsCv1pZmbLIG1CkohuEBKQHW2k9cPjaBxT9q3M
++QIDAQAB
+-----END PUBLIC KEY-----
+";
+
+#[test]
+fn tokens_of_before_a_rotation_hold_as_long_as_their_key_is_given() {
+    let dir = tempfile::tempdir().unwrap();
+    let old = key(dir.path(), "old");
+    let token = old.sign(&claims()).unwrap();
+    let mut new = key(dir.path(), "new");
+    assert!(new.verify(&token, &api()).is_err());
+    let pem = KeyPair::from_pem(&std::fs::read_to_string(dir.path().join("old")).unwrap());
+    let path = dir.path().join("old.pub");
+    std::fs::write(&path, format!("{}{RSA}", pem.unwrap().public_key_pem())).unwrap();
+    new.trust(PublicKey::read(&path).unwrap());
+    assert_eq!(new.verify(&token, &api()).unwrap(), claims_of(&old, &token));
+    assert_eq!(new.algorithms(), ["ES256", "RS256"]);
+    let keys = new.jwks()["keys"].as_array().unwrap().clone();
+    assert_eq!(keys.len(), 3);
+    assert_eq!(keys[1], old.jwks()["keys"][0]);
+    assert_eq!(
+        (&keys[2]["kty"], &keys[2]["e"]),
+        (&json!("RSA"), &json!("AQAB"))
+    );
+}
+
+#[test]
+fn a_file_that_holds_no_public_key_is_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    key(dir.path(), "private");
+    let error = PublicKey::read(&dir.path().join("private")).err().unwrap();
+    assert!(error.to_string().contains("private"), "{error}");
+    assert!(PublicKey::read(&dir.path().join("none")).is_err());
 }
