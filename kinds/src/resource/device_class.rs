@@ -1,6 +1,6 @@
 //! DeviceClass.
 
-use super::requests::selectors;
+use super::requests::{configurations, selectors};
 use crate::columns::{AGE, NAME};
 use crate::errors::Errors;
 use crate::kind::{Kind, Scope, Storage};
@@ -27,5 +27,7 @@ pub static KIND: Kind = Kind {
 };
 
 fn validate(class: &Node, errors: &mut Errors) {
-    selectors(&class.at("spec.selectors"), errors);
+    let spec = class.at("spec");
+    selectors(&spec.at("selectors"), errors);
+    configurations(&spec.at("config"), errors);
 }

@@ -1,15 +1,20 @@
 //! What a claim asks for.
 
-use apimachinery::field::Error;
+use std::collections::HashSet;
+
 use apimachinery::names;
 use serde_json::Value;
 
 use crate::defaults::{each, set_number, set_text, with};
 use crate::errors::{Errors, Seen};
 use crate::node::Node;
+use crate::pod_template::csi_driver;
 
 const REQUESTS_MAX: usize = 32;
 const SELECTORS_MAX: usize = 32;
+const CONSTRAINTS_MAX: usize = 32;
+const CONFIG_MAX: usize = 32;
+const ALTERNATIVES_MAX: usize = 8;
 
 pub fn default_devices(spec: &mut Value) {
     with(spec, "devices", |devices| {
@@ -32,13 +37,7 @@ fn default_request(request: &mut Value) {
 
 pub fn validate_devices(devices: &Node, errors: &mut Errors) {
     let requests = devices.at("requests");
-    if requests.len() > REQUESTS_MAX {
-        errors.push(Error::too_many(
-            &requests.path,
-            requests.len(),
-            REQUESTS_MAX,
-        ));
-    }
+    errors.at_most(&requests, REQUESTS_MAX);
     let mut seen = Seen::new();
     for request in requests.items() {
         let name = request.at("name");
@@ -47,34 +46,93 @@ pub fn validate_devices(devices: &Node, errors: &mut Errors) {
         }
         one_request(&request, errors);
     }
-    for constraint in devices.at("constraints").items() {
-        for name in constraint.at("requests").items() {
-            let request = name.text().split('/').next().unwrap_or_default();
-            if !seen.contains(request) {
-                errors.invalid(&name, "must be the name of a request in the claim or the name of a request and a subrequest separated by '/'");
+    let known = Known::of(devices);
+    let constraints = devices.at("constraints");
+    errors.at_most(&constraints, CONSTRAINTS_MAX);
+    for constraint in constraints.items() {
+        known.check(&constraint.at("requests"), errors);
+        let attribute = constraint.at("matchAttribute");
+        if errors.require(&attribute) && !attribute.text().contains('/') {
+            errors.invalid_text(&attribute, "must include a domain");
+        }
+    }
+    let config = devices.at("config");
+    errors.at_most(&config, CONFIG_MAX);
+    for config in config.items() {
+        known.check(&config.at("requests"), errors);
+        configuration(&config, errors);
+    }
+}
+
+/// The names that a claim gives to its requests: `request` and `request/subrequest`.
+pub(super) struct Known(HashSet<String>);
+
+impl Known {
+    pub(super) fn of(devices: &Node) -> Self {
+        let mut known = HashSet::new();
+        for request in devices.at("requests").items() {
+            let name = request.at("name").text();
+            known.insert(name.to_owned());
+            for sub in request.at("firstAvailable").items() {
+                known.insert(format!("{name}/{}", sub.at("name").text()));
             }
+        }
+        Self(known)
+    }
+
+    fn check(&self, list: &Node, errors: &mut Errors) {
+        errors.at_most(list, REQUESTS_MAX);
+        let mut seen = Seen::new();
+        for name in list.items() {
+            errors.unique(&name, &mut seen);
+            self.check_one(&name, errors);
+        }
+    }
+
+    pub(super) fn check_one(&self, name: &Node, errors: &mut Errors) {
+        if !self.0.contains(name.text()) {
+            errors.invalid_text(name, "must be the name of a request in the claim or the name of a request and a subrequest separated by '/'");
         }
     }
 }
 
+/// What a driver is told about the devices; only it knows what that means.
+pub fn configuration(config: &Node, errors: &mut Errors) {
+    let opaque = config.at("opaque");
+    if !opaque.exists() {
+        errors.required(&opaque, "");
+        return;
+    }
+    csi_driver(&opaque.at("driver"), errors);
+    errors.require(&opaque.at("parameters"));
+}
+
+/// The configuration of a class of devices.
+pub fn configurations(list: &Node, errors: &mut Errors) {
+    errors.at_most(list, CONFIG_MAX);
+    for config in list.items() {
+        configuration(&config, errors);
+    }
+}
+
 fn one_request(request: &Node, errors: &mut Errors) {
+    const WHY: &str = "exactly one of `exactly` or `firstAvailable` must be specified";
     let (exactly, first) = (request.at("exactly"), request.at("firstAvailable"));
     match (exactly.exists(), first.is_empty()) {
         (true, true) => device(&exactly, errors),
         (false, false) => {
+            errors.at_most(&first, ALTERNATIVES_MAX);
+            let mut seen = Seen::new();
             for sub in first.items() {
-                errors.require_name(&sub.at("name"), names::dns_label);
+                let name = sub.at("name");
+                if errors.require_name(&name, names::dns_label) {
+                    errors.unique(&name, &mut seen);
+                }
                 device(&sub, errors);
             }
         }
-        (true, false) => {
-            let why = "exactly one of `exactly` or `firstAvailable` must be specified";
-            errors.invalid(request, why);
-        }
-        (false, true) => {
-            let why = "exactly one of `exactly` or `firstAvailable` must be specified";
-            errors.required(request, why);
-        }
+        (true, false) => errors.invalid_place(request, WHY),
+        (false, true) => errors.required(request, WHY),
     }
 }
 
@@ -94,16 +152,35 @@ fn device(request: &Node, errors: &mut Errors) {
             errors.one_of(&mode, &["All", "ExactCount"]);
         }
     }
+    for toleration in request.at("tolerations").items() {
+        validate_toleration(&toleration, errors);
+    }
+}
+
+fn validate_toleration(toleration: &Node, errors: &mut Errors) {
+    let (key, operator) = (toleration.at("key"), toleration.at("operator"));
+    errors.follows_if_set(&key, names::qualified);
+    let value = toleration.at("value");
+    match operator.text() {
+        "Exists" if !value.is_empty() => {
+            errors.invalid_text(&value, "must be empty for operator `Exists`");
+        }
+        "Equal" if key.is_empty() => {
+            errors.required(&key, "must be set for operator `Equal`");
+        }
+        "Exists" => {}
+        "Equal" => {
+            errors.follows(&value, names::label_value);
+        }
+        _ => {
+            errors.require_one_of(&operator, &["Equal", "Exists"]);
+        }
+    }
+    errors.one_of_if_set(&toleration.at("effect"), &["NoExecute", "NoSchedule"]);
 }
 
 pub fn selectors(selectors: &Node, errors: &mut Errors) {
-    if selectors.len() > SELECTORS_MAX {
-        errors.push(Error::too_many(
-            &selectors.path,
-            selectors.len(),
-            SELECTORS_MAX,
-        ));
-    }
+    errors.at_most(selectors, SELECTORS_MAX);
     for selector in selectors.items() {
         let cel = selector.at("cel");
         if cel.exists() {

@@ -1,5 +1,7 @@
 //! ResourceClaim.
 
+mod status;
+
 use apimachinery::meta;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -30,7 +32,9 @@ pub static KIND: Kind = Kind {
     validate: |claim, errors| validate_devices(&claim.at("spec.devices"), errors),
     validate_update: |new, old, errors| {
         errors.immutable(&new.at("spec"), &old.at("spec"));
+        validate_devices(&new.at("spec.devices"), errors);
     },
+    validate_status_update: status::validate,
     columns: &[
         NAME,
         Column::text("State", "Whether devices are set aside, and for whom."),

@@ -9,6 +9,7 @@ use crate::columns::{self, AGE, Column, NAME};
 use crate::errors::{Errors, Seen};
 use crate::kind::{Kind, Scope, Storage, text_field};
 use crate::node::Node;
+use crate::pod_template::csi_driver;
 use crate::prepare;
 use crate::text_cells::or_none;
 
@@ -47,9 +48,9 @@ const DEVICES_MAX: usize = 128;
 
 fn validate(slice: &Node, errors: &mut Errors) {
     let spec = slice.at("spec");
-    errors.require_name(&spec.at("driver"), names::dns_subdomain);
+    csi_driver(&spec.at("driver"), errors);
     let pool = spec.at("pool");
-    errors.require(&pool.at("name"));
+    super::pool_name(&pool.at("name"), errors);
     let count = pool.at("resourceSliceCount");
     if count.int().unwrap_or(0) <= 0 {
         errors.push(Error::invalid(
@@ -59,30 +60,71 @@ fn validate(slice: &Node, errors: &mut Errors) {
         ));
     }
     errors.not_negative(&pool.at("generation"));
-    let places = [
-        "nodeName",
-        "nodeSelector",
-        "allNodes",
-        "perDeviceNodeSelection",
-    ];
-    let set = places
-        .iter()
-        .filter(|place| !spec.at(place).is_empty())
-        .count();
-    if set != 1 {
-        let why = "exactly one of `nodeName`, `nodeSelector`, `allNodes`, `perDeviceNodeSelection` is required";
-        errors.push(Error::invalid(&spec.path, "", why));
-    }
+    validate_place(&spec, errors);
     let devices = spec.at("devices");
-    if devices.len() > DEVICES_MAX {
-        errors.push(Error::too_many(&devices.path, devices.len(), DEVICES_MAX));
-    }
+    errors.at_most(&devices, DEVICES_MAX);
     let mut seen = Seen::new();
     for device in devices.items() {
         let name = device.at("name");
         if errors.require_name(&name, names::dns_label) {
             errors.unique(&name, &mut seen);
         }
+        validate_device(&device, errors);
+    }
+}
+
+/// The devices are on one node, on those that a selector picks, or on all.
+fn validate_place(spec: &Node, errors: &mut Errors) {
+    const ONE: &str = "exactly one of `nodeName`, `nodeSelector`, `allNodes`, `perDeviceNodeSelection` is required";
+    let places = [
+        "nodeName",
+        "nodeSelector",
+        "allNodes",
+        "perDeviceNodeSelection",
+    ];
+    let is_set = |place: &&str| {
+        let place = spec.at(place);
+        place.is_true() || !place.text().is_empty() || place.map().is_some()
+    };
+    let set: Vec<String> = places
+        .iter()
+        .copied()
+        .filter(is_set)
+        .map(|place| format!("`{place}`"))
+        .collect();
+    errors.follows_if_set(&spec.at("nodeName"), names::dns_subdomain);
+    let selector = spec.at("nodeSelector");
+    let terms = selector.at("nodeSelectorTerms");
+    if selector.exists() && terms.len() != 1 {
+        errors.invalid(&terms, "must have exactly one node selector term");
+    }
+    match set.len() {
+        0 => errors.required(spec, ONE),
+        1 => {}
+        _ => {
+            let all = format!("{{{}}}", set.join(", "));
+            let why = format!("{ONE}, but multiple fields are set");
+            errors.push(Error::invalid(&spec.path, all, why));
+        }
+    }
+}
+
+fn validate_device(device: &Node, errors: &mut Errors) {
+    const MOST: usize = 32;
+    let (attributes, capacity) = (device.at("attributes"), device.at("capacity"));
+    let all = attributes.len() + capacity.len();
+    if all > MOST {
+        let why = format!("the total number of attributes and capacities must not exceed {MOST}");
+        errors.push(Error::invalid(&device.path, all, why));
+    }
+    for (_, attribute) in attributes.entries() {
+        if attribute.len() != 1 {
+            errors.invalid(&attribute, "exactly one value must be specified");
+        }
+    }
+    for taint in device.at("taints").items() {
+        errors.require_name(&taint.at("key"), names::qualified);
+        errors.require_one_of(&taint.at("effect"), &["NoExecute", "NoSchedule", "None"]);
     }
 }
 

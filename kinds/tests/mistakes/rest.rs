@@ -154,3 +154,61 @@ fn endpoints_are_hinted_at_once_and_names_are_whole() {
         &["endpoints[0].addresses[0]: Invalid value: \"a.b\": should be a domain with at least three segments separated by dots"],
     )]);
 }
+
+#[test]
+fn a_claim_asks_for_devices_by_names_that_it_gives() {
+    let claim = Good::new(
+        "resource.k8s.io/v1",
+        "ResourceClaim",
+        json!({"spec": {"devices": {"requests": [{"name": "r", "exactly": {"deviceClassName": "c"}}]}}}),
+    );
+    let devices = |devices: Value| json!({"spec": {"devices": devices}});
+    let name = "must be the name of a request in the claim or the name of a request and a subrequest separated by '/'";
+    claim.refuses(&[
+        (
+            devices(json!({"constraints": [{"requests": ["r", "x"], "matchAttribute": "a"}]})),
+            &[
+                &format!("spec.devices.constraints[0].requests[1]: Invalid value: \"x\": {name}"),
+                "spec.devices.constraints[0].matchAttribute: Invalid value: \"a\": must include a domain",
+            ],
+        ),
+        (
+            devices(json!({"config": [{"requests": ["r"]}]})),
+            &["spec.devices.config[0].opaque: Required value"],
+        ),
+        (
+            devices(json!({"requests": [{"name": "r"}]})),
+            &["spec.devices.requests[0]: Required value: exactly one of `exactly` or `firstAvailable` must be specified"],
+        ),
+    ]);
+    let user = json!({"resource": "pods", "name": "p", "uid": "u"});
+    assert_eq!(
+        claim.status_errors(json!({}), json!({"status": {"reservedFor": [user, user]}})),
+        [
+            "status.reservedFor[1].uid: Duplicate value: \"u\"",
+            "status.reservedFor: Forbidden: may not be specified when `allocated` is not set",
+        ]
+    );
+}
+
+#[test]
+fn a_slice_of_devices_is_in_one_place() {
+    let slice = Good::new(
+        "resource.k8s.io/v1",
+        "ResourceSlice",
+        json!({"spec": {"driver": "d.io", "nodeName": "n",
+            "pool": {"name": "p", "resourceSliceCount": 1}}}),
+    );
+    let one = "exactly one of `nodeName`, `nodeSelector`, `allNodes`, `perDeviceNodeSelection` is required";
+    slice.refuses(&[
+        (json!({"spec": {"nodeName": null}}), &[&format!("spec: Required value: {one}")]),
+        (
+            json!({"spec": {"allNodes": true}}),
+            &[&format!("spec: Invalid value: \"{{`nodeName`, `allNodes`}}\": {one}, but multiple fields are set")],
+        ),
+        (
+            json!({"spec": {"devices": [{"name": "a", "attributes": {"x": {}}}]}}),
+            &["spec.devices[0].attributes[x]: Invalid value: {}: exactly one value must be specified"],
+        ),
+    ]);
+}
