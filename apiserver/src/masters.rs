@@ -26,8 +26,28 @@ const DEAD_AFTER: Duration = Duration::from_secs(30);
 pub struct Masters {
     api: Arc<Api>,
     own: SocketAddr,
-    /// Others' keys: their last renewal, and when this server learnt of it.
-    seen: HashMap<Vec<u8>, (Revision, Instant)>,
+    others: Renewals,
+}
+
+/// Others' keys: their last renewal, and when this server learnt of it.
+#[derive(Default)]
+struct Renewals(HashMap<Vec<u8>, (Revision, Instant)>);
+
+impl Renewals {
+    /// Whether the key has not been renewed for too long.
+    fn is_dead(&mut self, key: &[u8], renewed: Revision, now: Instant) -> bool {
+        let latest = (renewed, now);
+        let seen = self.0.entry(key.to_vec()).or_insert(latest);
+        if seen.0 != renewed {
+            *seen = latest;
+        }
+        now - seen.1 >= DEAD_AFTER
+    }
+
+    fn keep(&mut self, entries: &[Entry]) {
+        let is_there = |key: &[u8]| entries.iter().any(|entry| entry.key == key);
+        self.0.retain(|key, _| is_there(key));
+    }
 }
 
 impl Masters {
@@ -42,7 +62,7 @@ impl Masters {
         let mut masters = Self {
             api: api.clone(),
             own,
-            seen: HashMap::new(),
+            others: Renewals::default(),
         };
         if !api.store.is_shared() {
             masters.publish(&BTreeSet::from([own.ip()])).await?;
@@ -100,7 +120,8 @@ impl Masters {
         let page = store.range(Range::prefix(&under)).await?;
         let mut alive = BTreeSet::new();
         for entry in &page.entries {
-            if self.is_dead(entry, now) {
+            let is_other = entry.key != self.key();
+            if is_other && self.others.is_dead(&entry.key, entry.modified, now) {
                 tracing::info!(server = %String::from_utf8_lossy(&entry.key), "a server is gone");
                 match store.delete(&entry.key, Expect::At(entry.modified)).await {
                     Ok(_) | Err(store::Error::NotFound) => {}
@@ -112,21 +133,8 @@ impl Masters {
             }
             alive.extend(self.address(&entry.key[under.len()..], &entry.value));
         }
-        self.seen
-            .retain(|key, _| page.entries.iter().any(|entry| entry.key == *key));
+        self.others.keep(&page.entries);
         Ok(alive)
-    }
-
-    fn is_dead(&mut self, entry: &Entry, now: Instant) -> bool {
-        if entry.key == self.key() {
-            return false;
-        }
-        let latest = (entry.modified, now);
-        let seen = self.seen.entry(entry.key.to_vec()).or_insert(latest);
-        if seen.0 != entry.modified {
-            *seen = latest;
-        }
-        now - seen.1 >= DEAD_AFTER
     }
 
     /// None for one that serves on another port: all endpoints have one port.
@@ -182,5 +190,24 @@ impl Masters {
             "endpoints": endpoints,
             "ports": [{ "name": "https", "port": self.own.port(), "protocol": "TCP" }],
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_dead_when_its_key_is_not_renewed_for_so_long_as_seen_from_here() {
+        let mut others = Renewals::default();
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        assert!(!others.is_dead(b"a", Revision(1), start));
+        assert!(!others.is_dead(b"a", Revision(1), after(29)));
+        assert!(!others.is_dead(b"a", Revision(2), after(30)), "renewed");
+        assert!(!others.is_dead(b"a", Revision(2), after(59)));
+        assert!(others.is_dead(b"a", Revision(2), after(60)));
+        others.keep(&[]);
+        assert!(!others.is_dead(b"a", Revision(3), after(90)), "back again");
     }
 }
