@@ -111,7 +111,7 @@ fn mount_token(pod: &mut Value) {
 fn push(object: &mut Value, field: &str, item: Value) {
     match object.get_mut(field).and_then(Value::as_array_mut) {
         Some(list) => list.push(item),
-        None => object[field] = json!([item]),
+        None => object[field] = Value::Array(vec![item]),
     }
 }
 

@@ -152,7 +152,10 @@ struct Pods(Arc<Graph>);
 impl Follower for Pods {
     fn put(&self, key: &str, pod: &[u8]) {
         // Most pods come by here often; few need to be parsed.
-        let node = bytes_json::scalar_at(pod, &["spec", "nodeName"]);
+        let node = match memmem::find(pod, b"\"nodeName\":") {
+            Some(_) => bytes_json::scalar_at(pod, &["spec", "nodeName"]),
+            None => String::new(),
+        };
         let mut state = self.0.write();
         if node.is_empty() {
             return state.forget_pod(key);
