@@ -25,6 +25,8 @@ pub struct Access {
     /// An OpenID Connect provider whose tokens are taken.
     pub oidc: Option<Issuer>,
     pub audit: Option<audit::Config>,
+    /// Kubernetes' `AdmissionConfiguration`.
+    pub admission: Option<PathBuf>,
     /// Kubernetes' `EncryptionConfiguration`.
     pub encryption: Option<PathBuf>,
 }
@@ -39,6 +41,7 @@ impl Default for Access {
             token_webhook: None,
             oidc: None,
             audit: None,
+            admission: None,
             encryption: None,
         }
     }

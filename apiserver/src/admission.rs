@@ -7,6 +7,7 @@
 
 mod certificates;
 mod classes;
+pub mod configuration;
 mod dynamic;
 mod evaluation;
 mod limits;
@@ -39,6 +40,7 @@ use crate::registry::update::Part;
 use crate::webhook;
 use policies::Policies;
 use reservation::{GivesUp, Outcome, Reservation};
+use configuration::Configuration;
 use webhooks::Webhooks;
 
 const RBAC: &str = "rbac.authorization.k8s.io";
@@ -55,13 +57,15 @@ pub struct Admission {
     quotas: Arc<Mirror>,
     charges: quota::Charges,
     policies: Policies,
+    pod_security: pod_security::Configuration,
     webhooks: Webhooks,
     pub webhook_metrics: webhook::metrics::Metrics,
 }
 
 impl Admission {
-    pub async fn load(source: &Source) -> Result<Self, store::Error> {
+    pub async fn load(source: &Source, told: Configuration) -> Result<Self, store::Error> {
         Ok(Self {
+            pod_security: told.pod_security,
             namespaces: source.mirror("namespaces").await?,
             service_accounts: source.mirror("serviceaccounts").await?,
             priority_classes: source.mirror("priorityclasses").await?,

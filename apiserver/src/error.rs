@@ -37,6 +37,10 @@ pub enum Error {
     },
     #[error("keep the audit log")]
     Audit { source: crate::audit::Error },
+    #[error("use the admission configuration")]
+    Admission {
+        source: crate::admission::configuration::Error,
+    },
     #[error("use the encryption configuration")]
     Encryption { source: encryption::Error },
     /// A built-in object could not be made; the message is the API's answer.

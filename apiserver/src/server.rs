@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::access::Access;
-use crate::admission::{Admission, quota};
+use crate::admission::{Admission, configuration, quota};
 use crate::aggregation::{self, Aggregation};
 use crate::api::Api;
 use crate::audit::Auditor;
@@ -170,6 +170,11 @@ async fn build(config: Config, source: &Source, advertise: SocketAddr) -> Result
         access.audiences.clone(),
     );
     let authn = Authenticator::new(&config.tokens, verifier, &access, store.clone());
+    let told = match &access.admission {
+        Some(path) => configuration::Configuration::read(path)
+            .map_err(|source| Error::Admission { source })?,
+        None => configuration::Configuration::default(),
+    };
     let auditor = access.audit.as_ref().map(Auditor::open).transpose();
     let auditor = auditor.map_err(|source| Error::Audit { source })?;
     let kubelet_tls = config
@@ -180,7 +185,7 @@ async fn build(config: Config, source: &Source, advertise: SocketAddr) -> Result
         authn: authn.map_err(|source| Error::TokenWebhook { source })?,
         auditor: auditor.map(Arc::new),
         authz: Arc::new(Authorizer::load(source).await.map_err(load)?),
-        admission: Admission::load(source).await.map_err(load)?,
+        admission: Admission::load(source, told).await.map_err(load)?,
         services,
         resources: Resources::new(kinds::all()),
         discovery: Discovery::new(advertise.to_string()),

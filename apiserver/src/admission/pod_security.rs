@@ -6,6 +6,7 @@
 //! versions of the standards are judged by the newest rules.
 
 mod baseline;
+mod configuration;
 mod namespace;
 mod policy;
 mod restricted;
@@ -17,6 +18,7 @@ use serde_json::Value;
 use super::{Admission, refusal};
 use crate::registry::Registry;
 use crate::registry::update::Part;
+pub use configuration::Configuration;
 use policy::{Level, Policy};
 use spec::PodView;
 
@@ -69,7 +71,7 @@ impl Admission {
     ) -> Result<(), Status> {
         let subject = match (registry.kind.group(), registry.kind.plural(), part) {
             ("", "namespaces", Part::Main) => {
-                return namespace::check(registry, object, old).await;
+                return namespace::check(registry, &self.pod_security, object, old).await;
             }
             ("", "pods", Part::Status | Part::Binding) => return Ok(()),
             ("", "pods", _) => Subject::Pod,
@@ -79,10 +81,12 @@ impl Admission {
             _ => return Ok(()),
         };
         let namespace = self.live_namespace(registry).await?;
-        if !Policy::is_in(meta::labels(&namespace)) {
+        let told = &self.pod_security;
+        let labels = meta::labels(&namespace);
+        if told.is_plain() && !Policy::is_in(labels) {
             return Ok(());
         }
-        let (policy, mistakes) = Policy::of_labels(meta::labels(&namespace));
+        let (policy, mistakes) = Policy::of_labels(labels, &told.defaults);
         if policy.is_privileged(subject == Subject::Pod) && mistakes.is_empty() {
             return Ok(());
         }
@@ -90,6 +94,13 @@ impl Admission {
             return Ok(());
         };
         if subject == Subject::Pod && old.is_object() && !spec::is_significant(object, old) {
+            return Ok(());
+        }
+        let runtime_class = meta::text(pod.spec, "runtimeClassName");
+        let (namespace, user) = (meta::name(&namespace), &registry.call.user.name);
+        if let Some(why) = told.exempt(namespace, user, runtime_class) {
+            let notes = &registry.call.notes;
+            notes.annotate("pod-security.kubernetes.io/exempt", why);
             return Ok(());
         }
         judge(registry, object, &pod, &policy, subject)

@@ -131,3 +131,32 @@ async fn a_namespace_with_a_level_that_does_not_exist_is_refused() {
         "Namespace \"g\" is invalid: metadata.labels[pod-security.kubernetes.io/enforce]: Invalid value: \"strict\": must be one of privileged, baseline, restricted"
     );
 }
+
+#[tokio::test]
+async fn the_administrators_defaults_hold_where_labels_say_nothing_but_not_for_the_exempt() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("admission.yaml");
+    let configuration = json!({
+        "apiVersion": "apiserver.config.k8s.io/v1", "kind": "AdmissionConfiguration",
+        "plugins": [{ "name": "PodSecurity", "configuration": {
+            "defaults": { "enforce": "baseline" }, "exemptions": { "namespaces": ["free"] } } }],
+    });
+    std::fs::write(&path, configuration.to_string()).unwrap();
+    let access = apiserver::Access {
+        admission: Some(path),
+        ..apiserver::Access::default()
+    };
+    let cluster = Cluster::start_with(dir, 0, access).await.unwrap();
+    for (namespace, is_free) in [("strict", false), ("free", true)] {
+        cluster.namespace(namespace).await;
+        let account = json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": "default" } });
+        let path = format!("/api/v1/namespaces/{namespace}");
+        cluster
+            .ask(Method::POST, &format!("{path}/serviceaccounts"), &account)
+            .await;
+        let answer = cluster
+            .ask(Method::POST, &format!("{path}/pods"), &pod("p", true))
+            .await;
+        assert_eq!(answer["kind"] == "Pod", is_free, "{namespace}: {answer}");
+    }
+}

@@ -5,7 +5,7 @@ use std::fmt;
 use apimachinery::field::{Error as FieldError, Path};
 use serde_json::{Map, Value};
 
-const PREFIX: &str = "pod-security.kubernetes.io/";
+pub const PREFIX: &str = "pod-security.kubernetes.io/";
 
 /// Later ones forbid more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,7 +33,16 @@ impl fmt::Display for Standard {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+impl Default for Standard {
+    fn default() -> Self {
+        Self {
+            level: Level::Privileged,
+            version: "latest".into(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Policy {
     pub enforce: Standard,
     pub audit: Standard,
@@ -49,16 +58,19 @@ impl Policy {
 
     /// A policy always comes out; what labels say wrongly is strict for what is
     /// enforced and lax for the rest.
-    pub fn of_labels(labels: Option<&Map<String, Value>>) -> (Self, Vec<FieldError>) {
+    pub fn of_labels(
+        labels: Option<&Map<String, Value>>,
+        defaults: &Self,
+    ) -> (Self, Vec<FieldError>) {
         let mut mistakes = Vec::new();
-        let mut standard = |mode: &str, otherwise: Level| {
+        let mut standard = |mode: &str, default: &Standard, otherwise: Level| {
             let text = |suffix: &str| -> Option<(String, &str)> {
                 let key = format!("{PREFIX}{mode}{suffix}");
                 let value = labels?.get(&key)?.as_str()?;
                 Some((key, value))
             };
             let level = match text("") {
-                None => Level::Privileged,
+                None => default.level,
                 Some((_, "privileged")) => Level::Privileged,
                 Some((_, "baseline")) => Level::Baseline,
                 Some((_, "restricted")) => Level::Restricted,
@@ -69,7 +81,7 @@ impl Policy {
                 }
             };
             let version = match text("-version") {
-                None => "latest".to_owned(),
+                None => default.version.clone(),
                 Some((_, version)) if is_version(version) => version.to_owned(),
                 Some((key, other)) => {
                     mistakes.push(mistake(&key, other, "must be \"latest\" or \"v1.x\""));
@@ -79,9 +91,9 @@ impl Policy {
             Standard { level, version }
         };
         let policy = Self {
-            enforce: standard("enforce", Level::Restricted),
-            audit: standard("audit", Level::Privileged),
-            warn: standard("warn", Level::Privileged),
+            enforce: standard("enforce", &defaults.enforce, Level::Restricted),
+            audit: standard("audit", &defaults.audit, Level::Privileged),
+            warn: standard("warn", &defaults.warn, Level::Privileged),
         };
         (policy, mistakes)
     }

@@ -88,7 +88,7 @@ fn wrong_labels_are_strict_for_what_is_enforced_and_lax_for_the_rest() {
         "pod-security.kubernetes.io/enforce": "tight", "pod-security.kubernetes.io/warn": "x",
         "pod-security.kubernetes.io/warn-version": "v1.07",
     });
-    let (policy, mistakes) = Policy::of_labels(labels.as_object());
+    let (policy, mistakes) = Policy::of_labels(labels.as_object(), &Policy::default());
     assert_eq!(policy.enforce.level, Level::Restricted);
     assert_eq!(policy.warn.level, Level::Privileged);
     assert_eq!(mistakes.len(), 3);
