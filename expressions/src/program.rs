@@ -1,6 +1,7 @@
 //! A compiled expression, and how it is run.
 
 use std::fmt;
+use std::panic::{self, AssertUnwindSafe};
 use std::thread;
 
 use cel::common::types::{CelBool, CelString};
@@ -216,8 +217,11 @@ impl Program {
     /// The interpreter recurses along the expression, in large steps: a deep one gets a
     /// stack of its own, for nobody knows how much is left of this one.
     fn on_enough_stack<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T, EvalError> {
+        let failed = || EvalError::Failed("internal error".to_owned());
         if self.depth <= SHALLOW {
-            return Ok(work());
+            // What the interpreter did not expect is this expression's failure, no more.
+            let done = panic::catch_unwind(AssertUnwindSafe(work));
+            return done.map_err(|_| failed());
         }
         thread::scope(|scope| {
             let worker = thread::Builder::new()
@@ -225,7 +229,7 @@ impl Program {
                 .stack_size(self.depth * LEVEL)
                 .spawn_scoped(scope, work);
             let done = worker.ok().and_then(|worker| worker.join().ok());
-            done.ok_or_else(|| EvalError::Failed("internal error".to_owned()))
+            done.ok_or_else(failed)
         })
     }
 

@@ -1,5 +1,6 @@
 //! Expressions as their users see them.
 
+mod arbitrary;
 mod hostile;
 mod language;
 mod libraries;
