@@ -157,6 +157,38 @@ async fn custom_kinds_fall_back_to_json_or_are_not_acceptable() {
 }
 
 #[tokio::test]
+async fn discovery_is_protobuf_and_the_version_is_json_for_who_takes_only_protobuf() {
+    let cluster = Cluster::start().await;
+    for path in ["/api", "/apis", "/api/v1", "/apis/apps", "/apis/apps/v1"] {
+        let (code, kind, bytes) = get(&cluster, path, PROTOBUF).await;
+        assert_eq!((code, &*kind), (StatusCode::OK, PROTOBUF), "{path}");
+        let mut shown = cluster.get(path).await;
+        shown["apiVersion"] = "v1".into();
+        assert_eq!(read(&bytes)["kind"], shown["kind"], "{path}");
+        assert_eq!(
+            read(&bytes)["resources"],
+            without_false(&shown["resources"])
+        );
+    }
+    let (code, kind, _) = get(&cluster, "/version", PROTOBUF).await;
+    assert_eq!((code, &*kind), (StatusCode::OK, "application/json"));
+}
+
+/// What Go holds by value is the same as not there when it is false or empty.
+fn without_false(resources: &Value) -> Value {
+    let mut resources = resources.clone();
+    for resource in resources.as_array_mut().into_iter().flatten() {
+        let fields = resource.as_object_mut().unwrap();
+        let required = ["name", "singularName", "namespaced", "kind", "verbs"];
+        fields.retain(|name, value| {
+            required.contains(&name.as_str())
+                || !matches!(value, Value::Bool(false)) && *value != ""
+        });
+    }
+    resources
+}
+
+#[tokio::test]
 async fn refusals_are_protobuf_for_who_takes_that() {
     let cluster = Cluster::start().await;
     let (code, kind, bytes) = get(&cluster, "/api/v1/namespaces/none", PROTOBUF).await;

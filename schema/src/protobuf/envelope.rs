@@ -24,7 +24,9 @@ pub fn is_written(api_version: &str, kind: &str) -> bool {
 /// the object is not of its kind.
 pub fn write(object: &Value) -> Result<Vec<u8>, Error> {
     let text = |name: &str| object[name].as_str().unwrap_or_default();
-    let (api_version, kind) = (text("apiVersion"), text("kind"));
+    // `APIVersions` alone does not say of which version it is.
+    let api_version = Some(text("apiVersion")).filter(|version| !version.is_empty());
+    let (api_version, kind) = (api_version.unwrap_or("v1"), text("kind"));
     if let Some(items) = object.get("items").and_then(Value::as_array) {
         let mut list = List::new(api_version, kind, &object["metadata"])?;
         items.iter().try_for_each(|item| list.push(item))?;
