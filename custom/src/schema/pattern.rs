@@ -1,14 +1,34 @@
 //! Patterns are Go's regular expressions; ours differ in a few corners.
 
+use std::collections::HashMap;
 use std::iter::Peekable;
 use std::str::Chars;
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use regex::{Regex, RegexBuilder};
 
 /// The largest program a pattern may become.
 const SIZE_MAX: usize = 1 << 20;
 
+/// Definitions repeat their patterns (that of quantities hundreds of times): as many
+/// compiled ones are shared.
+const SHARED_MAX: usize = 256;
+static SHARED: LazyLock<Mutex<HashMap<Box<str>, Regex>>> = LazyLock::new(Mutex::default);
+
 pub fn compile(text: &str) -> Result<Regex, String> {
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = shared.get(text) {
+        return Ok(known.clone());
+    }
+    let built = build(text)?;
+    if shared.len() >= SHARED_MAX {
+        shared.clear();
+    }
+    shared.insert(text.into(), built.clone());
+    Ok(built)
+}
+
+fn build(text: &str) -> Result<Regex, String> {
     let translated = translate(text);
     let built = RegexBuilder::new(&translated).size_limit(SIZE_MAX).build();
     built.map_err(|error| match error {
