@@ -5,6 +5,7 @@
 //! A policy without a binding does nothing. Without a pair a write pays one look at a
 //! counter.
 
+mod access;
 mod binding;
 mod mutate;
 mod params;

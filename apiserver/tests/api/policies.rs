@@ -7,7 +7,9 @@ use std::time::Duration;
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::cluster::Cluster;
+use apiserver::User;
+
+use crate::cluster::{Cluster, ask_as};
 
 const GROUP: &str = "/apis/admissionregistration.k8s.io/v1";
 const MAPS: &str = "/api/v1/namespaces/g/configmaps";
@@ -412,4 +414,47 @@ async fn expressions_are_checked_against_the_kinds_that_rules_name() {
         json!({ "observedGeneration": 2, "typeChecking": {} }),
         "{mended}"
     );
+}
+
+#[tokio::test]
+async fn only_who_may_read_parameters_may_have_policies_read_them() {
+    let cluster = cluster().await;
+    let role = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": { "name": "r" },
+        "rules": [{ "apiGroups": ["admissionregistration.k8s.io"], "resources": ["*"], "verbs": ["*"] }],
+    });
+    let bound = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": { "name": "r" },
+        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "r" },
+        "subjects": [{ "apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "u" }],
+    });
+    let rbac = "/apis/rbac.authorization.k8s.io/v1";
+    make(&cluster, &format!("{rbac}/clusterroles"), &role).await;
+    make(&cluster, &format!("{rbac}/clusterrolebindings"), &bound).await;
+    let client = cluster
+        .server
+        .client_as(User::new("u", ["system:authenticated".to_owned()]));
+    let mut spec = json!({ "validations": [{ "expression": "true" }],
+        "paramKind": { "apiVersion": "v1", "kind": "Secret" } });
+    let path = format!("{GROUP}/validatingadmissionpolicies");
+    let mut refused = Value::Null;
+    for _ in 0..250 {
+        refused = ask_as(&client, Method::POST, &path, &policy(&spec)).await;
+        // The role takes a moment to be seen.
+        if refused["message"]
+            .as_str()
+            .is_some_and(|m| m.contains("paramKind"))
+        {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let words = "user u must have \"get\" permission on all objects of the referenced paramKind (kind=Secret, apiVersion=v1)";
+    assert!(
+        refused["message"].as_str().unwrap().ends_with(words),
+        "{refused}"
+    );
+    spec.as_object_mut().unwrap().remove("paramKind");
+    let made = ask_as(&client, Method::POST, &path, &policy(&spec)).await;
+    assert_eq!(made["kind"], "ValidatingAdmissionPolicy", "{made}");
 }

@@ -115,7 +115,7 @@ impl<R: Rules> Policy<R> {
 }
 
 impl ParamKind {
-    fn read(kind: &Value) -> Self {
+    pub fn read(kind: &Value) -> Self {
         let written = meta::text(kind, "apiVersion");
         let (group, version) = written.split_once('/').unwrap_or(("", written));
         Self {

@@ -59,6 +59,12 @@ impl<R: Rules> Set<R> {
         pairs.clone()
     }
 
+    /// The policy of that name, bound or not.
+    pub fn policy(&self, name: &str) -> Option<Arc<Policy<R>>> {
+        let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        parts.policies.get(name).cloned()
+    }
+
     fn change(&self, change: impl FnOnce(&mut Parts<R>)) {
         let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut parts);
