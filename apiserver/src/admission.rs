@@ -94,6 +94,7 @@ impl Admission {
             self.mutate_new(registry, object, options).await?;
         }
         check_escalation(registry, object, None).await?;
+        self.policies.check_access(registry, object, None)?;
         node_restriction::check_create(registry, object)
     }
 
@@ -167,7 +168,7 @@ impl Admission {
         if registry.kind.group() == RBAC && new != old {
             check_escalation(registry, new, Some(old)).await?;
         }
-        Ok(())
+        self.policies.check_access(registry, new, Some(old))
     }
 
     fn fill_change(&self, registry: &Registry<'_>, new: &mut Value, old: &Value, part: Part) {
