@@ -9,6 +9,7 @@ use custom::Definition;
 use jiff::Timestamp;
 use serde_json::Value;
 use store::{Change, Entry, Range, Revision, Signal};
+use tokio_util::sync::DropGuard;
 use tokio_util::task::TaskTracker;
 
 use super::{Family, PLURAL, cleanup, write_status};
@@ -42,17 +43,15 @@ pub async fn start(api: &Arc<Api>, tasks: &TaskTracker) -> Result<(), store::Err
 struct Held {
     object: Value,
     at: Revision,
-    family: Current,
+    current: Current,
 }
 
 /// What is served until it is dropped; then watches of it end, and their clients begin
 /// anew.
-struct Current(Arc<Family>);
-
-impl Drop for Current {
-    fn drop(&mut self) {
-        self.0.over.cancel();
-    }
+struct Current {
+    family: Arc<Family>,
+    /// Cancels the family's `over`.
+    watches: DropGuard,
 }
 
 struct Board {
@@ -133,29 +132,44 @@ impl Board {
 
     /// Compiles the definition unless it says what it said before; whether it did not.
     fn hold(&mut self, name: String, object: Value, at: Revision, known: Option<Held>) -> bool {
-        let same = known.filter(|known| says_the_same(&known.object, &object));
-        let changed = same.is_none();
-        let family = match same {
-            Some(known) => known.family,
-            None => self.compile(&object),
+        let same = known.filter(|known| defines_the_same(&known.object, &object));
+        let (current, changed) = match same {
+            Some(known) if says_the_same(&known.object, &object) => (known.current, false),
+            Some(known) => (self.compile(&object, Some(known.current.watches)), true),
+            None => (self.compile(&object, None), true),
         };
-        self.held.insert(name, Held { object, at, family });
+        let held = Held {
+            object,
+            at,
+            current,
+        };
+        self.held.insert(name, held);
         changed
     }
 
-    fn compile(&self, object: &Value) -> Current {
+    /// `watches`: those of a definition that only comes to its end go on.
+    fn compile(&self, object: &Value, watches: Option<DropGuard>) -> Current {
         let definition = Definition::compile(object);
         // Another server may write by what it knew before: then none is sure.
         let since = match self.api.store.is_shared() {
             false => self.api.store.revision(),
             true => Revision(u64::MAX),
         };
-        let over = self.api.stop.child_token();
-        Current(Arc::new(Family::new(definition, since, over)))
+        let over = match watches {
+            Some(watches) => watches.disarm(),
+            None => self.api.stop.child_token(),
+        };
+        Current {
+            family: Arc::new(Family::new(definition, since, over.clone())),
+            watches: over.drop_guard(),
+        }
     }
 
     fn publish(&self) {
-        let kinds = self.held.values().flat_map(|held| held.family.0.served());
+        let kinds = self
+            .held
+            .values()
+            .flat_map(|held| held.current.family.served());
         self.api.resources.set_custom(kinds);
     }
 
@@ -199,13 +213,13 @@ impl Board {
 
     /// Serves what the definition is about to say.
     fn foresee(&mut self, name: &str, old: &Value, new: &Value) {
-        let family = (!says_the_same(old, new)).then(|| self.compile(new));
+        let current = (!says_the_same(old, new)).then(|| self.compile(new, None));
         let Some(held) = self.held.get_mut(name) else {
             return;
         };
         held.object = new.clone();
-        if let Some(family) = family {
-            held.family = family;
+        if let Some(current) = current {
+            held.current = current;
             self.publish();
         }
     }
@@ -217,7 +231,7 @@ impl Board {
         let is_ending = meta::deletion_timestamp(&held.object).is_some()
             && meta::finalizers(&held.object).any(|f| f == custom::acceptance::CLEANUP);
         if is_ending && self.ending.insert(meta::uid(&held.object).to_owned()) {
-            let (api, family) = (self.api.clone(), held.family.0.clone());
+            let (api, family) = (self.api.clone(), held.current.family.clone());
             let stop = api.stop.clone();
             self.tasks.spawn(async move {
                 tokio::select! {
@@ -237,9 +251,11 @@ fn read(entry: &Entry) -> Option<(String, Value)> {
 
 /// Whether two states of a definition serve the same.
 fn says_the_same(a: &Value, b: &Value) -> bool {
+    custom::stage(a) == custom::stage(b) && defines_the_same(a, b)
+}
+
+/// The same, but for how far it is.
+fn defines_the_same(a: &Value, b: &Value) -> bool {
     let names = |object: &Value| meta::get(object, "status.acceptedNames").cloned();
-    custom::stage(a) == custom::stage(b)
-        && meta::uid(a) == meta::uid(b)
-        && a.get("spec") == b.get("spec")
-        && names(a) == names(b)
+    meta::uid(a) == meta::uid(b) && a.get("spec") == b.get("spec") && names(a) == names(b)
 }

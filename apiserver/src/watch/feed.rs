@@ -144,6 +144,15 @@ impl Feed {
         }
     }
 
+    /// What came in before the end is still told: the deletes of a kind that goes.
+    fn take_last(&mut self, cx: &mut Context<'_>) {
+        if self.initial.is_none() {
+            let mut out = BytesMut::from(std::mem::take(&mut self.held));
+            self.take_ready(cx, &mut out);
+            self.held = out.freeze();
+        }
+    }
+
     /// Ends the conversion that is under way, if it can.
     fn convert(&mut self, cx: &mut Context<'_>, out: &mut BytesMut) -> Poll<()> {
         let Some(converting) = &mut self.converting else {
@@ -264,7 +273,8 @@ impl Stream for Feed {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let feed = &mut *self;
-        if feed.stop.as_mut().poll(cx).is_ready() {
+        if !feed.is_over && feed.stop.as_mut().poll(cx).is_ready() {
+            feed.take_last(cx);
             feed.is_over = true;
         }
         if !feed.is_over && feed.waits(cx) {

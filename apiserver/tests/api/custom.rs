@@ -253,8 +253,11 @@ async fn a_definition_ends_with_its_objects() {
 }
 
 #[tokio::test]
-async fn a_watch_ends_when_its_definition_changes() {
+async fn a_watch_ends_with_its_definition() {
     let cluster = with_widgets().await;
+    cluster
+        .ask(Method::POST, WIDGETS, &widget("a", &json!({})))
+        .await;
     let path = format!("{WIDGETS}?watch=1&timeoutSeconds=60");
     let request = Request::get(path).body(Vec::new()).unwrap();
     let client = cluster.client();
@@ -269,7 +272,9 @@ async fn a_watch_ends_when_its_definition_changes() {
         )
         .await;
     let ended = tokio::time::timeout(Duration::from_secs(20), watch).await;
-    assert!(ended.is_ok(), "the watch goes on");
+    let text = ended.expect("the watch ends").unwrap().unwrap();
+    let last: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    assert_eq!(last["type"], "DELETED", "the object's end is still told");
 }
 
 #[tokio::test]
