@@ -22,7 +22,7 @@ use crate::server::Server;
 const PATH: &str = "/api/v1/namespaces/default/configmaps";
 /// Changed in turn.
 const OBJECTS: u64 = 100;
-const WRITERS: usize = 4;
+const WRITERS: usize = 32;
 const THREADS: usize = 2;
 /// At most so long the last events may take to arrive.
 const DRAIN: Duration = Duration::from_secs(10);
