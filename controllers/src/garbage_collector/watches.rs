@@ -248,7 +248,7 @@ async fn once_listed(mut listed: watch::Receiver<bool>) {
 }
 
 /// Events own nothing and are owned by nothing, and there are many of them.
-fn is_collected(resource: &Resource) -> bool {
+pub fn is_collected(resource: &Resource) -> bool {
     let verbs = ["get", "list", "watch", "delete"];
     verbs.iter().all(|verb| resource.allows(verb)) && resource.api.plural != "events"
 }
