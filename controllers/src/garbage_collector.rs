@@ -10,7 +10,6 @@ mod patch;
 mod watches;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{DeleteParams, Preconditions, PropagationPolicy};
@@ -27,8 +26,6 @@ pub use watches::OnGone;
 use watches::World;
 
 const WORKERS: usize = 20;
-/// Until an object is looked at again whose owner no watch has told of.
-const UNSEEN: Duration = Duration::from_secs(2);
 
 struct GarbageCollector {
     cluster: Cluster,
@@ -83,10 +80,7 @@ impl Controller for GarbageCollector {
         };
         match object.life {
             Life::Ending => {}
-            Life::Alive => {
-                self.collect(uid, &object).await?;
-                return Ok(self.until_owners_are_seen(&object));
-            }
+            Life::Alive => self.collect(uid, &object).await?,
             Life::EndingAfterDependents => self.end_after_dependents(uid, &object).await?,
             Life::EndingWithoutDependents => self.let_dependents_go(uid, &object).await?,
         }
@@ -135,20 +129,6 @@ impl GarbageCollector {
                 .await;
         }
         self.delete(object, &live, policy(&live)).await
-    }
-
-    /// The watch of a new kind may begin after an owner of that kind came, and after it
-    /// went: such an owner's end is never told, so it has to be asked for again.
-    fn until_owners_are_seen(&self, object: &Object) -> Next {
-        let (graph, served) = (self.world.graph(), self.world.served());
-        let is_to_come = |owner: &Owner| {
-            let resource = served.of_kind(&owner.group, &owner.kind);
-            graph.get(&owner.uid).is_none() && resource.is_some_and(watches::is_collected)
-        };
-        if object.owners.iter().any(is_to_come) {
-            return Next::After(UNSEEN);
-        }
-        Next::WhenChanged
     }
 
     async fn fate(&self, owner: &Owner, dependent: &Object) -> Result<Fate, Error> {

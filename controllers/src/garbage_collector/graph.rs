@@ -181,6 +181,18 @@ impl Graph {
         missing.map(|(uid, _)| uid.clone()).collect()
     }
 
+    /// The objects that name an owner among a resource's objects that is not there.
+    pub fn without_owner(&self, resource: &Resource) -> Vec<Uid> {
+        let is_lost = |owner: &Owner| {
+            *resource.api.kind == *owner.kind
+                && *resource.api.group == *owner.group
+                && !self.objects.contains_key(&owner.uid)
+        };
+        let objects = self.objects.iter();
+        let lost = objects.filter(|(_, object)| object.owners.iter().any(is_lost));
+        lost.map(|(uid, _)| uid.clone()).collect()
+    }
+
     /// Whether the owner is known to be there, and not about to take its
     /// dependents with it.
     pub fn is_alive(&self, owner: &Owner, namespace: &str) -> bool {

@@ -78,6 +78,13 @@ impl World {
         }
     }
 
+    /// Owners may have come and gone before a watch, or while it was broken: of their
+    /// end nobody is told but those they owned.
+    fn look_at_lost(&self, owners: &Resource) {
+        let lost = self.graph().without_owner(owners);
+        self.look_at(lost);
+    }
+
     fn put(&self, resource: &Arc<Resource>, seen: Seen) -> Option<Uid> {
         let meta = seen.metadata;
         let uid: Uid = meta.uid.as_deref()?.into();
@@ -248,7 +255,7 @@ async fn once_listed(mut listed: watch::Receiver<bool>) {
 }
 
 /// Events own nothing and are owned by nothing, and there are many of them.
-pub fn is_collected(resource: &Resource) -> bool {
+fn is_collected(resource: &Resource) -> bool {
     let verbs = ["get", "list", "watch", "delete"];
     verbs.iter().all(|verb| resource.allows(verb)) && resource.api.plural != "events"
 }
@@ -275,6 +282,7 @@ async fn follow(
             Ok(Event::InitDone) => {
                 let gone = world.graph().unlisted(&resource, &listed);
                 gone.iter().for_each(|uid| world.remove(uid));
+                world.look_at_lost(&resource);
                 listed = HashSet::new();
                 is_listed.send_replace(true);
             }

@@ -51,6 +51,16 @@ fn object_whose_owner_is_not_known_is_looked_at() {
 }
 
 #[test]
+fn objects_are_lost_whose_owner_of_a_listed_kind_is_not_there() {
+    let mut graph = Graph::default();
+    put(&mut graph, "owner", Life::Alive, &[]);
+    put(&mut graph, "owned", Life::Alive, &["owner"]);
+    put(&mut graph, "lost", Life::Alive, &["nobody"]);
+    assert_eq!(names(graph.without_owner(&resource("Thing"))), ["lost"]);
+    assert!(graph.without_owner(&resource("Other")).is_empty());
+}
+
+#[test]
 fn owner_in_another_namespace_is_no_owner() {
     let mut graph = Graph::default();
     graph.put(
