@@ -3,46 +3,15 @@
 //! Pod templates stay as the JSON they are, so that a copy of one is exact
 //! also in fields that this version of skiff does not know.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1 as apps;
 use k8s_openapi::api::coordination::v1 as coordination;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
-use kube::Resource;
+use objects::served_as;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-
-macro_rules! served_as {
-    ($type:ty, $real:ty, $scope:ty) => {
-        impl Resource for $type {
-            type DynamicType = ();
-            type Scope = $scope;
-
-            fn kind(dt: &()) -> Cow<'_, str> {
-                <$real>::kind(dt)
-            }
-            fn group(dt: &()) -> Cow<'_, str> {
-                <$real>::group(dt)
-            }
-            fn version(dt: &()) -> Cow<'_, str> {
-                <$real>::version(dt)
-            }
-            fn plural(dt: &()) -> Cow<'_, str> {
-                <$real>::plural(dt)
-            }
-            fn meta(&self) -> &ObjectMeta {
-                &self.metadata
-            }
-            fn meta_mut(&mut self) -> &mut ObjectMeta {
-                &mut self.metadata
-            }
-        }
-    };
-}
-
-use served_as;
 
 pub mod labels;
 mod pod;
@@ -217,25 +186,9 @@ impl Service {
     }
 }
 
-served_as!(
-    ReplicaSet,
-    apps::ReplicaSet,
-    k8s_openapi::NamespaceResourceScope
-);
-served_as!(
-    Deployment,
-    apps::Deployment,
-    k8s_openapi::NamespaceResourceScope
-);
-served_as!(
-    Namespace,
-    core::Namespace,
-    k8s_openapi::ClusterResourceScope
-);
-served_as!(Node, core::Node, k8s_openapi::ClusterResourceScope);
-served_as!(
-    Lease,
-    coordination::Lease,
-    k8s_openapi::NamespaceResourceScope
-);
-served_as!(Service, core::Service, k8s_openapi::NamespaceResourceScope);
+served_as!(ReplicaSet, apps::ReplicaSet, NamespaceResourceScope);
+served_as!(Deployment, apps::Deployment, NamespaceResourceScope);
+served_as!(Namespace, core::Namespace, ClusterResourceScope);
+served_as!(Node, core::Node, ClusterResourceScope);
+served_as!(Lease, coordination::Lease, NamespaceResourceScope);
+served_as!(Service, core::Service, NamespaceResourceScope);

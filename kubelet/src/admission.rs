@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 use apimachinery::Quantity;
-use k8s_openapi::api::core::v1::{NodeSelectorRequirement, NodeSelectorTerm, PodSpec};
+use k8s_openapi::api::core::v1::PodSpec;
+use objects::node_selector::Node;
 
 use crate::resources::{Allocatable, Qos, pod_request};
 use crate::status::Failure;
@@ -182,59 +183,13 @@ fn refusal(reason: &str, message: String) -> Failure {
 
 /// `nodeSelector` and required node affinity.
 fn selects(spec: &PodSpec, node: &NodeFacts<'_>) -> bool {
-    let selector = spec
-        .node_selector
-        .iter()
-        .flatten()
-        .all(|(key, value)| node.labels.get(key) == Some(value));
-    let affinity = spec
-        .affinity
-        .as_ref()
-        .and_then(|a| a.node_affinity.as_ref());
-    let required = affinity.and_then(|a| {
-        a.required_during_scheduling_ignored_during_execution
-            .as_ref()
-    });
-    selector
-        && required.is_none_or(|required| {
-            required
-                .node_selector_terms
-                .iter()
-                .any(|term| term_matches(term, node))
-        })
-}
-
-fn term_matches(term: &NodeSelectorTerm, node: &NodeFacts<'_>) -> bool {
-    let labels = term.match_expressions.as_deref().unwrap_or_default();
-    let fields = term.match_fields.as_deref().unwrap_or_default();
-    let name = |key: &str| (key == "metadata.name").then_some(node.name);
-    !(labels.is_empty() && fields.is_empty())
-        && labels
-            .iter()
-            .all(|r| requirement_matches(r, node.labels.get(&r.key).map(String::as_str)))
-        && fields.iter().all(|r| requirement_matches(r, name(&r.key)))
-}
-
-fn requirement_matches(requirement: &NodeSelectorRequirement, value: Option<&str>) -> bool {
-    let values = requirement.values.as_deref().unwrap_or_default();
-    let listed = value.is_some_and(|value| values.iter().any(|wanted| wanted == value));
-    let compare = |order: fn(&i64, &i64) -> bool| {
-        let (have, limit) = (
-            value.and_then(|v| v.parse().ok()),
-            values.first().and_then(|v| v.parse().ok()),
-        );
-        have.zip(limit)
-            .is_some_and(|(have, limit)| order(&have, &limit))
+    let affinity = spec.affinity.as_ref();
+    let node = Node {
+        name: node.name,
+        labels: node.labels,
     };
-    match requirement.operator.as_str() {
-        "In" => listed,
-        "NotIn" => !listed,
-        "Exists" => value.is_some(),
-        "DoesNotExist" => value.is_none(),
-        "Gt" => compare(i64::gt),
-        "Lt" => compare(i64::lt),
-        _ => false,
-    }
+    let selector = spec.node_selector.clone().unwrap_or_default();
+    node.is_wanted_by(&selector, affinity.and_then(|a| a.node_affinity.as_ref()))
 }
 
 /// Sysctls that touch nothing but the pod.

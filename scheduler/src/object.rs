@@ -1,12 +1,11 @@
 //! Pods and nodes as the scheduler sees them: a small part of each.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
-use kube::Resource;
+use objects::served_as;
 use serde::{Deserialize, Deserializer};
 
 /// A pod: identity, demands, and where it is.
@@ -160,33 +159,5 @@ impl Pod {
     }
 }
 
-macro_rules! served_as {
-    ($type:ty, $real:ty, $scope:ty) => {
-        impl Resource for $type {
-            type DynamicType = ();
-            type Scope = $scope;
-
-            fn kind(dt: &()) -> Cow<'_, str> {
-                <$real>::kind(dt)
-            }
-            fn group(dt: &()) -> Cow<'_, str> {
-                <$real>::group(dt)
-            }
-            fn version(dt: &()) -> Cow<'_, str> {
-                <$real>::version(dt)
-            }
-            fn plural(dt: &()) -> Cow<'_, str> {
-                <$real>::plural(dt)
-            }
-            fn meta(&self) -> &ObjectMeta {
-                &self.metadata
-            }
-            fn meta_mut(&mut self) -> &mut ObjectMeta {
-                &mut self.metadata
-            }
-        }
-    };
-}
-
-served_as!(Pod, core::Pod, k8s_openapi::NamespaceResourceScope);
-served_as!(Node, core::Node, k8s_openapi::ClusterResourceScope);
+served_as!(Pod, core::Pod, NamespaceResourceScope);
+served_as!(Node, core::Node, ClusterResourceScope);

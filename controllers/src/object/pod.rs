@@ -1,11 +1,8 @@
 //! Pods, of which there are many: only what some controller reads.
 
-use std::borrow::Cow;
-
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
-use kube::Resource;
 use serde::Deserialize;
 
 use super::labels::Labels;
@@ -197,4 +194,4 @@ impl From<WireStatus> for PodStatus {
     }
 }
 
-super::served_as!(Pod, core::Pod, k8s_openapi::NamespaceResourceScope);
+objects::served_as!(Pod, core::Pod, NamespaceResourceScope);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Taint, Toleration};
+use objects::taints::tolerates;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
@@ -37,24 +38,6 @@ pub fn verdict(taints: &[Taint], tolerations: &[Toleration], now: Timestamp) -> 
         Some(due) => {
             Verdict::LeaveAfter(Duration::try_from(due.duration_since(now)).unwrap_or_default())
         }
-    }
-}
-
-fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
-    let text = |field: &Option<String>| field.clone().unwrap_or_default();
-    let (effect, key) = (text(&toleration.effect), text(&toleration.key));
-    if !effect.is_empty() && effect != taint.effect {
-        return false;
-    }
-    if !key.is_empty() && key != taint.key {
-        return false;
-    }
-    match toleration.operator.as_deref() {
-        Some("Exists") => true,
-        None | Some("" | "Equal") => {
-            !key.is_empty() && text(&toleration.value) == text(&taint.value)
-        }
-        Some(_) => false,
     }
 }
 

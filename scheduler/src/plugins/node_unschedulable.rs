@@ -1,6 +1,7 @@
 use k8s_openapi::api::core::v1::Taint;
+use objects::taints::tolerates_any;
 
-use super::{Refusal, taint_toleration};
+use super::Refusal;
 use crate::cache::{Candidate, NodeInfo};
 
 /// A cordoned node takes only pods that tolerate the taint it stands for.
@@ -13,7 +14,7 @@ pub fn filter(pod: &Candidate, node: &NodeInfo) -> Result<(), Refusal> {
         effect: "NoSchedule".into(),
         ..Taint::default()
     };
-    if taint_toleration::tolerates(&pod.spec.tolerations, &cordon) {
+    if tolerates_any(&pod.spec.tolerations, &cordon) {
         return Ok(());
     }
     Err(Refusal::node("node(s) were unschedulable"))
