@@ -41,6 +41,7 @@ mod run;
 mod service_account;
 mod service_pods;
 mod taint_eviction;
+mod workload;
 
 pub use error::Error;
 pub use run::{Config, run};

@@ -1,0 +1,237 @@
+//! What keeps pods made of a template: one way of making, removing, adopting
+//! and letting go of pods for all such kinds.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use apimachinery::selector::LabelSelector;
+use events::Recorder;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::{Api, Client};
+use serde_json::{Value, json};
+
+use crate::cluster::Cluster;
+use crate::error::Error;
+use crate::informer::{Informer, Object};
+use crate::key::Key;
+use crate::object::Pod;
+use crate::owner;
+use crate::queue::Queue;
+
+/// A kind whose objects own pods.
+pub trait Workload: Object {
+    /// Its `LabelSelector`.
+    fn selector(&self) -> &Value;
+    fn template(&self) -> &Value;
+}
+
+/// The kind's name.
+pub fn kind<K: Workload>() -> &'static str {
+    match K::kind(&()) {
+        Cow::Borrowed(kind) => kind,
+        Cow::Owned(_) => "object",
+    }
+}
+
+/// Puts into `queue` whom a changed pod concerns: the one that owns it or
+/// owned it, or for an orphan all of its namespace that might adopt it.
+pub fn notice_pods<K: Workload>(cluster: &Cluster, all: &Arc<Informer<K>>, queue: &Arc<Queue>) {
+    let (queue, all) = (queue.clone(), all.clone());
+    cluster.pods.on_change(move |old, new| {
+        for pod in [old, new].into_iter().flatten() {
+            let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
+            match owner::controller(&pod.metadata) {
+                Some(owner) if owner.kind == kind::<K>() => {
+                    queue.add(Key::new(namespace, &owner.name));
+                }
+                Some(_) => {}
+                None => {
+                    for owner in all.in_namespace(namespace) {
+                        let selector = LabelSelector::from_object(owner.selector());
+                        if selector.is_ok_and(|s| selects(&s, pod)) {
+                            queue.add(Key::of(&*owner));
+                        }
+                    }
+                }
+            }
+        }
+    });
+}
+
+/// The pod that the template describes, without a name: whoever asks for it
+/// says `name` or [`generated_name`].
+pub fn pod_of<K: Workload>(owner: &K) -> Value {
+    pod_from(owner, owner.template())
+}
+
+/// The same of another template than today's.
+pub fn pod_from<K: Workload>(owner: &K, template: &Value) -> Value {
+    let mut metadata = json!({ "ownerReferences": [owner::reference(owner)] });
+    for part in ["labels", "annotations", "finalizers"] {
+        if let Some(value) = template.pointer(&format!("/metadata/{part}")) {
+            metadata[part] = value.clone();
+        }
+    }
+    json!({ "apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"] })
+}
+
+/// What the names of the owner's pods begin with.
+pub fn generated_name<K: Workload>(owner: &K) -> Value {
+    let name = owner.meta().name.as_deref().unwrap_or_default();
+    format!("{name}-").into()
+}
+
+/// Makes a pod, and tells the informer. The body goes out as the JSON it is;
+/// the answer is read as our small Pod.
+pub async fn create_pod(
+    cluster: &Cluster,
+    namespace: &str,
+    pod: &Value,
+) -> Result<Pod, kube::Error> {
+    let made = post(&cluster.client, namespace, pod).await?;
+    cluster.pods.note(made.clone());
+    Ok(made)
+}
+
+async fn post(client: &Client, namespace: &str, pod: &Value) -> Result<Pod, kube::Error> {
+    let path = format!("/api/v1/namespaces/{namespace}/pods");
+    let body = serde_json::to_vec(pod).map_err(kube::Error::SerdeError)?;
+    let request = kube::core::Request::new(path)
+        .create(&PostParams::default(), body)
+        .map_err(kube::Error::BuildRequest)?;
+    client.request(request).await
+}
+
+/// Deletes exactly this pod, and tells the informer; false if it was gone.
+pub async fn delete_pod(cluster: &Cluster, pod: &Pod) -> Result<bool, kube::Error> {
+    let key = Key::of(pod);
+    let api: Api<Pod> = Api::namespaced(cluster.client.clone(), &key.namespace);
+    let params = DeleteParams::default().preconditions(Preconditions {
+        uid: pod.metadata.uid.clone(),
+        resource_version: None,
+    });
+    match api.delete(&key.name, &params).await {
+        Ok(answer) => {
+            if let Some(deleting) = answer.left() {
+                cluster.pods.note(deleting);
+            }
+            Ok(true)
+        }
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes a pod with a generated name and tells of it as most kinds do.
+pub async fn create_told<K: Workload>(
+    cluster: &Cluster,
+    recorder: &Recorder,
+    owner: &K,
+    pod: &Value,
+) -> Result<Pod, Error> {
+    let key = Key::of(owner);
+    match create_pod(cluster, &key.namespace, pod).await {
+        Ok(pod) => {
+            let note = format!("Created pod: {}", Key::of(&pod).name);
+            recorder.normal(owner, "SuccessfulCreate", note);
+            Ok(pod)
+        }
+        Err(source) => {
+            if !is_ending_namespace(&source) {
+                let note = format!("Error creating: {}", words(&source));
+                recorder.warning(owner, "FailedCreate", note);
+            }
+            Err(Error::api("create a pod of", kind::<K>(), &key)(source))
+        }
+    }
+}
+
+/// Deletes a pod and tells of it as most kinds do.
+pub async fn delete_told<K: Workload>(
+    cluster: &Cluster,
+    recorder: &Recorder,
+    owner: &K,
+    pod: &Pod,
+) -> Result<(), Error> {
+    let key = Key::of(pod);
+    match delete_pod(cluster, pod).await {
+        Ok(true) => {
+            let note = format!("Deleted pod: {}", key.name);
+            recorder.normal(owner, "SuccessfulDelete", note);
+            Ok(())
+        }
+        Ok(false) => Ok(()),
+        Err(source) => {
+            let note = format!("Error deleting: {}", words(&source));
+            recorder.warning(owner, "FailedDelete", note);
+            Err(Error::api("delete", "Pod", &key)(source))
+        }
+    }
+}
+
+/// The pods that an object owns, as far as the informer knows.
+pub fn pods_of<K: Workload>(cluster: &Cluster, owner: &K) -> Vec<Arc<Pod>> {
+    let uid = owner.meta().uid.as_deref().unwrap_or_default();
+    cluster.pods.owned_by(uid)
+}
+
+/// The object's pods, after orphans that match and `may_adopt` were adopted
+/// and pods that no longer match were let go.
+pub async fn claim<K: Workload>(
+    cluster: &Cluster,
+    owner: &K,
+    may_adopt: impl Fn(&Pod) -> bool,
+) -> Result<Vec<Arc<Pod>>, Error> {
+    let selector = LabelSelector::from_object(owner.selector()).map_err(|e| Error::Selector {
+        kind: kind::<K>(),
+        key: Key::of(owner),
+        reason: e.to_string(),
+    })?;
+    if owner.meta().deletion_timestamp.is_none() {
+        let namespace = owner.meta().namespace.as_deref().unwrap_or_default();
+        for pod in cluster.pods.orphans(namespace) {
+            if pod.is_active() && selects(&selector, &pod) && may_adopt(&pod) {
+                let mine = json!([owner::reference(owner)]);
+                patch_owner(cluster, &pod, mine).await?;
+            }
+        }
+        for pod in pods_of(cluster, owner) {
+            let is_mine = selects(&selector, &pod) && may_adopt(&pod);
+            if pod.metadata.deletion_timestamp.is_none() && !is_mine {
+                let uid = owner.meta().uid.as_deref();
+                patch_owner(cluster, &pod, json!([{ "$patch": "delete", "uid": uid }])).await?;
+            }
+        }
+    }
+    Ok(pods_of(cluster, owner))
+}
+
+async fn patch_owner(cluster: &Cluster, pod: &Pod, owners: Value) -> Result<(), Error> {
+    let key = Key::of(pod);
+    let api: Api<Pod> = Api::namespaced(cluster.client.clone(), &key.namespace);
+    let patch = json!({ "metadata": { "uid": pod.metadata.uid, "ownerReferences": owners } });
+    let patched = api
+        .patch(&key.name, &PatchParams::default(), &Patch::Strategic(patch))
+        .await
+        .map_err(Error::api("patch owner of", "Pod", &key))?;
+    cluster.pods.note(patched);
+    Ok(())
+}
+
+fn selects(selector: &LabelSelector, pod: &Pod) -> bool {
+    owner::selects(selector, |name| pod.labels.get(name))
+}
+
+/// Nothing can be made in a namespace that is being deleted; nobody need be told.
+pub fn is_ending_namespace(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status)
+        if status.code == 403 && status.message.contains("because it is being terminated"))
+}
+
+/// What an event says of an error.
+pub fn words(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.clone(),
+        other => other.to_string(),
+    }
+}
