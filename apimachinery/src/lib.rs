@@ -10,6 +10,7 @@ pub mod duration;
 pub mod field;
 pub mod gvk;
 pub mod int_or_percent;
+pub mod json_path;
 pub mod meta;
 pub mod names;
 pub mod quantity;

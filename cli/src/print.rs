@@ -1,16 +1,16 @@
 //! How objects are shown.
 
 mod json;
-pub mod path;
 mod tabs;
+pub mod template;
 mod yaml;
 
 use std::io::Write as _;
 
 use serde_json::Value;
 
-pub use path::Template;
 pub use tabs::Tabs;
+pub use template::Template;
 
 /// `-o`, as kubectl has it.
 #[derive(Clone, Debug, PartialEq)]
@@ -113,8 +113,11 @@ pub fn custom(objects: &[Value], columns: &[(String, Template)], no_headers: boo
         let cells: Vec<String> = columns
             .iter()
             .map(|(_, path)| {
-                let found: Vec<String> =
-                    path.values(object).into_iter().map(path::text_of).collect();
+                let found: Vec<String> = path
+                    .values(object)
+                    .into_iter()
+                    .map(template::text_of)
+                    .collect();
                 if found.is_empty() {
                     "<none>".into()
                 } else {

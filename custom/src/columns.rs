@@ -1,11 +1,11 @@
 //! What `kubectl get` shows of an object: `additionalPrinterColumns`.
 
+use apimachinery::json_path::JsonPath;
 use apimachinery::{duration, meta, time};
 use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::go;
-use crate::json_path::JsonPath;
 
 /// One column after NAME.
 #[derive(Debug)]

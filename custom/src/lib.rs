@@ -13,7 +13,6 @@ mod definition;
 mod embedded;
 mod formats;
 mod go;
-mod json_path;
 mod lists;
 mod prune;
 mod rules;

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::Get;
 use crate::cluster::select::Target;
 use crate::cluster::{Cluster, Resource, TABLE, full_name};
-use crate::print::{self, Extra, Output, Tabs, Template, path::text_of};
+use crate::print::{self, Extra, Output, Tabs, Template, template::text_of};
 
 impl Get {
     /// A table for each kind, a blank line between them.

@@ -17,7 +17,7 @@ const TESTS: [(&str, Test); 6] = [
 ];
 
 pub(super) fn path(text: &str) -> Result<JsonPath, Malformed> {
-    let mut rest = text;
+    let mut rest = text.strip_prefix('$').unwrap_or(text);
     let mut steps = Vec::new();
     while !rest.is_empty() {
         if steps.len() > STEPS_MAX {
@@ -66,21 +66,32 @@ fn named<'a>(text: &'a str, steps: &mut Vec<Step>) -> &'a str {
     &text[end..]
 }
 
-/// The end of what a bracket holds, quotes and inner brackets passed over.
-fn closing(text: &str) -> Option<usize> {
-    let mut depth = 0;
+/// The characters of `text` that no quotes hold and no backslash escapes, and
+/// where they are; the quotes are left out too.
+pub fn outside_quotes(text: &str) -> impl Iterator<Item = (usize, char)> {
     let mut quote = None;
     let mut is_escaped = false;
-    for (at, c) in text.char_indices() {
+    text.char_indices().filter(move |&(_, c)| {
         match (quote, c) {
-            _ if is_escaped => is_escaped = false,
-            (Some(_), '\\') => is_escaped = true,
+            _ if std::mem::take(&mut is_escaped) => return false,
+            (_, '\\') => is_escaped = true,
             (Some(open), c) if c == open => quote = None,
             (Some(_), _) => {}
             (None, '\'' | '"') => quote = Some(c),
-            (None, '[') => depth += 1,
-            (None, ']') if depth == 0 => return Some(at),
-            (None, ']') => depth -= 1,
+            (None, _) => return true,
+        }
+        false
+    })
+}
+
+/// The end of what a bracket holds, inner brackets passed over.
+fn closing(text: &str) -> Option<usize> {
+    let mut depth = 0;
+    for (at, c) in outside_quotes(text) {
+        match c {
+            '[' => depth += 1,
+            ']' if depth == 0 => return Some(at),
+            ']' => depth -= 1,
             _ => {}
         }
     }
@@ -92,7 +103,7 @@ fn bracket(text: &str) -> Result<Step, Malformed> {
     if let Some(inner) = text.strip_prefix("?(").and_then(|t| t.strip_suffix(')')) {
         return filter(inner).map(|filter| Step::Filter(Box::new(filter)));
     }
-    let parts = split(text, ',');
+    let parts = split(text);
     match parts.as_slice() {
         [one] => selector(one),
         several => several
@@ -103,18 +114,17 @@ fn bracket(text: &str) -> Result<Step, Malformed> {
     }
 }
 
-/// Splits outside of quotes.
-fn split(text: &str, separator: char) -> Vec<&str> {
-    let mut quote = None;
-    text.split(|c: char| {
-        match (quote, c) {
-            (Some(open), c) if c == open => quote = None,
-            (None, '\'' | '"') => quote = Some(c),
-            _ => {}
-        }
-        c == separator && quote.is_none()
-    })
-    .collect()
+/// Splits at the commas outside of quotes.
+fn split(text: &str) -> Vec<&str> {
+    let commas = outside_quotes(text).filter(|(_, c)| *c == ',');
+    let mut parts = Vec::new();
+    let mut from = 0;
+    for (at, _) in commas {
+        parts.push(&text[from..at]);
+        from = at + 1;
+    }
+    parts.push(&text[from..]);
+    parts
 }
 
 fn selector(text: &str) -> Result<Step, Malformed> {
@@ -151,14 +161,20 @@ fn selector(text: &str) -> Result<Step, Malformed> {
     }
 }
 
-fn unquoted(text: &str) -> Option<String> {
+/// What stands in quotes of either kind, if that is all there is.
+pub fn unquoted(text: &str) -> Option<String> {
     let quote = text.chars().next().filter(|c| matches!(c, '\'' | '"'))?;
     let inner = text.strip_prefix(quote)?.strip_suffix(quote)?;
     let mut out = String::new();
     let mut chars = inner.chars();
     while let Some(c) = chars.next() {
         match c {
-            '\\' => out.extend(chars.next()),
+            '\\' => out.extend(chars.next().map(|escaped| match escaped {
+                'n' => '\n',
+                't' => '\t',
+                'r' => '\r',
+                other => other,
+            })),
             other => out.push(other),
         }
     }
@@ -166,10 +182,7 @@ fn unquoted(text: &str) -> Option<String> {
 }
 
 fn filter(text: &str) -> Result<Filter, Malformed> {
-    for (at, _) in text.char_indices() {
-        if !is_outside_quotes(&text[..at]) {
-            continue;
-        }
+    for (at, _) in outside_quotes(text) {
         for (sign, test) in TESTS {
             if let Some(right) = text[at..].strip_prefix(sign) {
                 return Ok(Filter {
@@ -183,18 +196,6 @@ fn filter(text: &str) -> Result<Filter, Malformed> {
         left: operand(text)?,
         test: None,
     })
-}
-
-fn is_outside_quotes(before: &str) -> bool {
-    let mut quote = None;
-    for c in before.chars() {
-        match (quote, c) {
-            (Some(open), c) if c == open => quote = None,
-            (None, '\'' | '"') => quote = Some(c),
-            _ => {}
-        }
-    }
-    quote.is_none()
 }
 
 fn operand(text: &str) -> Result<Operand, Malformed> {

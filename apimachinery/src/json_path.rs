@@ -1,9 +1,13 @@
-//! The JSON paths of printer columns: `.spec.replicas`,
+//! Kubernetes' dialect of JSONPath: `.spec.replicas`,
 //! `.status.conditions[?(@.type=="Ready")].status`.
+//!
+//! Printer columns are paths; what `-o jsonpath=` takes has paths in braces.
 
 mod parse;
 
 use serde_json::Value;
+
+pub use parse::{outside_quotes, unquoted};
 
 /// A parsed path.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,11 +56,14 @@ enum Test {
     GreaterOrEqual,
 }
 
-/// The path is none; the text says why.
-#[derive(Debug, PartialEq)]
-pub struct Malformed(pub String);
+/// Why a text is no path.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Malformed(String);
 
 impl JsonPath {
+    /// # Errors
+    /// When the text is no path.
     pub fn parse(text: &str) -> Result<Self, Malformed> {
         parse::path(text)
     }
@@ -219,6 +226,8 @@ mod tests {
         assert_eq!(found(".metadata.labels['a.b/c']"), json!(["x"]));
         assert_eq!(found("..type"), json!(["Ready", "Done"]));
         assert_eq!(found("."), json!([found(".")[0].clone()]));
+        assert_eq!(found("$.spec.n"), json!([3]));
+        assert_eq!(found(r#".spec['n',"list"][1]"#), json!([2]));
     }
 
     #[test]
