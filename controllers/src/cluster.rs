@@ -12,7 +12,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::informer::{Informer, Object};
-use crate::object::{Deployment, Lease, Namespace, Node, Pod, ReplicaSet, Service};
+use crate::object::{
+    Deployment, Lease, Namespace, Node, Pod, ReplicaSet, ReplicationController, Service,
+};
 
 /// Everything a controller may look at, and the client to change it with.
 #[derive(Clone)]
@@ -25,6 +27,7 @@ pub struct Cluster {
     pub node_leases: Arc<Informer<Lease>>,
     pub pods: Arc<Informer<Pod>>,
     pub replica_sets: Arc<Informer<ReplicaSet>>,
+    pub replication_controllers: Arc<Informer<ReplicationController>>,
     pub deployments: Arc<Informer<Deployment>>,
     pub disruption_budgets: Arc<Informer<PodDisruptionBudget>>,
     pub services: Arc<Informer<Service>>,
@@ -49,6 +52,7 @@ impl Cluster {
             node_leases: Informer::selecting("metadata.namespace=kube-node-lease"),
             pods: Informer::new(),
             replica_sets: Informer::new(),
+            replication_controllers: Informer::new(),
             deployments: Informer::new(),
             disruption_budgets: Informer::new(),
             services: Informer::new(),
@@ -82,6 +86,7 @@ impl Cluster {
         start.informer(&self.node_leases);
         start.informer(&self.pods);
         start.informer(&self.replica_sets);
+        start.informer(&self.replication_controllers);
         start.informer(&self.deployments);
         start.informer(&self.disruption_budgets);
         start.informer(&self.services);

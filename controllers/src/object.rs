@@ -38,6 +38,22 @@ pub struct ReplicaSetSpec {
     pub template: Value,
 }
 
+/// The same by an older name; its selector is read into the newer form.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct ReplicationController {
+    pub metadata: ObjectMeta,
+    #[serde(deserialize_with = "replication_spec")]
+    pub spec: ReplicaSetSpec,
+    #[serde(default)]
+    pub status: apps::ReplicaSetStatus,
+}
+
+fn replication_spec<'de, D: serde::Deserializer<'de>>(from: D) -> Result<ReplicaSetSpec, D::Error> {
+    let mut spec = ReplicaSetSpec::deserialize(from)?;
+    spec.selector = serde_json::json!({ "matchLabels": spec.selector });
+    Ok(spec)
+}
+
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Deployment {
     pub metadata: ObjectMeta,
@@ -187,6 +203,11 @@ impl Service {
 }
 
 served_as!(ReplicaSet, apps::ReplicaSet, NamespaceResourceScope);
+served_as!(
+    ReplicationController,
+    core::ReplicationController,
+    NamespaceResourceScope
+);
 served_as!(Deployment, apps::Deployment, NamespaceResourceScope);
 served_as!(Namespace, core::Namespace, ClusterResourceScope);
 served_as!(Node, core::Node, ClusterResourceScope);

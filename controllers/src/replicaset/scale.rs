@@ -4,18 +4,18 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 
-use super::{ReplicaSets, rank};
+use super::{ReplicaSets, Replicated, rank};
 use crate::error::Error;
-use crate::object::{Pod, ReplicaSet};
+use crate::object::Pod;
 use crate::workload;
 
 /// Pods made or removed by one reconcile.
 const MOST_AT_ONCE: usize = 500;
 
-impl ReplicaSets {
+impl<K: Replicated> ReplicaSets<K> {
     /// Makes missing pods, or removes those that are too many.
-    pub(super) async fn scale(&self, set: &ReplicaSet, active: &[Arc<Pod>]) -> Result<(), Error> {
-        let wanted = usize::try_from(set.spec.replicas).unwrap_or(0);
+    pub(super) async fn scale(&self, set: &K, active: &[Arc<Pod>]) -> Result<(), Error> {
+        let wanted = usize::try_from(set.spec().replicas).unwrap_or(0);
         if active.len() < wanted {
             let missing = (wanted - active.len()).min(MOST_AT_ONCE);
             self.create(set, missing).await
@@ -27,7 +27,7 @@ impl ReplicaSets {
 
     /// Batches double from one, so that a pod that cannot be made fails once
     /// and not five hundred times.
-    async fn create(&self, set: &ReplicaSet, count: usize) -> Result<(), Error> {
+    async fn create(&self, set: &K, count: usize) -> Result<(), Error> {
         let mut pod = workload::pod_of(set);
         pod["metadata"]["generateName"] = workload::generated_name(set);
         let create_one = || workload::create_told(&self.cluster, &self.recorder, set, &pod);
@@ -47,12 +47,7 @@ impl ReplicaSets {
         Ok(())
     }
 
-    async fn remove(
-        &self,
-        set: &ReplicaSet,
-        active: &[Arc<Pod>],
-        count: usize,
-    ) -> Result<(), Error> {
+    async fn remove(&self, set: &K, active: &[Arc<Pod>], count: usize) -> Result<(), Error> {
         let mut pods = active.to_vec();
         rank::by_loss(&mut pods);
         let remove_one = |pod| workload::delete_told(&self.cluster, &self.recorder, set, pod);

@@ -8,17 +8,18 @@ use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
-use super::ReplicaSets;
+use super::{ReplicaSets, Replicated};
 use crate::error::Error;
 use crate::key::Key;
-use crate::object::{Pod, ReplicaSet};
+use crate::object::Pod;
+use crate::workload;
 
-impl ReplicaSets {
+impl<K: Replicated> ReplicaSets<K> {
     /// Writes the status if it differs from the one on record.
     pub(super) async fn write_status(
         &self,
         key: &Key,
-        set: &ReplicaSet,
+        set: &K,
         active: &[Arc<Pod>],
         failure: Option<&Error>,
     ) -> Result<(), Error> {
@@ -26,44 +27,46 @@ impl ReplicaSets {
         if status == recorded(set) {
             return Ok(());
         }
-        let api: Api<ReplicaSet> = Api::namespaced(self.cluster.client.clone(), &key.namespace);
-        let patch = json!({ "metadata": { "uid": set.metadata.uid }, "status": status });
+        let api: Api<K> = Api::namespaced(self.cluster.client.clone(), &key.namespace);
+        let patch = json!({ "metadata": { "uid": set.meta().uid }, "status": status });
         let written = api
             .patch_status(&key.name, &PatchParams::default(), &Patch::Merge(patch))
             .await;
         match written {
             Ok(set) => {
-                self.cluster.replica_sets.note(set);
+                self.sets.note(set);
                 Ok(())
             }
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-            Err(source) => Err(Error::api("write status of", "ReplicaSet", key)(source)),
+            Err(source) => Err(Error::api("write status of", workload::kind::<K>(), key)(
+                source,
+            )),
         }
     }
 }
 
 fn status(
-    set: &ReplicaSet,
+    set: &impl Replicated,
     active: &[Arc<Pod>],
     failure: Option<&Error>,
     now: jiff::Timestamp,
 ) -> Value {
     let count = |is_counted: &dyn Fn(&Pod) -> bool| active.iter().filter(|p| is_counted(p)).count();
-    let labels = set.spec.template.pointer("/metadata/labels");
-    let min_ready = jiff::SignedDuration::from_secs(set.spec.min_ready_seconds.into());
+    let labels = set.spec().template.pointer("/metadata/labels");
+    let min_ready = jiff::SignedDuration::from_secs(set.spec().min_ready_seconds.into());
     json!({
         "replicas": active.len(),
         "fullyLabeledReplicas": some(count(&|p| has_labels(p, labels))),
         "readyReplicas": some(count(&Pod::is_ready)),
         "availableReplicas": some(count(&|p| p.ready_since().is_some_and(|t| t + min_ready <= now))),
-        "observedGeneration": set.metadata.generation,
+        "observedGeneration": set.meta().generation,
         "conditions": conditions(set, failure, now),
     })
 }
 
 /// The recorded status in the form that `status` makes.
-fn recorded(set: &ReplicaSet) -> Value {
-    let status = &set.status;
+fn recorded(set: &impl Replicated) -> Value {
+    let status = set.status();
     json!({
         "replicas": status.replicas,
         "fullyLabeledReplicas": status.fully_labeled_replicas,
@@ -87,11 +90,11 @@ fn has_labels(pod: &Pod, labels: Option<&Value>) -> bool {
 }
 
 fn conditions(
-    set: &ReplicaSet,
+    set: &impl Replicated,
     failure: Option<&Error>,
     now: jiff::Timestamp,
 ) -> Option<Vec<ReplicaSetCondition>> {
-    let known = set.status.conditions.clone().unwrap_or_default();
+    let known = set.status().conditions.clone().unwrap_or_default();
     let (mut kept, old): (Vec<_>, Vec<_>) = known
         .into_iter()
         .partition(|c| c.type_.as_deref() != Some("ReplicaFailure"));
@@ -129,6 +132,7 @@ fn message(failure: &Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::object::ReplicaSet;
 
     fn set(min_ready: i32) -> ReplicaSet {
         serde_json::from_value(json!({

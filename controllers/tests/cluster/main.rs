@@ -10,4 +10,5 @@ mod fake_node;
 mod garbage;
 mod namespaces;
 mod nodes;
+mod replication;
 mod world;
