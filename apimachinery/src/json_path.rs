@@ -236,4 +236,14 @@ mod tests {
             assert!(JsonPath::parse(text).is_err(), "{text}");
         }
     }
+
+    #[test]
+    fn a_path_that_would_lead_nowhere_soon_is_refused() {
+        assert!(JsonPath::parse(&"[?(@.a".repeat(9_000)).is_err());
+        let nested = format!("{}.a{}", "[?(@".repeat(9_000), ")]".repeat(9_000));
+        assert!(JsonPath::parse(&nested).is_err());
+        assert!(JsonPath::parse(&"..".repeat(60)).is_err());
+        assert!(JsonPath::parse(&".a".repeat(9_000)).is_err());
+        assert_eq!(found("..conditions[?(@..n)]..type"), json!(["Ready"]));
+    }
 }

@@ -6,6 +6,11 @@ use super::{Filter, JsonPath, Malformed, Operand, Step, Test};
 
 /// As many steps a path has.
 const STEPS_MAX: usize = 128;
+/// As many of them look at every depth: each finds a field once for every way
+/// down to it.
+const DEEP_MAX: usize = 2;
+/// As deep a filter's path stands in filters.
+const NESTED_MAX: usize = 8;
 
 const TESTS: [(&str, Test); 6] = [
     ("==", Test::Equal),
@@ -17,6 +22,14 @@ const TESTS: [(&str, Test); 6] = [
 ];
 
 pub(super) fn path(text: &str) -> Result<JsonPath, Malformed> {
+    nested(text, 0)
+}
+
+/// The path of a filter that stands in `depth - 1` others.
+fn nested(text: &str, depth: usize) -> Result<JsonPath, Malformed> {
+    if depth > NESTED_MAX {
+        return Err(bad("filters nest too deep", text));
+    }
     let mut rest = text.strip_prefix('$').unwrap_or(text);
     let mut steps = Vec::new();
     while !rest.is_empty() {
@@ -24,13 +37,16 @@ pub(super) fn path(text: &str) -> Result<JsonPath, Malformed> {
             return Err(bad("too many steps", text));
         }
         if let Some(after) = rest.strip_prefix("..") {
+            if steps.iter().filter(|step| **step == Step::Deep).count() == DEEP_MAX {
+                return Err(bad("invalid multiple recursive descent", text));
+            }
             steps.push(Step::Deep);
             rest = named(after, &mut steps);
         } else if let Some(after) = rest.strip_prefix('.') {
             rest = named(after, &mut steps);
         } else if let Some(after) = rest.strip_prefix('[') {
             let end = closing(after).ok_or_else(|| bad("unterminated array", text))?;
-            steps.push(bracket(&after[..end])?);
+            steps.push(bracket(&after[..end], depth)?);
             rest = &after[end + 1..];
         } else {
             return Err(bad("unrecognized character", rest));
@@ -98,10 +114,10 @@ fn closing(text: &str) -> Option<usize> {
     None
 }
 
-fn bracket(text: &str) -> Result<Step, Malformed> {
+fn bracket(text: &str, depth: usize) -> Result<Step, Malformed> {
     let text = text.trim();
     if let Some(inner) = text.strip_prefix("?(").and_then(|t| t.strip_suffix(')')) {
-        return filter(inner).map(|filter| Step::Filter(Box::new(filter)));
+        return filter(inner, depth).map(|filter| Step::Filter(Box::new(filter)));
     }
     let parts = split(text);
     match parts.as_slice() {
@@ -181,27 +197,27 @@ pub fn unquoted(text: &str) -> Option<String> {
     Some(out)
 }
 
-fn filter(text: &str) -> Result<Filter, Malformed> {
+fn filter(text: &str, depth: usize) -> Result<Filter, Malformed> {
     for (at, _) in outside_quotes(text) {
         for (sign, test) in TESTS {
             if let Some(right) = text[at..].strip_prefix(sign) {
                 return Ok(Filter {
-                    left: operand(&text[..at])?,
-                    test: Some((test, operand(right)?)),
+                    left: operand(&text[..at], depth)?,
+                    test: Some((test, operand(right, depth)?)),
                 });
             }
         }
     }
     Ok(Filter {
-        left: operand(text)?,
+        left: operand(text, depth)?,
         test: None,
     })
 }
 
-fn operand(text: &str) -> Result<Operand, Malformed> {
+fn operand(text: &str, depth: usize) -> Result<Operand, Malformed> {
     let text = text.trim();
     if let Some(below) = text.strip_prefix('@') {
-        return path(below).map(Operand::Path);
+        return nested(below, depth + 1).map(Operand::Path);
     }
     if let Some(literal) = unquoted(text) {
         return Ok(Operand::Literal(Value::String(literal)));
