@@ -20,7 +20,7 @@ pub fn server(
     proxy_ca: Option<&str>,
 ) -> Result<(Arc<rustls::ServerConfig>, Clients), Error> {
     let (chain, key) = read_pair(pair, "serving certificate")?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = pki::tls::provider();
     let verifier = |pem: &str, what| -> Result<Arc<dyn ClientCertVerifier>, Error> {
         let roots = Arc::new(read_roots(pem, what)?);
         WebPkiClientVerifier::builder_with_provider(roots, provider.clone())
@@ -46,8 +46,7 @@ pub fn server(
 /// TLS towards kubelets: trust `ca`, show `pair`.
 pub fn client(pair: &KeyPair, ca: &str) -> Result<Arc<rustls::ClientConfig>, Error> {
     let (chain, key) = read_pair(pair, "kubelet client certificate")?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
+    let config = rustls::ClientConfig::builder_with_provider(pki::tls::provider())
         .with_safe_default_protocol_versions()
         .map_err(|source| Error::Tls { source })?
         .with_root_certificates(read_roots(ca, "kubelet authority")?)

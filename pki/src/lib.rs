@@ -11,6 +11,7 @@ mod identity;
 pub mod join;
 pub mod kubeconfig;
 pub mod private_file;
+pub mod tls;
 mod token;
 
 pub use authority::{Authority, Issued, Request, Usage, fingerprint, make_csr};

@@ -4,12 +4,11 @@
 use std::sync::{Arc, LazyLock};
 
 use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::client::danger::{ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{ClientConfig, RootCertStore};
 
 use super::Error;
 use crate::KeyPair;
@@ -24,9 +23,6 @@ pub enum Roots {
     /// Whoever answers (`insecureSkipTLSVerify`).
     Anybody,
 }
-
-static PROVIDER: LazyLock<Arc<CryptoProvider>> =
-    LazyLock::new(|| Arc::new(rustls::crypto::ring::default_provider()));
 
 /// Read once: the machine's authorities change with its packages.
 static SYSTEM: LazyLock<Arc<RootCertStore>> = LazyLock::new(|| {
@@ -46,7 +42,7 @@ static SYSTEM: LazyLock<Arc<RootCertStore>> = LazyLock::new(|| {
 /// When the bundle holds no certificate, or the identity cannot be used.
 pub fn config(roots: &Roots, identity: Option<&KeyPair>) -> Result<ClientConfig, Error> {
     let verifier = verifier(roots)?;
-    let builder = ClientConfig::builder_with_provider(PROVIDER.clone())
+    let builder = ClientConfig::builder_with_provider(pki::tls::provider())
         .with_safe_default_protocol_versions()
         .map_err(|error| unusable(&error))?
         .dangerous()
@@ -73,7 +69,7 @@ fn unusable(error: &dyn std::fmt::Display) -> Error {
 
 fn verifier(roots: &Roots) -> Result<Arc<dyn ServerCertVerifier>, Error> {
     let (store, pinned) = match roots {
-        Roots::Anybody => return Ok(Arc::new(Anybody)),
+        Roots::Anybody => return Ok(Arc::new(pki::tls::AnyServer)),
         Roots::System => (SYSTEM.clone(), Vec::new()),
         Roots::Pinned(pem) => {
             let pinned = certificates(pem)?;
@@ -83,7 +79,7 @@ fn verifier(roots: &Roots) -> Result<Arc<dyn ServerCertVerifier>, Error> {
             (Arc::new(store), pinned)
         }
     };
-    let chain = WebPkiServerVerifier::builder_with_provider(store, PROVIDER.clone())
+    let chain = WebPkiServerVerifier::builder_with_provider(store, pki::tls::provider())
         .build()
         .map_err(|error| unusable(&error))?;
     Ok(Arc::new(Pinned { chain, pinned }))
@@ -155,72 +151,7 @@ impl ServerCertVerifier for Pinned {
         }
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.chain
-            .verify_tls12_signature(message, certificate, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.chain
-            .verify_tls13_signature(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.chain.supported_verify_schemes()
-    }
-}
-
-/// Checks that the server holds the key it shows, not whose it is.
-#[derive(Debug)]
-struct Anybody;
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &PROVIDER.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &PROVIDER.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        PROVIDER
-            .signature_verification_algorithms
-            .supported_schemes()
-    }
+    pki::verify_signatures!();
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! `httpGet`.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,9 +8,8 @@ use http_body_util::Empty;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::HTTPGetAction;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -90,62 +89,21 @@ async fn ask_tls(stream: TcpStream, address: &str, request: Request) -> Result<u
         .trim_end_matches(']')
         .to_owned();
     let name = ServerName::try_from(host).map_err(|e| e.to_string())?;
-    let stream = connector()
+    let stream = CONNECTOR
         .connect(name, stream)
         .await
         .map_err(|e| e.to_string())?;
     ask(stream, request).await
 }
 
-fn connector() -> TlsConnector {
-    let config =
-        ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("ring offers what TLS 1.2 and 1.3 need")
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(AnyCertificate))
-            .with_no_client_auth();
-    TlsConnector::from(Arc::new(config))
-}
-
 /// Probes ask whether a server answers, not who it is: as in Kubernetes, no
 /// certificate is refused.
-#[derive(Debug)]
-struct AnyCertificate;
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        rustls::crypto::ring::default_provider()
-            .signature_verification_algorithms
-            .supported_schemes()
-    }
-}
+static CONNECTOR: LazyLock<TlsConnector> = LazyLock::new(|| {
+    let config = ClientConfig::builder_with_provider(pki::tls::provider())
+        .with_safe_default_protocol_versions()
+        .expect("ring offers what TLS 1.2 and 1.3 need")
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(pki::tls::AnyServer))
+        .with_no_client_auth();
+    TlsConnector::from(Arc::new(config))
+});

@@ -89,7 +89,7 @@ pub fn acceptor(tls: &Tls) -> Result<TlsAcceptor> {
             .add(certificate)
             .map_err(|e| failed("client CA")(e.to_string()))?;
     }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = pki::tls::provider();
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
         .allow_unauthenticated()
         .build()
