@@ -2,6 +2,7 @@
 //! Services. What is upgraded (WebSocket, SPDY) is tunnelled byte for byte.
 
 pub mod pod;
+pub mod relay;
 mod tunnel;
 
 use std::sync::Arc;

@@ -3,24 +3,15 @@
 use apimachinery::Status;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Request, Response, StatusCode};
-use http_body_util::BodyExt;
-use hyper_util::rt::TokioIo;
 
 use super::{Aggregation, Remote};
 use crate::api::{Api, Call};
-use crate::body::{Body, BoxError, RequestBody};
+use crate::body::{Body, RequestBody};
+use crate::proxy::relay;
 use crate::respond;
 use crate::user::User;
 use crate::webhook;
 
-/// Headers that are about one connection (RFC 9110, 7.6.1).
-const HOP_BY_HOP: &[HeaderName] = &[
-    header::PROXY_AUTHENTICATE,
-    header::PROXY_AUTHORIZATION,
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-];
 const EXTRA: &str = "x-remote-extra-";
 
 /// Answers what the other server answers; streams and upgrades go through.
@@ -43,8 +34,7 @@ pub async fn forward(
     parts.uri = webhook::service_uri(&remote.service, path).map_err(Status::internal)?;
     parts.version = http::Version::HTTP_11;
     parts.extensions.clear();
-    let upgrades = parts.headers.contains_key(header::UPGRADE);
-    strip(&mut parts.headers, upgrades);
+    relay::strip_request(&mut parts.headers);
     name_user(&mut parts.headers, &call.user);
     parts.headers.remove(header::HOST);
     let onward = Request::from_parts(parts, body);
@@ -54,13 +44,7 @@ pub async fn forward(
         Ok(response) => response,
         Err(error) => return Ok(unavailable(&error.to_string())),
     };
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return Ok(switch(client, response));
-    }
-    let (mut parts, body) = response.into_parts();
-    strip(&mut parts.headers, false);
-    let pieces = body.map_err(BoxError::from).into_data_stream();
-    Ok(Response::from_parts(parts, Body::stream(pieces)))
+    Ok(relay::answer(client, response, ()))
 }
 
 impl Aggregation {
@@ -73,17 +57,6 @@ impl Aggregation {
 /// In plain text, as Kubernetes' aggregator has it.
 fn unavailable(why: &str) -> Response<Body> {
     respond::text(StatusCode::SERVICE_UNAVAILABLE, &format!("{why}\n"))
-}
-
-fn strip(headers: &mut HeaderMap, keep_upgrade: bool) {
-    for name in HOP_BY_HOP {
-        headers.remove(name);
-    }
-    headers.remove("keep-alive");
-    if !keep_upgrade {
-        headers.remove(header::CONNECTION);
-        headers.remove(header::UPGRADE);
-    }
 }
 
 /// Says whose request it is, in place of what the client itself brought: its
@@ -135,26 +108,6 @@ fn escaped(key: &str) -> String {
         }
     }
     out
-}
-
-/// Answers 101 to the client, then copies bytes until either side is done.
-fn switch(
-    client: hyper::upgrade::OnUpgrade,
-    mut response: Response<hyper::body::Incoming>,
-) -> Response<Body> {
-    let server = hyper::upgrade::on(&mut response);
-    tokio::spawn(async move {
-        let (client, server) = match tokio::try_join!(client, server) {
-            Ok(both) => both,
-            Err(error) => return tracing::debug!(%error, "an upgrade did not happen"),
-        };
-        let (mut client, mut server) = (TokioIo::new(client), TokioIo::new(server));
-        if let Err(error) = tokio::io::copy_bidirectional(&mut client, &mut server).await {
-            tracing::debug!(%error, "a tunnel to an extension server ended");
-        }
-    });
-    let (parts, _) = response.into_parts();
-    Response::from_parts(parts, Body::empty())
 }
 
 #[cfg(test)]

@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use apimachinery::Status;
 use futures::future::BoxFuture;
-use http::header::{self, HeaderMap, HeaderName};
-use http::{Request, Response, StatusCode, Uri};
-use http_body_util::BodyExt;
+use http::header::{self, HeaderName};
+use http::{Request, Response, Uri};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
@@ -15,18 +14,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use super::relay;
 use crate::body::{Body, BoxError, RequestBody};
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
-
-/// Headers that are about one connection, not about the request (RFC 9110, 7.6.1).
-const HOP_BY_HOP: &[HeaderName] = &[
-    header::PROXY_AUTHENTICATE,
-    header::PROXY_AUTHORIZATION,
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-];
 
 /// Where a request goes.
 #[derive(Debug, Clone)]
@@ -66,18 +57,8 @@ impl Kubelets {
         let (onward, client) = rewrite(to, path, request)?;
         let sent = exchange(stream, onward).await;
         let (sender, response) = sent.map_err(|error| unreachable_status(to, &error))?;
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            return Ok(switch(client, response));
-        }
-        let (mut parts, body) = response.into_parts();
-        strip(&mut parts.headers, false);
-        let pieces = body.map_err(BoxError::from).into_data_stream();
         // The sender lives as long as the body: dropping it would end the connection.
-        let pieces = futures::StreamExt::map(pieces, move |piece| {
-            let _ = &sender;
-            piece
-        });
-        Ok(Response::from_parts(parts, Body::stream(pieces)))
+        Ok(relay::answer(client, response, sender))
     }
 
     async fn dial(&self, to: &Destination) -> Result<Box<dyn Stream>, BoxError> {
@@ -152,8 +133,7 @@ fn rewrite(
     parts.uri =
         uri.map_err(|error| Status::bad_request(format!("the proxied path is no path: {error}")))?;
     parts.version = http::Version::HTTP_11;
-    let upgrades = parts.headers.contains_key(header::UPGRADE);
-    strip(&mut parts.headers, upgrades);
+    relay::strip_request(&mut parts.headers);
     // The client's credentials are for this server, not for the next.
     let own: Vec<HeaderName> = parts
         .headers
@@ -202,35 +182,4 @@ fn encode_path(path: &str) -> String {
         }
     }
     out
-}
-
-fn strip(headers: &mut HeaderMap, keep_upgrade: bool) {
-    for name in HOP_BY_HOP {
-        headers.remove(name);
-    }
-    headers.remove("keep-alive");
-    if !keep_upgrade {
-        headers.remove(header::CONNECTION);
-        headers.remove(header::UPGRADE);
-    }
-}
-
-/// Answers 101 to the client, then copies bytes until either side is done.
-fn switch(
-    client: hyper::upgrade::OnUpgrade,
-    mut response: Response<hyper::body::Incoming>,
-) -> Response<Body> {
-    let server = hyper::upgrade::on(&mut response);
-    tokio::spawn(async move {
-        let (client, server) = match tokio::try_join!(client, server) {
-            Ok(both) => both,
-            Err(error) => return tracing::debug!(%error, "an upgrade did not happen"),
-        };
-        let (mut client, mut server) = (TokioIo::new(client), TokioIo::new(server));
-        if let Err(error) = tokio::io::copy_bidirectional(&mut client, &mut server).await {
-            tracing::debug!(%error, "a tunnel ended");
-        }
-    });
-    let (parts, _) = response.into_parts();
-    Response::from_parts(parts, Body::empty())
 }
