@@ -4,6 +4,7 @@
 //! server says whether the resource exists. All names borrow from the path.
 
 use http::Method;
+use percent_encoding::percent_decode_str;
 
 /// What a request asks for, in the words that RBAC rules use.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -190,43 +191,16 @@ fn resource(group: &str, version: &str, rest: &[&str]) -> Option<(Resource, bool
 
 /// Undoes percent-encoding; bytes that are no UTF-8 become U+FFFD.
 pub fn decode(text: &str) -> String {
-    percent_decode(text, false)
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 /// As `decode`, and `+` is a space (query strings).
 pub fn decode_query(text: &str) -> String {
-    percent_decode(text, true)
-}
-
-fn percent_decode(text: &str, plus_is_space: bool) -> String {
-    let is_plain = |byte: u8| byte != b'%' && !(plus_is_space && byte == b'+');
-    if text.bytes().all(is_plain) {
-        return text.to_owned();
+    if text.contains('+') {
+        decode(&text.replace('+', " "))
+    } else {
+        decode(text)
     }
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut i = 0;
-    while i < bytes.len() {
-        match bytes[i] {
-            b'%' => match hex_pair(bytes, i + 1) {
-                Some(byte) => {
-                    out.push(byte);
-                    i += 2;
-                }
-                None => out.push(b'%'),
-            },
-            b'+' if plus_is_space => out.push(b' '),
-            other => out.push(other),
-        }
-        i += 1;
-    }
-    String::from_utf8_lossy(&out).into_owned()
-}
-
-fn hex_pair(bytes: &[u8], at: usize) -> Option<u8> {
-    let high = char::from(*bytes.get(at)?).to_digit(16)?;
-    let low = char::from(*bytes.get(at + 1)?).to_digit(16)?;
-    u8::try_from(high * 16 + low).ok()
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 
 use http::{Method, Request, header};
 use kube::Client;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 pub use discovery::Resource;
@@ -148,15 +149,12 @@ impl Cluster {
 
 /// Percent-encodes a query parameter's value.
 pub fn encode(value: &str) -> String {
-    let mut text = String::with_capacity(value.len());
-    for byte in value.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            text.push(char::from(byte));
-        } else {
-            let _ = write!(text, "%{byte:02X}");
-        }
-    }
-    text
+    const SPECIAL: &AsciiSet = &NON_ALPHANUMERIC
+        .remove(b'-')
+        .remove(b'_')
+        .remove(b'.')
+        .remove(b'~');
+    utf8_percent_encode(value, SPECIAL).to_string()
 }
 
 /// `deployment.apps/web`, as kubectl names what it did something to.

@@ -3,6 +3,7 @@
 use apimachinery::Status;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Request, Response, StatusCode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{Aggregation, Remote};
 use crate::api::{Api, Call};
@@ -87,7 +88,8 @@ pub fn name_user(headers: &mut HeaderMap, user: &User) {
         add(HeaderName::from_static("x-remote-group"), group);
     }
     for (key, values) in &user.extra {
-        let Ok(name) = HeaderName::try_from(format!("{EXTRA}{}", escaped(key))) else {
+        let key = utf8_percent_encode(key, NOT_IN_NAME);
+        let Ok(name) = HeaderName::try_from(format!("{EXTRA}{key}")) else {
             continue;
         };
         for value in values {
@@ -97,18 +99,21 @@ pub fn name_user(headers: &mut HeaderMap, user: &User) {
 }
 
 /// Keys may hold what header names may not.
-fn escaped(key: &str) -> String {
-    let mut out = String::with_capacity(key.len());
-    for byte in key.bytes() {
-        let is_token = byte.is_ascii_alphanumeric() || b"!#$&'*+-.^_`|~".contains(&byte);
-        if is_token {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
-}
+const NOT_IN_NAME: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'!')
+    .remove(b'#')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'\'')
+    .remove(b'*')
+    .remove(b'+')
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'^')
+    .remove(b'_')
+    .remove(b'`')
+    .remove(b'|')
+    .remove(b'~');
 
 #[cfg(test)]
 mod tests {

@@ -9,6 +9,7 @@ use http::header::{self, HeaderName};
 use http::{Request, Response, Uri};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -129,7 +130,7 @@ fn rewrite(
         .uri
         .query()
         .map_or_else(String::new, |q| format!("?{q}"));
-    let uri: Result<Uri, _> = format!("{}{query}", encode_path(path)).parse();
+    let uri: Result<Uri, _> = format!("{}{query}", utf8_percent_encode(path, NOT_IN_PATH)).parse();
     parts.uri =
         uri.map_err(|error| Status::bad_request(format!("the proxied path is no path: {error}")))?;
     parts.version = http::Version::HTTP_11;
@@ -158,28 +159,17 @@ fn rewrite(
     Ok((onward, client))
 }
 
-fn encode_path(path: &str) -> String {
-    let mut out = String::with_capacity(path.len());
-    for byte in path.bytes() {
-        match byte {
-            b' '
-            | b'?'
-            | b'#'
-            | b'"'
-            | b'<'
-            | b'>'
-            | b'\\'
-            | b'^'
-            | b'`'
-            | b'{'
-            | b'|'
-            | b'}'
-            | 0..=31
-            | 127..=255 => {
-                out.push_str(&format!("%{byte:02X}"));
-            }
-            other => out.push(char::from(other)),
-        }
-    }
-    out
-}
+/// What a path may not hold as it is.
+const NOT_IN_PATH: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'?')
+    .add(b'#')
+    .add(b'"')
+    .add(b'<')
+    .add(b'>')
+    .add(b'\\')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use cel::common::types::{CelList, CelMap, CelMapKey, CelString, STRING_TYPE, Type};
 use cel::common::value::{CowVal, Val};
 use cel::{DeclarationError, Env, ExecutionError};
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
 use super::args::{Args, Outcome, arg, failure, global, member, of_bool, of_text, text};
 use super::kinds::{self, named, opaque};
@@ -100,7 +101,7 @@ fn parse(text: &str) -> Option<Url> {
     is_escaped(path).then(|| Url {
         scheme,
         host,
-        path: escape(path),
+        path: utf8_percent_encode(path, NOT_IN_PATH).to_string(),
         query: query.to_owned(),
     })
 }
@@ -148,50 +149,24 @@ fn split_port(host: &str) -> (&str, &str) {
     }
 }
 
-/// The path with what may not stand in one escaped.
-fn escape(path: &str) -> String {
-    let mut escaped = String::with_capacity(path.len());
-    for byte in path.bytes() {
-        match byte {
-            b' '
-            | b'"'
-            | b'<'
-            | b'>'
-            | b'\\'
-            | b'^'
-            | b'`'
-            | b'{'
-            | b'|'
-            | b'}'
-            | b'#'
-            | 0x80.. => escaped.push_str(&format!("%{byte:02X}")),
-            _ => escaped.push(char::from(byte)),
-        }
-    }
-    escaped
-}
+/// What a path may not hold as it is.
+const NOT_IN_PATH: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'<')
+    .add(b'>')
+    .add(b'\\')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}')
+    .add(b'#');
 
+/// A key or value of a query as it was meant.
 fn unescape(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        rest = after;
-        let digits = rest
-            .get(..2)
-            .and_then(|digits| std::str::from_utf8(digits).ok());
-        match (
-            byte,
-            digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()),
-        ) {
-            (b'%', Some(escaped)) => {
-                bytes.push(escaped);
-                rest = &rest[2..];
-            }
-            (b'+', _) => bytes.push(b' '),
-            _ => bytes.push(byte),
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
+    let text = text.replace('+', " ");
+    percent_decode_str(&text).decode_utf8_lossy().into_owned()
 }
 
 fn query<'b, 'v>(args: Args<'b, 'v>) -> Outcome<'b, 'v> {
