@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result, Stats};
 
+mod freezer;
 mod layout;
 mod stats;
 mod v1;
@@ -104,6 +105,16 @@ impl Groups {
 }
 
 impl Group {
+    /// The group at `path` below every hierarchy's root, wherever that is.
+    pub fn at(path: &Path) -> Result<Self> {
+        let path = path.strip_prefix("/").unwrap_or(path).to_owned();
+        check_path(&path)?;
+        Ok(Self {
+            layout: Layout::detect()?,
+            path,
+        })
+    }
+
     /// Makes the group and those above it. `Inner` groups hold groups, `Leaf` groups processes.
     pub fn create(&self) -> Result<()> {
         match &self.layout {

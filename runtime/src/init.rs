@@ -19,16 +19,29 @@ use crate::config::Rootfs;
 use crate::monitor::Shm;
 use crate::protocol::Failure;
 
+pub(crate) mod alone;
+pub(crate) mod create;
 mod devices;
+pub(crate) mod hooks;
 mod identity;
+mod idmap;
 mod masks;
 mod mounts;
+mod namespaces;
 mod options;
+pub(crate) mod pause;
 mod program;
 mod rootfs;
+mod sources;
 mod stdio;
 
+use alone::Alone;
+use identity::Confinement;
+pub(crate) use identity::Filter;
+pub(crate) use pause::Pause;
+use program::Program;
 pub(crate) use program::READY;
+use sources::{Host, Sources, UserNamespace};
 pub(crate) use stdio::{Stdio, TTY};
 
 /// Why the container could not be made, and at which stage.
@@ -65,12 +78,14 @@ pub(crate) struct Container<'a> {
     /// An empty directory of the host to mount the root on, in the new mount namespace only.
     pub staging: &'a Path,
     pub group: &'a Group,
-    pub filter: Option<&'a [u8]>,
+    pub filter: Option<Filter<'a>>,
     pub stdio: Stdio,
     /// The pod's `/dev/shm`.
     pub shm: Option<&'a Shm>,
     /// Closed by a successful exec; else told what failed. Also takes a tty's master.
     pub sync: OwnedFd,
+    /// Of one that belongs to no pod: its namespaces are not its parent's.
+    pub alone: Option<Alone<'a>>,
 }
 
 /// All that one more process of a container needs.
@@ -78,81 +93,155 @@ pub(crate) struct Joining<'a> {
     pub process: &'a Process,
     pub init: BorrowedFd<'a>,
     pub group: &'a Group,
-    pub filter: Option<&'a [u8]>,
+    pub filter: Option<Filter<'a>>,
     pub stdio: Stdio,
     pub sync: OwnedFd,
+    /// In a container that belongs to no pod: the namespaces to join.
+    pub alone: Option<(CloneFlags, alone::Options)>,
 }
 
 /// Becomes the container's first process, or says why not.
-pub(crate) fn start(container: Container<'_>) -> ! {
-    let Err(fault) = enter(&container);
-    give_up(&container.sync, fault)
+pub(crate) fn start(mut container: Container<'_>) -> ! {
+    let Err(fault) = enter(&mut container);
+    let pause = container.alone.as_ref().and_then(|a| a.pause.as_ref());
+    give_up(&container.sync, pause, fault)
 }
 
 /// Becomes one more process of a running container, or says why not.
 pub(crate) fn join(joining: Joining<'_>) -> ! {
     let Err(fault) = enter_running(&joining);
-    give_up(&joining.sync, fault)
+    give_up(&joining.sync, None, fault)
 }
 
 enum Never {}
 
-fn enter(container: &Container<'_>) -> Result<Never, Fault> {
-    let process = container
-        .spec
-        .process()
-        .as_ref()
-        .ok_or_else(|| Fault::Create("the spec has no process".into()))?;
+fn enter(container: &mut Container<'_>) -> Result<Never, Fault> {
+    let spec = container.spec;
+    let process = spec.process().as_ref();
+    let process = process.ok_or_else(|| Fault::Create("the spec has no process".into()))?;
     // The order is the design: the group first, so that all that follows is
     // charged to it; host paths are opened before the mount tree is cut off;
     // privileges go last, because every step above needs them.
-    become_child(container.group, process)?;
-    if container.group.is_v2() {
-        // The clone put us into the group: from here on that is what `/` means.
-        unshare(CloneFlags::CLONE_NEWCGROUP).or_fault(|| "make a cgroup namespace".into())?;
-    }
-    let sources = mounts::open_sources(container.spec, container.group, container.shm)?;
+    let leaver = Leaver::of(container);
+    leaver.become_child(container.group, process)?;
+    container.enter_namespaces()?;
+    let sources = container.sources()?;
     sys::mount::isolate().or_fault(|| "cut the mount namespace off the host's".into())?;
     let tty = build(container, process, sources)?;
-    container.stdio.install(tty, process.user().uid())?;
+    container.stdio.install(tty, process)?;
     // A working directory by way of a descriptor must find none (CVE-2024-21626).
-    sys::process::close_all_but(&[container.sync.as_fd()])
-        .or_fault(|| "close descriptors".into())?;
-    identity::confine(process, container.filter)?;
-    program::execute(process, &container.sync)
+    close_all_but(container.preserved(), &container.descriptors())?;
+    let confinement = Confinement {
+        process,
+        filter: container.filter,
+        sync: &container.sync,
+        dies_with_parent: container.alone.is_none(),
+    };
+    confinement.confine()?;
+    let program = Program::find(process)?;
+    program::tell_ready(&container.sync)?;
+    if let Some(alone) = &mut container.alone {
+        alone.await_start(spec)?;
+    }
+    program.execute()
+}
+
+impl Container<'_> {
+    fn enter_namespaces(&mut self) -> Result<(), Fault> {
+        match &mut self.alone {
+            Some(alone) => alone.enter(&self.sync, self.spec),
+            // The clone put us into the group: from here on that is what `/` means.
+            None if self.group.is_v2() => {
+                unshare(CloneFlags::CLONE_NEWCGROUP).or_fault(|| "make a cgroup namespace".into())
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn sources(&mut self) -> Result<Sources, Fault> {
+        match self.alone.as_mut().and_then(|a| a.sources.take()) {
+            Some(sources) => Ok(sources),
+            None => Sources::open(&Host {
+                spec: self.spec,
+                rootfs: self.rootfs,
+                base: Path::new("/"),
+                group: self.group,
+                shm: self.shm,
+                user_namespace: UserNamespace::Host,
+            }),
+        }
+    }
+
+    /// How many descriptors from 3 on are the caller's gift to the program.
+    fn preserved(&self) -> u32 {
+        self.alone.as_ref().map_or(0, |a| a.options.preserve_fds)
+    }
+
+    fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        let mut keep = vec![self.sync.as_fd()];
+        keep.extend(self.alone.iter().flat_map(Alone::descriptors));
+        keep
+    }
 }
 
 /// Mounts the container's file systems and changes into them; gives its terminal back.
 fn build(
-    container: &Container<'_>,
+    container: &mut Container<'_>,
     process: &Process,
-    sources: Vec<mounts::Prepared>,
+    sources: Sources,
 ) -> Result<Option<OwnedFd>, Fault> {
-    let root = rootfs::mount(container.rootfs, container.staging)?;
-    mounts::mount_all(root.as_fd(), sources)?;
-    let null = devices::make_all(root.as_fd(), container.spec)?;
-    let tty = container.stdio.open_tty(root.as_fd(), &container.sync)?;
-    masks::apply(root.as_fd(), container.spec, null.as_fd())?;
+    let spec = container.spec;
+    let root = rootfs::mount(container.rootfs, sources.root, container.staging)?;
+    if let Some(alone) = &container.alone {
+        alone.namespaces.become_root()?;
+    }
+    mounts::mount_all(root.as_fd(), sources.mounts)?;
+    let null = devices::make_all(root.as_fd(), spec, &sources.devices)?;
+    let tty = container
+        .stdio
+        .open_tty(root.as_fd(), process, &container.sync)?;
+    masks::apply(root.as_fd(), spec, null.as_fd())?;
     rootfs::make_cwd(root.as_fd(), process.cwd())?;
-    rootfs::finish(&root, container.spec)?;
+    let mut no_pivot = false;
+    if let Some(alone) = &mut container.alone {
+        alone.run_create_hooks(&container.sync, spec)?;
+        no_pivot = alone.options.no_pivot;
+    }
+    rootfs::finish(&root, spec, no_pivot)?;
     Ok(tty)
 }
 
 fn enter_running(joining: &Joining<'_>) -> Result<Never, Fault> {
+    let preserved = joining.alone.map_or(0, |(_, o)| o.preserve_fds);
     // The container may look at us as soon as we are among its processes.
-    sys::process::close_all_but(&joining.descriptors()).or_fault(|| "close descriptors".into())?;
-    become_child(joining.group, joining.process)?;
-    let mut namespaces = CloneFlags::CLONE_NEWNS;
-    if joining.group.is_v2() {
-        namespaces |= CloneFlags::CLONE_NEWCGROUP;
-    }
+    close_all_but(preserved, &joining.descriptors())?;
+    let leaver = Leaver {
+        is_alone: joining.alone.is_some(),
+        keeps_keyring: joining.alone.is_some_and(|(_, o)| o.keeps_keyring),
+    };
+    leaver.become_child(joining.group, joining.process)?;
+    let namespaces = match joining.alone {
+        Some((namespaces, _)) => namespaces,
+        None if joining.group.is_v2() => CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWCGROUP,
+        None => CloneFlags::CLONE_NEWNS,
+    };
     nix::sched::setns(joining.init, namespaces)
         .or_fault(|| "join the container's namespaces".into())?;
-    let tty = joining.stdio.open_tty_inside(&joining.sync)?;
-    joining.stdio.install(tty, joining.process.user().uid())?;
-    sys::process::close_all_but(&[joining.sync.as_fd()]).or_fault(|| "close descriptors".into())?;
-    identity::confine(joining.process, joining.filter)?;
-    program::execute(joining.process, &joining.sync)
+    let tty = joining
+        .stdio
+        .open_tty_inside(joining.process, &joining.sync)?;
+    joining.stdio.install(tty, joining.process)?;
+    close_all_but(preserved, &[joining.sync.as_fd()])?;
+    let confinement = Confinement {
+        process: joining.process,
+        filter: joining.filter,
+        sync: &joining.sync,
+        dies_with_parent: joining.alone.is_none(),
+    };
+    confinement.confine()?;
+    let program = Program::find(joining.process)?;
+    program::tell_ready(&joining.sync)?;
+    program.execute()
 }
 
 impl Joining<'_> {
@@ -163,37 +252,73 @@ impl Joining<'_> {
     }
 }
 
-/// Leaves the monitor: its group, its session, its signals, its keys.
-fn become_child(group: &Group, process: &Process) -> Result<(), Fault> {
-    umask(Mode::from_bits_truncate(0o022));
-    if !group.is_v2() {
-        group
-            .join()
-            .or_fault(|| "join the container's cgroup".into())?;
+fn close_all_but(preserved: u32, keep: &[BorrowedFd<'_>]) -> Result<(), Fault> {
+    sys::process::close_all_but(preserved, keep).or_fault(|| "close descriptors".into())
+}
+
+/// How a process parts from the one that made it.
+#[derive(Clone, Copy)]
+struct Leaver {
+    is_alone: bool,
+    keeps_keyring: bool,
+}
+
+impl Leaver {
+    fn of(container: &Container<'_>) -> Self {
+        let alone = container.alone.as_ref();
+        Self {
+            is_alone: alone.is_some(),
+            keeps_keyring: alone.is_some_and(|a| a.options.keeps_keyring),
+        }
     }
-    nix::unistd::setsid().or_fault(|| "start a session".into())?;
-    sys::process::reset_signals().or_fault(|| "reset signals".into())?;
-    // Not there where the kernel has no key retention, or no quota is left; the keys stay ours then.
-    let _ = sys::process::new_session_keyring();
-    set_oom_score(process.oom_score_adj().unwrap_or(0));
-    prctl::set_dumpable(false).or_fault(|| "hide from the container".into())
+
+    /// Leaves the parent: its group, its session, its signals, its keys.
+    fn become_child(self, group: &Group, process: &Process) -> Result<(), Fault> {
+        umask(Mode::from_bits_truncate(0o022));
+        if !group.is_v2() {
+            let joined = group.join();
+            joined.or_fault(|| "join the container's cgroup".into())?;
+        }
+        nix::unistd::setsid().or_fault(|| "start a session".into())?;
+        sys::process::reset_signals().or_fault(|| "reset signals".into())?;
+        if !self.keeps_keyring {
+            // Not there where the kernel has no key retention, or no quota is left; the keys stay ours then.
+            let _ = sys::process::new_session_keyring();
+        }
+        self.set_oom_score(process.oom_score_adj())?;
+        prctl::set_dumpable(false).or_fault(|| "hide from the container".into())
+    }
+
+    fn set_oom_score(self, score: Option<i32>) -> Result<(), Fault> {
+        let score = match score {
+            Some(score) => score,
+            None if self.is_alone => return Ok(()),
+            None => 0,
+        };
+        match std::fs::write("/proc/self/oom_score_adj", score.to_string()) {
+            // Lowering it takes CAP_SYS_RESOURCE, which a nested root may lack: a pod is run regardless.
+            Err(e) if self.is_alone => {
+                let what = || format!("set oom_score_adj to {score}");
+                Err(e).or_fault(what)
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
-/// Lowering it takes CAP_SYS_RESOURCE, which a nested root may lack; raising never does.
-fn set_oom_score(score: i32) {
-    let _ = std::fs::write("/proc/self/oom_score_adj", score.to_string());
-}
-
-fn die_with_monitor() -> Result<(), Fault> {
+fn die_with_parent() -> Result<(), Fault> {
     prctl::set_pdeathsig(Signal::SIGKILL).or_fault(|| "tie the container to its monitor".into())
 }
 
-fn give_up(sync: &OwnedFd, fault: Fault) -> ! {
+fn give_up(sync: &OwnedFd, pause: Option<&Pause>, fault: Fault) -> ! {
     let failure = Failure::from(fault);
     if let Ok(mut message) = serde_json::to_vec(&failure) {
         message.truncate(16 << 10);
-        // Nobody else can be told.
-        let _ = nix::unistd::write(sync, &message);
+        // By send(2), which no signal answers; there is nobody else who could be told.
+        let _ = sys::socket::send(sync.as_fd(), &message, &[]);
+        if let Some(pause) = pause {
+            pause.failed(&message);
+        }
     }
     sys::process::exit_now(1)
 }

@@ -78,6 +78,8 @@ pub enum Propagation {
     Private,
     Slave,
     Shared,
+    /// Private, and not to be bound elsewhere.
+    Unbindable,
 }
 
 /// A file system being set up.
@@ -181,6 +183,7 @@ pub fn change(mount: BorrowedFd<'_>, change: Change, reach: Reach) -> io::Result
         Some(Propagation::Private) => libc::MS_PRIVATE,
         Some(Propagation::Slave) => libc::MS_SLAVE,
         Some(Propagation::Shared) => libc::MS_SHARED,
+        Some(Propagation::Unbindable) => libc::MS_UNBINDABLE,
     };
     let attributes = libc::mount_attr {
         attr_set: change.set.0,
@@ -243,5 +246,16 @@ pub fn pivot(new_root: &impl AsFd) -> io::Result<()> {
         None::<&str>,
     )?;
     umount2(".", MntFlags::MNT_DETACH)?;
+    Ok(nix::unistd::chdir("/")?)
+}
+
+/// As [`pivot`], for a host whose root is one that cannot be pivoted from (a ramfs).
+///
+/// The old root stays mounted below: a process with the right to chroot(2) can find it.
+pub fn move_to_root(new_root: &impl AsFd) -> io::Result<()> {
+    use nix::mount::{MsFlags, mount};
+    nix::unistd::fchdir(new_root)?;
+    mount(Some("."), "/", None::<&str>, MsFlags::MS_MOVE, None::<&str>)?;
+    nix::unistd::chroot(".")?;
     Ok(nix::unistd::chdir("/")?)
 }

@@ -107,19 +107,36 @@ pub fn pidfd_send(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
     check(done).map(drop)
 }
 
-/// Closes every descriptor of the process from 3 on but those given.
+/// A copy of another process's descriptor (pidfd_getfd(2)).
+pub fn pidfd_getfd(pidfd: BorrowedFd<'_>, number: i32) -> io::Result<OwnedFd> {
+    let fd = pidfd.as_raw_fd();
+    // SAFETY: three plain numbers; the descriptor it returns is new.
+    check_fd(unsafe { libc::syscall(libc::SYS_pidfd_getfd, fd, number, 0 as libc::c_uint) })
+}
+
+/// Sets the NIS domain name of the calling process's UTS namespace.
+pub fn set_domain_name(name: &str) -> io::Result<()> {
+    // SAFETY: the bytes of `name` outlive the call, which reads as many as it is told.
+    let done = unsafe { libc::setdomainname(name.as_ptr().cast(), name.len()) };
+    check(done.into()).map(drop)
+}
+
+/// Closes every descriptor of the process from 3 on but the first `preserved` and those given.
 ///
 /// # Safety contract kept by the caller's types
 /// Nothing that owns another descriptor may be used, or dropped, afterwards:
 /// call it in a child that ends by exec or [`exit_now`].
-pub fn close_all_but(keep: &[BorrowedFd<'_>]) -> io::Result<()> {
+pub fn close_all_but(preserved: u32, keep: &[BorrowedFd<'_>]) -> io::Result<()> {
     let mut keep: Vec<u32> = keep
         .iter()
         .map(|fd| fd.as_raw_fd().cast_unsigned())
         .collect();
     keep.sort_unstable();
-    let mut first = 3;
-    for fd in keep.into_iter().filter(|fd| *fd >= 3) {
+    let mut first = preserved.saturating_add(3);
+    for fd in keep {
+        if fd < first {
+            continue;
+        }
         if fd > first {
             close_between(first, fd - 1)?;
         }
@@ -134,7 +151,9 @@ fn close_between(first: u32, last: u32) -> io::Result<()> {
 }
 
 /// Installs a compiled seccomp filter on the calling thread (8 bytes an instruction).
-pub fn load_seccomp(filter: &[u8]) -> io::Result<()> {
+///
+/// With `SECCOMP_FILTER_FLAG_NEW_LISTENER` among `flags`, gives its listener back.
+pub fn load_seccomp(filter: &[u8], flags: u32) -> io::Result<Option<OwnedFd>> {
     const SECCOMP_SET_MODE_FILTER: libc::c_uint = 1;
     let instructions: Vec<libc::sock_filter> = filter
         .chunks_exact(8)
@@ -155,11 +174,14 @@ pub fn load_seccomp(filter: &[u8]) -> io::Result<()> {
         libc::syscall(
             libc::SYS_seccomp,
             SECCOMP_SET_MODE_FILTER,
-            0 as libc::c_uint,
+            flags,
             &raw const program,
         )
     };
-    check(done).map(drop)
+    if u64::from(flags) & libc::SECCOMP_FILTER_FLAG_NEW_LISTENER == 0 {
+        return check(done).map(|_| None);
+    }
+    check_fd(done).map(Some)
 }
 
 /// Gives the calling process a session keyring of its own, away from its creator's keys.

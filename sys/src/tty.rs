@@ -34,3 +34,17 @@ pub fn resize(tty: BorrowedFd<'_>, width: u16, height: u16) -> io::Result<()> {
     let done = unsafe { libc::ioctl(tty.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) };
     check(done.into()).map(drop)
 }
+
+/// The width and the height of a terminal.
+pub fn size(tty: BorrowedFd<'_>) -> io::Result<(u16, u16)> {
+    let mut size = libc::winsize {
+        ws_row: 0,
+        ws_col: 0,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    // SAFETY: TIOCGWINSZ writes one winsize, which `size` is.
+    let done = unsafe { libc::ioctl(tty.as_raw_fd(), libc::TIOCGWINSZ, &raw mut size) };
+    check(done.into())?;
+    Ok((size.ws_col, size.ws_row))
+}

@@ -1,16 +1,18 @@
 //! Device nodes and links in `/dev`.
 
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag};
 use nix::sys::stat::{Mode, SFlag, fstat, major, makedev, minor, mknodat, umask};
 use nix::unistd::{Gid, Uid, fchownat, symlinkat};
 use oci_spec::runtime::{LinuxDevice, LinuxDeviceType, Spec};
+use sys::mount::{Reach, attach, clone_tree};
 use sys::path::{Links, open_in_root};
 
-use super::rootfs::make_dir;
+use super::rootfs::{make_dir, make_file};
 use super::{Fault, OrFault};
 
 /// What every container has.
@@ -32,22 +34,18 @@ const LINKS: [(&str, &str); 5] = [
 ];
 
 /// Fills `/dev`, and gives the container's `/dev/null` back, verified to be it (CVE-2025-31133).
-pub fn make_all(root: BorrowedFd<'_>, spec: &Spec) -> Result<OwnedFd, Fault> {
+pub fn make_all(
+    root: BorrowedFd<'_>,
+    spec: &Spec,
+    of_host: &[(PathBuf, OwnedFd)],
+) -> Result<OwnedFd, Fault> {
     // An image whose /dev is a link has nothing to win: links are refused (CVE-2026-41579).
     let dev = make_dir(root, Path::new("/dev"), Links::Refused).or_fault(|| "open /dev".into())?;
-    for (name, major, minor) in CHARACTER_DEVICES {
-        let device = (SFlag::S_IFCHR, makedev(major, minor));
-        make_node(dev.as_fd(), Path::new(name), device, 0o666)
-            .or_fault(|| format!("make /dev/{name}"))?;
+    if of_host.is_empty() {
+        make_nodes(root, dev.as_fd(), spec)?;
     }
-    for device in spec
-        .linux()
-        .as_ref()
-        .and_then(|l| l.devices().as_ref())
-        .into_iter()
-        .flatten()
-    {
-        make_device(root, device).or_fault(|| format!("make {}", device.path().display()))?;
+    for (path, device) in of_host {
+        bind(root, path, device).or_fault(|| format!("bind {}", path.display()))?;
     }
     for (name, target) in LINKS {
         match symlinkat(target, &dev, name) {
@@ -56,6 +54,39 @@ pub fn make_all(root: BorrowedFd<'_>, spec: &Spec) -> Result<OwnedFd, Fault> {
         }
     }
     open_null(dev.as_fd())
+}
+
+fn make_nodes(root: BorrowedFd<'_>, dev: BorrowedFd<'_>, spec: &Spec) -> Result<(), Fault> {
+    for (name, major, minor) in CHARACTER_DEVICES {
+        let device = (SFlag::S_IFCHR, makedev(major, minor));
+        make_node(dev, Path::new(name), device, 0o666).or_fault(|| format!("make /dev/{name}"))?;
+    }
+    for device in wanted(spec) {
+        make_device(root, device).or_fault(|| format!("make {}", device.path().display()))?;
+    }
+    Ok(())
+}
+
+fn wanted(spec: &Spec) -> &[LinuxDevice] {
+    let devices = spec.linux().as_ref().and_then(|l| l.devices().as_deref());
+    devices.unwrap_or_default()
+}
+
+/// Copies of the host's devices, for a container whose root cannot make any.
+pub fn open_host(spec: &Spec) -> Result<Vec<(PathBuf, OwnedFd)>, Fault> {
+    let defaults = CHARACTER_DEVICES.map(|(name, ..)| Path::new("/dev").join(name));
+    let wanted = wanted(spec).iter().map(|d| d.path().clone());
+    let open = |path: PathBuf| {
+        let device = clone_tree(AT_FDCWD, &path, Reach::This)
+            .or_fault(|| format!("bind the host's {}", path.display()))?;
+        Ok((path, device))
+    };
+    defaults.into_iter().chain(wanted).map(open).collect()
+}
+
+fn bind(root: BorrowedFd<'_>, path: &Path, device: &OwnedFd) -> io::Result<()> {
+    let place = make_file(root, path, Links::Refused)?;
+    attach(device.as_fd(), place.as_fd())
 }
 
 fn open_null(dev: BorrowedFd<'_>) -> Result<OwnedFd, Fault> {

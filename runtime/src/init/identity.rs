@@ -1,6 +1,7 @@
 //! Who the process is and what it may do.
 
 use std::collections::HashSet;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -11,44 +12,77 @@ use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 use oci_spec::runtime::{Capability, LinuxCapabilities, PosixRlimit, PosixRlimitType, Process};
 
-use super::{Fault, OrFault, die_with_monitor, program};
+use super::{Fault, OrFault, alone, die_with_parent, program};
+
+/// A compiled seccomp profile.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Filter<'a> {
+    pub program: &'a [u8],
+    /// `SECCOMP_FILTER_FLAG_*`.
+    pub flags: u32,
+}
+
+impl<'a> From<&'a [u8]> for Filter<'a> {
+    fn from(program: &'a [u8]) -> Self {
+        Self { program, flags: 0 }
+    }
+}
 
 /// Takes everything away that the process is not to have.
-pub fn confine(process: &Process, filter: Option<&[u8]>) -> Result<(), Fault> {
-    for limit in process.rlimits().iter().flatten() {
-        set_limit(limit)?;
+pub struct Confinement<'a> {
+    pub process: &'a Process,
+    pub filter: Option<Filter<'a>>,
+    /// Told of a filter's listener, and answers.
+    pub sync: &'a OwnedFd,
+    pub dies_with_parent: bool,
+}
+
+impl Confinement<'_> {
+    pub fn confine(&self) -> Result<(), Fault> {
+        let process = self.process;
+        for limit in process.rlimits().iter().flatten() {
+            set_limit(limit)?;
+        }
+        let none = LinuxCapabilities::default();
+        let sets = Sets::of(process.capabilities().as_ref().unwrap_or(&none))?;
+        sets.bound()?;
+        let has_cwd = enter_cwd(process.cwd());
+        let no_new_privileges = process.no_new_privileges().unwrap_or(false);
+        // Without no_new_privs a filter takes CAP_SYS_ADMIN, which goes below; with it, the later the better.
+        if !no_new_privileges {
+            self.load()?;
+        }
+        become_user(process)?;
+        sets.take()?;
+        if !has_cwd {
+            program::change_dir(process.cwd())?;
+        }
+        if self.dies_with_parent {
+            die_with_parent()?;
+        }
+        if no_new_privileges {
+            prctl::set_no_new_privs().or_fault(|| "set no_new_privs".into())?;
+            self.load()?;
+        }
+        Ok(())
     }
-    let none = LinuxCapabilities::default();
-    let sets = Sets::of(process.capabilities().as_ref().unwrap_or(&none))?;
-    sets.bound()?;
-    let has_cwd = enter_cwd(process.cwd());
-    let no_new_privileges = process.no_new_privileges().unwrap_or(false);
-    // Without no_new_privs a filter takes CAP_SYS_ADMIN, which goes below; with it, the later the better.
-    if let (Some(filter), false) = (filter, no_new_privileges) {
-        load(filter)?;
-    }
-    become_user(process)?;
-    sets.take()?;
-    if !has_cwd {
-        program::change_dir(process.cwd())?;
-    }
-    die_with_monitor()?;
-    if no_new_privileges {
-        prctl::set_no_new_privs().or_fault(|| "set no_new_privs".into())?;
-        if let Some(filter) = filter {
-            load(filter)?;
+
+    fn load(&self) -> Result<(), Fault> {
+        let Some(filter) = self.filter else {
+            return Ok(());
+        };
+        let listener = sys::process::load_seccomp(filter.program, filter.flags)
+            .or_fault(|| "load the seccomp filter".into())?;
+        match listener {
+            Some(listener) => alone::hand_over(&listener, self.sync),
+            None => Ok(()),
         }
     }
-    Ok(())
 }
 
 /// As root first: the user need not be able to reach it. Says whether it is done.
 fn enter_cwd(cwd: &Path) -> bool {
     program::change_dir(cwd).is_ok()
-}
-
-fn load(filter: &[u8]) -> Result<(), Fault> {
-    sys::process::load_seccomp(filter).or_fault(|| "load the seccomp filter".into())
 }
 
 fn become_user(process: &Process) -> Result<(), Fault> {

@@ -7,15 +7,15 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{AT_FDCWD, OFlag};
 use nix::sys::stat::{Mode, SFlag, fstat, mkdirat};
 use nix::unistd::symlinkat;
-use oci_spec::runtime::{Mount, Spec};
+use oci_spec::runtime::Mount;
 use sys::mount::{Attributes, Change, Filesystem, Propagation, Reach, attach, change, clone_tree};
 use sys::path::{Links, open_in_root};
 
 use super::options::Options;
 use super::rootfs::{make_dir, make_file};
+use super::sources::Host;
 use super::{Fault, OrFault};
 use crate::cgroup::Group;
-use crate::monitor::Shm;
 
 /// A mount of the spec with its source in hand.
 pub struct Prepared {
@@ -34,18 +34,13 @@ enum Source {
 }
 
 /// Opens the host's side of every mount while the host's mounts are in sight.
-///
-/// A copy taken before the namespace is cut off is still a peer of its source,
-/// so `rshared` and `rslave` mean what they say.
-pub fn open_sources(spec: &Spec, group: &Group, shm: Option<&Shm>) -> Result<Vec<Prepared>, Fault> {
-    spec.mounts()
-        .iter()
-        .flatten()
-        .map(|mount| prepare(mount, group, shm))
-        .collect()
+pub fn open_sources(host: &Host<'_>) -> Result<Vec<Prepared>, Fault> {
+    let mounts = host.spec.mounts().iter().flatten();
+    mounts.map(|mount| prepare(mount, host)).collect()
 }
 
-fn prepare(mount: &Mount, group: &Group, shm: Option<&Shm>) -> Result<Prepared, Fault> {
+fn prepare(mount: &Mount, host: &Host<'_>) -> Result<Prepared, Fault> {
+    let (group, shm) = (host.group, host.shm);
     let words = mount.options().as_deref().unwrap_or_default();
     let mut options = Options::parse(words);
     let kind = mount.typ().as_deref().unwrap_or("none");
@@ -59,6 +54,7 @@ fn prepare(mount: &Mount, group: &Group, shm: Option<&Shm>) -> Result<Prepared, 
     };
     let source = match (kind, shm) {
         _ if options.bind.is_some() || kind == "bind" => {
+            let source = host.base.join(&source);
             Source::Tree(clone_tree(AT_FDCWD, &source, options.reach()).or_fault(what)?)
         }
         ("tmpfs", Some(shm)) if source == Path::new("shm") => {
@@ -138,12 +134,8 @@ fn target_of(root: BorrowedFd<'_>, target: &Path, tree: &OwnedFd) -> Result<Owne
 
 fn adjust(tree: &OwnedFd, options: &Options) -> Result<(), Fault> {
     let what = || "set the mount's attributes".to_owned();
-    let (propagation, is_recursive) = options.propagation.unwrap_or((Propagation::Private, true));
-    let reach = if is_recursive {
-        Reach::Recursive
-    } else {
-        Reach::This
-    };
+    let default = (Propagation::Private, Reach::Recursive);
+    let (propagation, reach) = options.propagation.unwrap_or(default);
     let propagate = Change {
         propagation: Some(propagation),
         ..Change::default()

@@ -9,7 +9,7 @@ pub struct Options {
     pub clear: Attributes,
     /// `rro`: read-only all the way down.
     pub recursive: Attributes,
-    pub propagation: Option<(Propagation, bool)>,
+    pub propagation: Option<(Propagation, Reach)>,
     pub bind: Option<BindReach>,
     /// The file system's own options.
     pub data: Vec<(String, Option<String>)>,
@@ -43,12 +43,7 @@ impl Options {
             "bind" => self.bind = self.bind.or(Some(BindReach::This)),
             "rbind" => self.bind = Some(BindReach::Recursive),
             "rro" => self.recursive |= Attributes::READ_ONLY,
-            "private" | "unbindable" => self.propagation = Some((Propagation::Private, false)),
-            "rprivate" | "runbindable" => self.propagation = Some((Propagation::Private, true)),
-            "slave" => self.propagation = Some((Propagation::Slave, false)),
-            "rslave" => self.propagation = Some((Propagation::Slave, true)),
-            "shared" => self.propagation = Some((Propagation::Shared, false)),
-            "rshared" => self.propagation = Some((Propagation::Shared, true)),
+            word if propagation(word).is_some() => self.propagation = propagation(word),
             // The defaults, and what only matters to mount(8).
             "defaults" | "relatime" | "async" | "silent" | "loud" | "remount" | "tmpcopyup" => {}
             data => {
@@ -82,6 +77,22 @@ impl Options {
             _ => Reach::This,
         }
     }
+}
+
+/// The propagation a word names, and how far it reaches.
+pub fn propagation(word: &str) -> Option<(Propagation, Reach)> {
+    let (reach, kind) = match word.strip_prefix('r') {
+        Some(kind) => (Reach::Recursive, kind),
+        None => (Reach::This, word),
+    };
+    let propagation = match kind {
+        "private" => Propagation::Private,
+        "slave" => Propagation::Slave,
+        "shared" => Propagation::Shared,
+        "unbindable" => Propagation::Unbindable,
+        _ => return None,
+    };
+    Some((propagation, reach))
 }
 
 /// The attribute a word is about, and whether it sets or clears it.

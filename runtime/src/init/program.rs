@@ -36,28 +36,51 @@ pub fn change_dir(cwd: &Path) -> Result<(), Fault> {
     }
 }
 
-/// Executes the program; comes back only with the reason why not.
-pub fn execute(process: &Process, sync: &OwnedFd) -> Result<Never, Fault> {
-    let args = process.args().as_deref().unwrap_or_default();
-    let name = args
-        .first()
-        .ok_or_else(|| Fault::Exec("the spec has no args".into()))?;
-    let mut env = process.env().clone().unwrap_or_default();
-    if !env.iter().any(|e| e.starts_with("HOME=")) {
-        env.push(format!("HOME={}", home(process.user().uid())));
+/// A program that was found, with all that its execution takes.
+pub struct Program {
+    path: PathBuf,
+    program: CString,
+    argv: Vec<CString>,
+    envp: Vec<CString>,
+}
+
+impl Program {
+    pub fn find(process: &Process) -> Result<Self, Fault> {
+        let args = process.args().as_deref().unwrap_or_default();
+        let name = args
+            .first()
+            .ok_or_else(|| Fault::Exec("the spec has no args".into()))?;
+        let mut env = process.env().clone().unwrap_or_default();
+        if !env.iter().any(|e| e.starts_with("HOME=")) {
+            env.push(format!("HOME={}", home(process.user().uid())));
+        }
+        let path = find(name, &env)?;
+        Ok(Self {
+            program: c_string(&path.to_string_lossy(), name)?,
+            argv: c_strings(args, name)?,
+            envp: c_strings(&env, name)?,
+            path,
+        })
     }
-    let path = find(name, &env)?;
-    let (argv, envp) = (c_strings(args, name)?, c_strings(&env, name)?);
-    let program = c_string(&path.to_string_lossy(), name)?;
-    // The end of `sync` alone could also be the end of this process.
-    nix::unistd::write(sync, READY).map_err(|e| Fault::Create(format!("tell the monitor: {e}")))?;
-    let refused: Result<Infallible, Errno> = nix::unistd::execve(&program, &argv, &envp);
-    let Err(why) = refused;
-    Err(Fault::Exec(format!(
-        "exec {}: {}",
-        path.display(),
-        text(why)
-    )))
+
+    /// Comes back only with the reason why not.
+    pub fn execute(self) -> Result<Never, Fault> {
+        let refused: Result<Infallible, Errno> =
+            nix::unistd::execve(&self.program, &self.argv, &self.envp);
+        let Err(why) = refused;
+        Err(Fault::Exec(format!(
+            "exec {}: {}",
+            self.path.display(),
+            text(why)
+        )))
+    }
+}
+
+/// The end of `sync` alone could also be the end of this process.
+pub fn tell_ready(sync: &OwnedFd) -> Result<(), Fault> {
+    let told = nix::unistd::write(sync, READY);
+    told.map(drop)
+        .map_err(|e| Fault::Create(format!("tell the monitor: {e}")))
 }
 
 fn c_strings(list: &[String], name: &str) -> Result<Vec<CString>, Fault> {

@@ -4,28 +4,34 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
-use nix::fcntl::{AT_FDCWD, OFlag};
+use nix::fcntl::OFlag;
 use nix::mount::MsFlags;
 use nix::sys::stat::{Mode, SFlag, mkdirat, mknodat};
 use oci_spec::runtime::Spec;
-use sys::mount::{Attributes, Change, Reach};
+use sys::mount::{Attributes, Change, Propagation, Reach};
 use sys::path::{Links, open_in_root};
 
 use super::{Fault, OrFault, open_path};
 use crate::config::Rootfs;
 
-/// Mounts the root at `staging`, in this mount namespace only.
-pub fn mount(rootfs: &Rootfs, staging: &Path) -> Result<OwnedFd, Fault> {
-    match rootfs {
-        Rootfs::Dir(dir) => bind(dir, staging)?,
-        Rootfs::Overlay { lower, upper, work } => overlay(lower, upper, work, staging)?,
+/// Mounts the root at `staging`, in this mount namespace only; `tree` is a copy of a directory's.
+pub fn mount(rootfs: &Rootfs, tree: Option<OwnedFd>, staging: &Path) -> Result<OwnedFd, Fault> {
+    match (rootfs, tree) {
+        (_, Some(tree)) => place(tree, staging)?,
+        (Rootfs::Overlay { lower, upper, work }, None) => overlay(lower, upper, work, staging)?,
+        (Rootfs::Dir(_), None) => return Err(Fault::Create("the root was not opened".into())),
     }
     open_path(staging).or_fault(|| "open the root file system".into())
 }
 
-fn bind(dir: &Path, staging: &Path) -> Result<(), Fault> {
-    let what = || format!("bind the root file system {}", dir.display());
-    let tree = sys::mount::clone_tree(AT_FDCWD, dir, Reach::Recursive).or_fault(what)?;
+fn place(tree: OwnedFd, staging: &Path) -> Result<(), Fault> {
+    let what = || "attach the root file system".to_owned();
+    let cut_off = Change {
+        // Of what is mounted from here on nothing goes back; what the spec says comes after the pivot.
+        propagation: Some(Propagation::Slave),
+        ..Change::default()
+    };
+    sys::mount::change(tree.as_fd(), cut_off, Reach::Recursive).or_fault(what)?;
     let target = open_path(staging).or_fault(what)?;
     sys::mount::attach(tree.as_fd(), target.as_fd()).or_fault(what)
 }
@@ -59,14 +65,16 @@ fn overlay(lower: &[PathBuf], upper: &Path, work: &Path, staging: &Path) -> Resu
     .or_fault(|| format!("mount the overlay of {} layers", layers.len()))
 }
 
-/// Makes it the root of this process, and read-only where the spec says so.
-pub fn finish(root: &OwnedFd, spec: &Spec) -> Result<(), Fault> {
-    if spec
-        .root()
-        .as_ref()
-        .and_then(|r| r.readonly())
-        .unwrap_or(false)
-    {
+/// Makes it the root of this process, read-only and propagating as the spec says.
+pub fn finish(root: &OwnedFd, spec: &Spec, no_pivot: bool) -> Result<(), Fault> {
+    if no_pivot {
+        sys::mount::move_to_root(root)
+    } else {
+        sys::mount::pivot(root)
+    }
+    .or_fault(|| "change to the container's root".into())?;
+    let is_read_only = spec.root().as_ref().and_then(|r| r.readonly());
+    if is_read_only.unwrap_or(false) {
         let read_only = Change {
             set: Attributes::READ_ONLY,
             ..Change::default()
@@ -74,7 +82,23 @@ pub fn finish(root: &OwnedFd, spec: &Spec) -> Result<(), Fault> {
         sys::mount::change(root.as_fd(), read_only, Reach::This)
             .or_fault(|| "make the root file system read-only".into())?;
     }
-    sys::mount::pivot(root).or_fault(|| "change to the container's root".into())
+    propagate(root, spec)
+}
+
+fn propagate(root: &OwnedFd, spec: &Spec) -> Result<(), Fault> {
+    let wanted = spec.linux().as_ref();
+    let wanted = wanted.and_then(|l| l.rootfs_propagation().as_deref());
+    let Some(word) = wanted.filter(|w| !w.is_empty()) else {
+        return Ok(());
+    };
+    let (propagation, reach) = super::options::propagation(word)
+        .ok_or_else(|| Fault::Create(format!("rootfsPropagation={word} is not supported")))?;
+    let change = Change {
+        propagation: Some(propagation),
+        ..Change::default()
+    };
+    sys::mount::change(root.as_fd(), change, reach)
+        .or_fault(|| format!("make the root file system's propagation {word}"))
 }
 
 /// Makes the working directory where the image lacks it, as Kubernetes expects.

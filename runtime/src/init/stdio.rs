@@ -4,9 +4,11 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
+use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use nix::unistd::{Uid, fchown};
+use oci_spec::runtime::Process;
 use sys::mount::{Reach, attach, clone_tree};
 use sys::path::{Links, open_in_root};
 
@@ -24,8 +26,10 @@ pub(crate) enum Stdio {
         stdout: OwnedFd,
         stderr: OwnedFd,
     },
-    /// A pty of the container's own devpts; its master goes to the monitor.
+    /// A pty of the container's own devpts; its master goes to the parent.
     Tty,
+    /// The parent's own.
+    Inherited,
 }
 
 impl Stdio {
@@ -36,16 +40,21 @@ impl Stdio {
                 stdout,
                 stderr,
             } => vec![stdin.as_fd(), stdout.as_fd(), stderr.as_fd()],
-            Self::Tty => Vec::new(),
+            Self::Tty | Self::Inherited => Vec::new(),
         }
     }
 
     /// Opens the terminal, where there is to be one, and makes it the container's console.
-    pub fn open_tty(&self, root: BorrowedFd<'_>, sync: &OwnedFd) -> Result<Option<OwnedFd>, Fault> {
-        if matches!(self, Self::Pipes { .. }) {
+    pub fn open_tty(
+        &self,
+        root: BorrowedFd<'_>,
+        process: &Process,
+        sync: &OwnedFd,
+    ) -> Result<Option<OwnedFd>, Fault> {
+        if !matches!(self, Self::Tty) {
             return Ok(None);
         }
-        let tty = new_pty(root, sync).or_fault(|| "open a terminal".into())?;
+        let tty = new_pty(root, process, sync).or_fault(|| "open a terminal".into())?;
         // By the descriptor of the pty just made, whatever /dev/pts shows by now (CVE-2025-52565).
         let bind = || {
             let console = make_file(root, Path::new("/dev/console"), Links::Refused)?;
@@ -59,19 +68,23 @@ impl Stdio {
     }
 
     /// As [`Self::open_tty`] for a process that joins; the console stays the first one's.
-    pub fn open_tty_inside(&self, sync: &OwnedFd) -> Result<Option<OwnedFd>, Fault> {
-        if matches!(self, Self::Pipes { .. }) {
+    pub fn open_tty_inside(
+        &self,
+        process: &Process,
+        sync: &OwnedFd,
+    ) -> Result<Option<OwnedFd>, Fault> {
+        if !matches!(self, Self::Tty) {
             return Ok(None);
         }
         let root = open_path(Path::new("/")).or_fault(|| "open the root".into())?;
-        new_pty(root.as_fd(), sync)
+        new_pty(root.as_fd(), process, sync)
             .or_fault(|| "open a terminal".into())
             .map(Some)
     }
 
     /// Puts the streams in place, owned by the user, who may want to open `/dev/stdout`.
-    pub fn install(&self, tty: Option<OwnedFd>, user: u32) -> Result<(), Fault> {
-        self.install_all(tty.as_ref(), user)
+    pub fn install(&self, tty: Option<OwnedFd>, process: &Process) -> Result<(), Fault> {
+        self.install_all(tty.as_ref(), process.user().uid())
             .or_fault(|| "set up the standard streams".into())
     }
 
@@ -90,12 +103,14 @@ impl Stdio {
                 [tty, tty, tty]
             }
             (Self::Tty, None) => return Err(io::ErrorKind::InvalidInput.into()),
+            (Self::Inherited, _) => {
+                own(&io::stdin(), user)?;
+                own(&io::stdout(), user)?;
+                return own(&io::stderr(), user);
+            }
         };
         for stream in [stdin, stdout, stderr] {
-            // Not for what is shared with the host, such as its /dev/null.
-            if user != 0 && (tty.is_some() || is_pipe(stream)?) {
-                fchown(stream, Some(Uid::from_raw(user)), None)?;
-            }
+            own(stream, user)?;
         }
         nix::unistd::dup2_stdin(stdin)?;
         nix::unistd::dup2_stdout(stdout)?;
@@ -103,13 +118,25 @@ impl Stdio {
     }
 }
 
-fn is_pipe(fd: &OwnedFd) -> io::Result<bool> {
+/// Pipes and terminals only, not what is shared with the host, such as its /dev/null.
+fn own(stream: &impl AsFd, user: u32) -> io::Result<()> {
+    if user == 0 || !(is_pipe(stream)? || nix::unistd::isatty(stream).unwrap_or(false)) {
+        return Ok(());
+    }
+    match fchown(stream, Some(Uid::from_raw(user)), None) {
+        // Another user namespace's: it is as well readable through the descriptor.
+        Err(Errno::EPERM | Errno::EINVAL | Errno::EROFS) | Ok(()) => Ok(()),
+        Err(e) => Err(e.into()),
+    }
+}
+
+fn is_pipe(fd: &impl AsFd) -> io::Result<bool> {
     use nix::sys::stat::{SFlag, fstat};
     Ok(SFlag::from_bits_truncate(fstat(fd)?.st_mode) & SFlag::S_IFMT == SFlag::S_IFIFO)
 }
 
 /// Makes a pty in the container's devpts, sends its master away, gives the other end back.
-fn new_pty(root: BorrowedFd<'_>, sync: &OwnedFd) -> io::Result<OwnedFd> {
+fn new_pty(root: BorrowedFd<'_>, process: &Process, sync: &OwnedFd) -> io::Result<OwnedFd> {
     let path = Path::new("/dev/pts/ptmx");
     let flags = OFlag::O_RDWR | OFlag::O_NOCTTY;
     let master = open_in_root(root, path, flags, Mode::empty(), Links::Refused)?;
@@ -118,6 +145,10 @@ fn new_pty(root: BorrowedFd<'_>, sync: &OwnedFd) -> io::Result<OwnedFd> {
         return Err(io::Error::other("/dev/pts is not a devpts"));
     }
     let tty = sys::tty::open_peer(master.as_fd())?;
+    if let Some(size) = process.console_size() {
+        let side = |n: u64| u16::try_from(n).unwrap_or(u16::MAX);
+        sys::tty::resize(tty.as_fd(), side(size.width()), side(size.height()))?;
+    }
     sys::socket::send(sync.as_fd(), TTY, &[master.as_fd()])?;
     Ok(tty)
 }

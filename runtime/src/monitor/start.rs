@@ -107,10 +107,11 @@ impl Monitor {
                 rootfs: &config.rootfs,
                 staging: &staging,
                 group,
-                filter: filter.as_deref(),
+                filter: filter.as_deref().map(Into::into),
                 stdio,
                 shm,
                 sync,
+                alone: None,
             })
         });
         Ok((
@@ -171,9 +172,10 @@ impl Monitor {
                         process: &process,
                         init: init.as_fd(),
                         group,
-                        filter: filter.as_deref(),
+                        filter: filter.as_deref().map(Into::into),
                         stdio,
                         sync,
+                        alone: None,
                     })
                 },
             )

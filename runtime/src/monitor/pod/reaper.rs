@@ -35,7 +35,7 @@ fn run(tell: &OwnedFd) {
     if confine(tell).is_err() || nix::unistd::write(tell, b"1").is_err() {
         return;
     }
-    if sys::process::close_all_but(&[]).is_err() {
+    if sys::process::close_all_but(0, &[]).is_err() {
         return;
     }
     let mut children = SigSet::empty();
@@ -50,7 +50,7 @@ fn run(tell: &OwnedFd) {
 }
 
 fn confine(tell: &OwnedFd) -> io::Result<()> {
-    sys::process::close_all_but(&[tell.as_fd()])?;
+    sys::process::close_all_but(0, &[tell.as_fd()])?;
     let null = std::fs::File::open("/dev/null")?;
     nix::unistd::dup2_stdin(&null)?;
     nix::unistd::dup2_stdout(&null)?;

@@ -1,0 +1,280 @@
+//! The runtime's side: making the first process of a container by its spec alone,
+//! or one more process of it, and hearing how far it is.
+//!
+//! ```text
+//! create() ── clone ──▶ namespaces, mounts
+//!   next() = Terminal   the pty's master, where process.terminal asks for one
+//!   next() = Mounted    run the prestart and createRuntime hooks, then go_on()
+//!                       createContainer hooks, pivot, privileges
+//!   next() = Notify     the listener of a seccomp filter, then go_on()
+//!   next() = Created    it waits in `pause` for `pause::start`; or, without one, executes
+//!                       startContainer hooks, exec
+//!   next() = Gone       the socket's end: after Created and without a pause, that is the exec
+//! ```
+//!
+//! A failure ends it at any place: `next() = Failed`. Dropping [`Init`] kills nothing.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use nix::sched::{CloneFlags, setns};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use nix::unistd::Pid;
+use oci_spec::runtime::{LinuxNamespaceType as Kind, Process, Spec, State};
+use sys::process::Cloned;
+
+use super::alone::{Alone, GO, MOUNTED, Options};
+use super::namespaces::{Namespaces, flag};
+use super::sources::{Host, Sources, UserNamespace};
+use super::{Container, Fault, Filter, Joining, OrFault, Pause, READY, Stdio, TTY};
+use crate::cgroup::Group;
+use crate::config::Rootfs;
+use crate::protocol::Failure;
+
+/// Said with the number of the descriptor that a seccomp filter listens on.
+pub(crate) const NOTIFY: &[u8] = b"notify ";
+
+/// A container to be made of its spec alone.
+pub(crate) struct Creation<'a> {
+    pub spec: &'a Spec,
+    /// `root.path` and the sources of mounts are relative to it.
+    pub bundle: &'a Path,
+    /// An empty directory of the host to mount the root on, in the container's mount namespace only.
+    pub staging: &'a Path,
+    /// Made and limited already; the process joins it.
+    pub group: &'a Group,
+    pub filter: Option<Filter<'a>>,
+    pub stdio: Stdio,
+    /// What the hooks are told.
+    pub state: State,
+    /// Without one the program is executed when all is ready.
+    pub pause: Option<Pause>,
+    pub options: Options,
+}
+
+/// One more process of a container that runs.
+pub(crate) struct Addition<'a> {
+    pub process: &'a Process,
+    /// A pidfd of the container's first process, and its number.
+    pub init: BorrowedFd<'a>,
+    pub init_pid: Pid,
+    pub group: &'a Group,
+    pub filter: Option<Filter<'a>>,
+    pub stdio: Stdio,
+    pub options: Options,
+}
+
+/// A process on its way to its program.
+#[derive(Debug)]
+pub(crate) struct Init {
+    pub pid: Pid,
+    pub pidfd: OwnedFd,
+    sync: OwnedFd,
+}
+
+/// How far it is.
+#[derive(Debug)]
+pub(crate) enum Word {
+    Terminal(OwnedFd),
+    Mounted,
+    Notify(OwnedFd),
+    Created,
+    Failed(Failure),
+    Gone,
+}
+
+/// Makes the first process of a container. The caller must have one thread.
+///
+/// # Errors
+/// [`Failure::Create`]; nothing was made then.
+pub(crate) fn create(creation: Creation<'_>) -> Result<Init, Failure> {
+    Ok(make(creation)?)
+}
+
+fn make(creation: Creation<'_>) -> Result<Init, Fault> {
+    let spec = creation.spec;
+    let namespaces = Namespaces::of(spec)?;
+    let root = spec
+        .root()
+        .as_ref()
+        .ok_or_else(|| Fault::Create("the spec has no root".into()))?;
+    let rootfs = Rootfs::Dir(creation.bundle.join(root.path()));
+    let sources = Sources::open(&Host {
+        spec,
+        rootfs: &rootfs,
+        base: creation.bundle,
+        group: creation.group,
+        shm: None,
+        user_namespace: match namespaces.has(Kind::User) {
+            true => UserNamespace::Own,
+            false => UserNamespace::Host,
+        },
+    })?;
+    let into = creation.group.clone_target();
+    let into = into.or_fault(|| "open the container's cgroup".into())?;
+    let child = |sync| {
+        super::start(Container {
+            spec,
+            rootfs: &rootfs,
+            staging: creation.staging,
+            group: creation.group,
+            filter: creation.filter,
+            stdio: creation.stdio,
+            shm: None,
+            sync,
+            alone: Some(Alone {
+                namespaces: &namespaces,
+                sources: Some(sources),
+                state: creation.state,
+                pause: creation.pause,
+                options: creation.options,
+            }),
+        })
+    };
+    let init = namespaces.with_children_in(|| {
+        fork(namespaces.flags(), into.as_ref().map(AsFd::as_fd), child)
+            .or_fault(|| "make the container's first process".into())
+    })?;
+    if let Some(maps) = &namespaces.maps {
+        let mapped = maps.write(init.pid).and_then(|()| init.go_on());
+        mapped
+            .or_fault(|| "write the maps of the user namespace".into())
+            .inspect_err(|_| {
+                init.kill();
+            })?;
+    }
+    Ok(init)
+}
+
+/// Makes one more process of a container; it says [`Word::Terminal`], [`Word::Notify`], and [`Word::Created`].
+///
+/// # Errors
+/// [`Failure::NotRunning`] where the container has ended.
+pub(crate) fn add(addition: Addition<'_>) -> Result<Init, Failure> {
+    let own = std::fs::File::open("/proc/self/ns/pid").or_fault(|| "open our namespaces".into())?;
+    let into = addition.group.clone_target();
+    let into = into.or_fault(|| "open the container's cgroup".into())?;
+    let namespaces = differing(addition.init_pid).map_err(|_| Failure::NotRunning)?;
+    if namespaces.contains(CloneFlags::CLONE_NEWPID) {
+        setns(addition.init, CloneFlags::CLONE_NEWPID).map_err(|_| Failure::NotRunning)?;
+    }
+    let child = |sync| {
+        super::join(Joining {
+            process: addition.process,
+            init: addition.init,
+            group: addition.group,
+            filter: addition.filter,
+            stdio: addition.stdio,
+            sync,
+            alone: Some((
+                namespaces.difference(CloneFlags::CLONE_NEWPID),
+                addition.options,
+            )),
+        })
+    };
+    let made = fork(CloneFlags::empty(), into.as_ref().map(AsFd::as_fd), child);
+    setns(own, CloneFlags::CLONE_NEWPID).or_fault(|| "return to our own pid namespace".into())?;
+    Ok(made.or_fault(|| "make a process in the container".into())?)
+}
+
+/// The namespaces that a process has and we have not.
+fn differing(pid: Pid) -> io::Result<CloneFlags> {
+    let kinds = [
+        ("user", Kind::User),
+        ("mnt", Kind::Mount),
+        ("pid", Kind::Pid),
+        ("net", Kind::Network),
+        ("ipc", Kind::Ipc),
+        ("uts", Kind::Uts),
+        ("cgroup", Kind::Cgroup),
+        ("time", Kind::Time),
+    ];
+    let mut flags = CloneFlags::empty();
+    for (name, kind) in kinds {
+        let of = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/{name}"));
+        let ours = match of("self") {
+            // A kernel without them.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+            ours => ours?,
+        };
+        if ours != of(&pid.to_string())? {
+            flags |= flag(kind);
+        }
+    }
+    Ok(flags)
+}
+
+impl Init {
+    /// Waits for its next word.
+    pub fn next(&self) -> io::Result<Word> {
+        let mut words = [0; 16 << 10];
+        let (length, mut fds) = loop {
+            match sys::socket::receive(self.sync.as_fd(), &mut words, 1) {
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                received => break received?,
+            }
+        };
+        let words = &words[..length];
+        if let Some(number) = words.strip_prefix(NOTIFY) {
+            return self.listener(number).map(Word::Notify);
+        }
+        Ok(match words {
+            [] => Word::Gone,
+            TTY => match fds.pop() {
+                Some(master) => Word::Terminal(master),
+                None => return Err(io::ErrorKind::InvalidData.into()),
+            },
+            MOUNTED => Word::Mounted,
+            READY => Word::Created,
+            failure => Word::Failed(serde_json::from_slice(failure)?),
+        })
+    }
+
+    /// By its number, for a filter may forbid the process to send it.
+    fn listener(&self, number: &[u8]) -> io::Result<OwnedFd> {
+        let number = std::str::from_utf8(number)
+            .ok()
+            .and_then(|n| n.parse().ok());
+        let number = number.ok_or(io::ErrorKind::InvalidData)?;
+        sys::process::pidfd_getfd(self.pidfd.as_fd(), number)
+    }
+
+    /// Lets it go on.
+    pub fn go_on(&self) -> io::Result<()> {
+        let mut word = GO.to_vec();
+        word.extend_from_slice(self.pid.to_string().as_bytes());
+        // Not write(2): it may have ended, which is no signal to us.
+        sys::socket::send(self.sync.as_fd(), &word, &[]).map(drop)
+    }
+
+    pub fn kill(&self) {
+        // It may have ended by itself.
+        let _ = sys::process::pidfd_send(self.pidfd.as_fd(), libc::SIGKILL);
+        let _ = nix::sys::wait::waitpid(self.pid, None);
+    }
+}
+
+/// Forks; the child runs `child` and never comes back.
+fn fork(
+    flags: CloneFlags,
+    cgroup: Option<BorrowedFd<'_>>,
+    child: impl FnOnce(OwnedFd),
+) -> io::Result<Init> {
+    let (sync, theirs) = socketpair(
+        AddressFamily::Unix,
+        SockType::SeqPacket,
+        None,
+        SockFlag::SOCK_CLOEXEC,
+    )?;
+    match sys::process::clone(flags, cgroup)? {
+        Cloned::Child => {
+            drop(sync);
+            // A panic must end here: unwinding further would be a second runtime.
+            let _ = catch_unwind(AssertUnwindSafe(|| child(theirs)));
+            sys::process::exit_now(1)
+        }
+        Cloned::Parent { pid, pidfd } => Ok(Init { pid, pidfd, sync }),
+    }
+}

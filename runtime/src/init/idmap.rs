@@ -1,0 +1,107 @@
+//! Maps of user and group ids, of user namespaces and of mounts.
+
+use std::fmt::Write;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use nix::sched::CloneFlags;
+use nix::sys::wait::waitpid;
+use nix::unistd::Pid;
+use oci_spec::runtime::{LinuxIdMapping, Spec};
+use sys::process::Cloned;
+
+use super::Fault;
+
+/// user_namespaces(7): what the kernel takes.
+const MAX_LINES: usize = 340;
+
+/// As the kernel wants them: a line a range, `inside outside count`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Maps {
+    uid: String,
+    gid: String,
+}
+
+impl Maps {
+    /// Those of the spec's new user namespace, which it has to have.
+    pub fn of_spec(spec: &Spec, is_new: bool) -> Result<Option<Self>, Fault> {
+        let linux = spec.linux().as_ref();
+        let uid = linux.and_then(|l| l.uid_mappings().as_deref());
+        let gid = linux.and_then(|l| l.gid_mappings().as_deref());
+        let (uid, gid) = (uid.unwrap_or_default(), gid.unwrap_or_default());
+        let has_user_namespace = linux
+            .and_then(|l| l.namespaces().as_deref())
+            .unwrap_or_default()
+            .iter()
+            .any(|n| n.typ() == oci_spec::runtime::LinuxNamespaceType::User);
+        if !is_new {
+            if !has_user_namespace && !(uid.is_empty() && gid.is_empty()) {
+                return Err(Fault::Create(
+                    "user namespace mappings specified, but user namespace isn't enabled in the config".into(),
+                ));
+            }
+            return Ok(None);
+        }
+        Self::new(uid, gid, "linux").map(Some)
+    }
+
+    pub fn new(uid: &[LinuxIdMapping], gid: &[LinuxIdMapping], of: &str) -> Result<Self, Fault> {
+        let text = |maps: &[LinuxIdMapping], name: &str| {
+            if maps.is_empty() || maps.len() > MAX_LINES {
+                return Err(Fault::Create(format!(
+                    "{of}.{name}: wanted 1 to {MAX_LINES} ranges, found {}",
+                    maps.len()
+                )));
+            }
+            Ok(maps.iter().fold(String::new(), |mut text, map| {
+                let (inside, outside) = (map.container_id(), map.host_id());
+                writeln!(text, "{inside} {outside} {}", map.size())
+                    .expect("strings take all that is written");
+                text
+            }))
+        };
+        Ok(Self {
+            uid: text(uid, "uidMappings")?,
+            gid: text(gid, "gidMappings")?,
+        })
+    }
+
+    /// Gives them to the new user namespace of a child that is not reaped yet.
+    pub fn write(&self, child: Pid) -> io::Result<()> {
+        std::fs::write(format!("/proc/{child}/uid_map"), &self.uid)?;
+        std::fs::write(format!("/proc/{child}/gid_map"), &self.gid)
+    }
+
+    /// A user namespace with these maps and nobody in it.
+    pub fn namespace(&self) -> io::Result<OwnedFd> {
+        match sys::process::clone(CloneFlags::CLONE_NEWUSER, None)? {
+            Cloned::Child => {
+                // Until killed.
+                nix::unistd::pause();
+                sys::process::exit_now(0)
+            }
+            Cloned::Parent { pid, pidfd } => {
+                let opened = self
+                    .write(pid)
+                    .and_then(|()| std::fs::File::open(format!("/proc/{pid}/ns/user")));
+                sys::process::pidfd_send(pidfd.as_fd(), libc::SIGKILL)?;
+                let _ = waitpid(pid, None);
+                opened.map(OwnedFd::from)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn maps_are_written_inside_first() {
+        let map = r#"[{"containerID": 0, "hostID": 100000, "size": 65536}, {"containerID": 70000, "hostID": 5, "size": 1}]"#;
+        let map: Vec<LinuxIdMapping> = serde_json::from_str(map).unwrap();
+        let maps = Maps::new(&map, &map[..1], "linux").unwrap();
+        assert_eq!(maps.uid, "0 100000 65536\n70000 5 1\n");
+        assert_eq!(maps.gid, "0 100000 65536\n");
+    }
+}
