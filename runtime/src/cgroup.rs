@@ -115,6 +115,16 @@ impl Group {
         })
     }
 
+    /// A group below this one.
+    pub fn below(&self, path: &Path) -> Result<Self> {
+        let path = path.strip_prefix("/").unwrap_or(path);
+        check_path(path)?;
+        Ok(Self {
+            layout: self.layout.clone(),
+            path: self.path.join(path),
+        })
+    }
+
     /// Makes the group and those above it. `Inner` groups hold groups, `Leaf` groups processes.
     pub fn create(&self) -> Result<()> {
         match &self.layout {
