@@ -7,6 +7,7 @@ use kinds::scale::{self, ScalePaths};
 use serde_json::Value;
 
 use super::Admission;
+use super::matching::{Criteria, is_exempt, is_namespaces};
 use super::request::{Operation, Request};
 use super::webhooks::Rounds;
 use crate::keys;
@@ -150,13 +151,11 @@ impl Admission {
         object: &mut Value,
         rounds: &mut Rounds,
     ) -> Result<(), Status> {
-        self.policies
-            .mutate(self, registry, request, object, rounds)
-            .await?;
-        let webhooks = &self.webhooks;
-        webhooks
-            .mutate(self, registry, request, object, rounds)
-            .await
+        let Some(context) = Context::of(self, registry, request) else {
+            return Ok(());
+        };
+        self.policies.mutate(context, object, rounds).await?;
+        self.webhooks.mutate(context, object, rounds).await
     }
 
     async fn validate(
@@ -165,31 +164,61 @@ impl Admission {
         request: &Request<'_>,
         object: &Value,
     ) -> Result<(), Status> {
-        self.policies
-            .validate(self, registry, request, object)
-            .await?;
-        self.webhooks
-            .validate(self, registry, request, object)
-            .await
+        let Some(context) = Context::of(self, registry, request) else {
+            return Ok(());
+        };
+        self.policies.validate(context, object).await?;
+        self.webhooks.validate(context, object).await
+    }
+}
+
+/// One write before those that operators bring.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    pub admission: &'a Admission,
+    pub registry: &'a Registry<'a>,
+    pub request: &'a Request<'a>,
+}
+
+impl<'a> Context<'a> {
+    /// None: nobody is asked about such a write.
+    fn of(
+        admission: &'a Admission,
+        registry: &'a Registry<'a>,
+        request: &'a Request<'a>,
+    ) -> Option<Self> {
+        (!is_exempt(request)).then_some(Self {
+            admission,
+            registry,
+            request,
+        })
+    }
+
+    /// Whether the selectors of `criteria` select the object.
+    pub async fn selects(&self, criteria: &Criteria, object: &Value) -> Result<bool, Status> {
+        if !criteria.selects_object(object, self.request.old) {
+            return Ok(false);
+        }
+        if !criteria.selects_by_namespace(self.request) {
+            return Ok(true);
+        }
+        let namespace = self.namespace(object).await?;
+        Ok(criteria.selects_namespace(&namespace))
     }
 
     /// The Namespace whose labels speak for the request's object.
-    pub(super) async fn namespace_of(
-        &self,
-        registry: &Registry<'_>,
-        request: &Request<'_>,
-        object: &Value,
-    ) -> Result<Value, Status> {
-        let is_namespace = super::matching::is_namespaces(&request.resource);
+    pub async fn namespace(&self, object: &Value) -> Result<Value, Status> {
+        let request = self.request;
+        let is_namespace = is_namespaces(&request.resource);
         if is_namespace && request.subresource.is_empty() && object.is_object() {
             return Ok(object.clone());
         }
-        if let Some(known) = self.namespaces.get(&request.namespace) {
+        if let Some(known) = self.admission.namespaces.get(&request.namespace) {
             return Ok(Value::clone(&known));
         }
         let key = keys::object("namespaces", None, &request.namespace);
-        let found = registry.api.store.get(&key).await.map_err(store_failure)?;
-        match found {
+        let store = &self.registry.api.store;
+        match store.get(&key).await.map_err(store_failure)? {
             Some(entry) => serde_json::from_slice(&entry.value).map_err(Status::internal),
             None => Ok(Value::Null),
         }

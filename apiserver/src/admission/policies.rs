@@ -20,10 +20,9 @@ use apimachinery::{Status, meta, status};
 use expressions::Variables;
 use serde_json::Value;
 
-use super::Admission;
+use super::dynamic::Context;
 use super::evaluation::{Conditions, Outcome, Shown, namespace_object};
-use super::matching::{Criteria, Matched, is_namespaces};
-use super::request::Request;
+use super::matching::{Matched, is_namespaces};
 use crate::mirror::Source;
 use crate::registry::Registry;
 use policy::{Mutating, Policy, Validating};
@@ -63,17 +62,13 @@ pub fn check_types(registry: &Registry<'_>, object: &mut Value) {
     }
 }
 
-/// One write before the policies.
-#[derive(Clone, Copy)]
-struct Context<'a> {
-    admission: &'a Admission,
-    registry: &'a Registry<'a>,
-    request: &'a Request<'a>,
-}
-
-impl<'a> Context<'a> {
+impl Context<'_> {
     /// How a pair is to look at the write, if it is meant.
-    async fn matches<R>(&self, pair: &Pair<R>, object: &Value) -> Result<Option<Matched>, Status> {
+    async fn matches_pair<R>(
+        &self,
+        pair: &Pair<R>,
+        object: &Value,
+    ) -> Result<Option<Matched>, Status> {
         let matched = {
             let table = self.registry.api.resources.table();
             if let Some(criteria) = &pair.binding.criteria
@@ -93,23 +88,6 @@ impl<'a> Context<'a> {
             }
         }
         Ok(Some(matched))
-    }
-
-    async fn selects(&self, criteria: &Criteria, object: &Value) -> Result<bool, Status> {
-        if !criteria.selects_object(object, self.request.old) {
-            return Ok(false);
-        }
-        if !criteria.selects_by_namespace(self.request) {
-            return Ok(true);
-        }
-        let namespace = self.namespace(object).await?;
-        Ok(criteria.selects_namespace(&namespace))
-    }
-
-    async fn namespace(&self, object: &Value) -> Result<Value, Status> {
-        self.admission
-            .namespace_of(self.registry, self.request, object)
-            .await
     }
 
     /// `namespaceObject`.

@@ -21,11 +21,9 @@ use std::sync::Arc;
 use apimachinery::Status;
 use serde_json::Value;
 
-use super::Admission;
+use super::dynamic::Context;
 use super::matching::Matched;
-use super::request::Request;
 use crate::mirror::Source;
-use crate::registry::Registry;
 use hook::Hook;
 use set::Hooks;
 
@@ -61,33 +59,14 @@ impl Webhooks {
     }
 }
 
-/// One write before the webhooks.
-#[derive(Clone, Copy)]
-struct Context<'a> {
-    admission: &'a Admission,
-    registry: &'a Registry<'a>,
-    request: &'a Request<'a>,
-}
-
-impl<'a> Context<'a> {
+impl Context<'_> {
     /// How the hook is to be asked about the write, if it is.
-    async fn matches(&self, hook: &Hook, object: &Value) -> Result<Option<Matched>, Status> {
-        let request = self.request;
-        let table = self.registry.api.resources.table();
-        let matched = hook.criteria.match_rules(request, &table);
-        if matches!(matched, Matched::No) {
-            return Ok(None);
-        }
-        if hook.criteria.selects_by_namespace(request) {
-            let namespace = self
-                .admission
-                .namespace_of(self.registry, request, object)
-                .await?;
-            if !hook.criteria.selects_namespace(&namespace) {
-                return Ok(None);
-            }
-        }
-        if !hook.criteria.selects_object(object, request.old) {
+    async fn matches_hook(&self, hook: &Hook, object: &Value) -> Result<Option<Matched>, Status> {
+        let matched = {
+            let table = self.registry.api.resources.table();
+            hook.criteria.match_rules(self.request, &table)
+        };
+        if matches!(matched, Matched::No) || !self.selects(&hook.criteria, object).await? {
             return Ok(None);
         }
         let meant = conditions::hold(self, hook, object, &matched).await?;

@@ -4,15 +4,14 @@ use apimachinery::Status;
 use expressions::{Budget, EvalError, Program};
 use serde_json::{Value, json};
 
-use super::super::Admission;
+use super::super::dynamic::Context;
 use super::super::evaluation::{Conditions, Shown};
-use super::super::matching::{Matched, is_exempt};
-use super::super::request::Request;
+use super::super::matching::Matched;
 use super::super::webhooks::Rounds;
 use super::policy::{Mutating, Mutation, Policy};
 use super::set::Pair;
-use super::{Context, Policies, is_meant, variables};
-use crate::registry::{Registry, decode};
+use super::{Policies, is_meant, variables};
+use crate::registry::decode;
 use crate::served::Served;
 
 impl Policies {
@@ -22,20 +21,13 @@ impl Policies {
     /// What a policy could not do, where that is a no.
     pub async fn mutate(
         &self,
-        admission: &Admission,
-        registry: &Registry<'_>,
-        request: &Request<'_>,
+        context: Context<'_>,
         object: &mut Value,
         rounds: &mut Rounds,
     ) -> Result<(), Status> {
-        if self.mutating.is_empty() || is_exempt(request) || object.is_null() {
+        if self.mutating.is_empty() || object.is_null() {
             return Ok(());
         }
-        let context = Context {
-            admission,
-            registry,
-            request,
-        };
         let is_first = rounds.is_first();
         for pair in self.mutating.all().iter() {
             if !is_first && !pair.policy.rules.reinvokes {
@@ -68,7 +60,7 @@ struct Step<'a> {
 impl Context<'_> {
     /// Whether the policy changed the object.
     async fn change(&self, pair: &Pair<Mutating>, object: &mut Value) -> Result<bool, Status> {
-        let Some(matched) = self.matches(pair, object).await? else {
+        let Some(matched) = self.matches_pair(pair, object).await? else {
             return Ok(false);
         };
         let params = match self.params(&pair.policy, &pair.binding).await {

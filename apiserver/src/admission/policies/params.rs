@@ -4,7 +4,7 @@ use apimachinery::Status;
 use serde_json::Value;
 use store::{Entry, Range};
 
-use super::Context;
+use super::super::dynamic::Context;
 use super::binding::{Binding, ParamRef, Which};
 use super::policy::{ParamKind, Policy};
 use crate::keys;

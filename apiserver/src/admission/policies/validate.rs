@@ -6,14 +6,11 @@ use apimachinery::Status;
 use expressions::{Budget, EvalError, Variables};
 use serde_json::{Value, json};
 
-use super::super::Admission;
+use super::super::dynamic::Context;
 use super::super::evaluation::Shown;
-use super::super::matching::is_exempt;
-use super::super::request::Request;
 use super::policy::{Compiled, Validating, Validation};
 use super::set::Pair;
-use super::{Context, Policies, is_meant, variables};
-use crate::registry::Registry;
+use super::{Policies, is_meant, variables};
 
 /// The longest message an expression may make.
 const MAX_MESSAGE: usize = 5 * 1024;
@@ -32,21 +29,10 @@ struct Verdict {
 impl Policies {
     /// # Errors
     /// A policy's no.
-    pub async fn validate(
-        &self,
-        admission: &Admission,
-        registry: &Registry<'_>,
-        request: &Request<'_>,
-        object: &Value,
-    ) -> Result<(), Status> {
-        if self.validating.is_empty() || is_exempt(request) {
+    pub async fn validate(&self, context: Context<'_>, object: &Value) -> Result<(), Status> {
+        if self.validating.is_empty() {
             return Ok(());
         }
-        let context = Context {
-            admission,
-            registry,
-            request,
-        };
         let mut verdict = Verdict::default();
         for pair in self.validating.all().iter() {
             context.ask(pair, object, &mut verdict).await?;
@@ -62,7 +48,7 @@ impl Context<'_> {
         object: &Value,
         verdict: &mut Verdict,
     ) -> Result<(), Status> {
-        let Some(matched) = self.matches(pair, object).await? else {
+        let Some(matched) = self.matches_pair(pair, object).await? else {
             return Ok(());
         };
         let params = match self.params(&pair.policy, &pair.binding).await {

@@ -3,9 +3,9 @@
 use apimachinery::{Status, status};
 use serde_json::Value;
 
+use super::super::dynamic::Context;
 use super::super::evaluation::{Outcome, Shown};
 use super::super::matching::Matched;
-use super::Context;
 use super::hook::{Hook, OnFailure};
 
 /// # Errors

@@ -6,8 +6,8 @@ use apimachinery::Status;
 use bytes::Bytes;
 use serde_json::Value;
 
+use super::super::dynamic::Context;
 use super::super::matching::Matched;
-use super::Context;
 use super::hook::{Hook, OnFailure};
 use super::refusal;
 use super::review::{self, Shown, Verdict};

@@ -5,13 +5,12 @@ use std::collections::BTreeSet;
 use apimachinery::Status;
 use serde_json::{Value, json};
 
-use super::super::Admission;
-use super::super::matching::{Matched, is_exempt};
-use super::super::request::Request;
+use super::super::dynamic::Context;
+use super::super::matching::Matched;
+use super::Webhooks;
 use super::exchange::{self, Place};
 use super::hook::Hook;
-use super::{Context, Webhooks};
-use crate::registry::{Registry, decode};
+use crate::registry::decode;
 use crate::webhook::metrics::Stage;
 
 /// What one write's rounds of mutation remember.
@@ -60,20 +59,10 @@ impl Webhooks {
     /// A webhook's no, or its silence where that is one.
     pub async fn mutate(
         &self,
-        admission: &Admission,
-        registry: &Registry<'_>,
-        request: &Request<'_>,
+        context: Context<'_>,
         object: &mut Value,
         rounds: &mut Rounds,
     ) -> Result<(), Status> {
-        if is_exempt(request) {
-            return Ok(());
-        }
-        let context = Context {
-            admission,
-            registry,
-            request,
-        };
         // Plugins between the rounds may have changed it too.
         if rounds.round > 0 && rounds.left.as_ref() != Some(object) {
             rounds.note_change();
@@ -109,7 +98,7 @@ impl Context<'_> {
         object: &mut Value,
         place: Place,
     ) -> Result<Option<bool>, Status> {
-        let Some(matched) = self.matches(hook, object).await? else {
+        let Some(matched) = self.matches_hook(hook, object).await? else {
             return Ok(None);
         };
         let verdict = exchange::ask(self, hook, object, &matched, Stage::Mutating, place).await?;

@@ -6,33 +6,16 @@ use apimachinery::Status;
 use futures::future::BoxFuture;
 use serde_json::Value;
 
-use super::super::Admission;
-use super::super::matching::is_exempt;
-use super::super::request::Request;
+use super::super::dynamic::Context;
+use super::Webhooks;
 use super::exchange::{self, Place};
 use super::hook::Hook;
-use super::{Context, Webhooks};
-use crate::registry::Registry;
 use crate::webhook::metrics::Stage;
 
 impl Webhooks {
     /// # Errors
     /// The first no, in the order of the webhooks.
-    pub async fn validate(
-        &self,
-        admission: &Admission,
-        registry: &Registry<'_>,
-        request: &Request<'_>,
-        object: &Value,
-    ) -> Result<(), Status> {
-        if is_exempt(request) {
-            return Ok(());
-        }
-        let context = Context {
-            admission,
-            registry,
-            request,
-        };
+    pub async fn validate(&self, context: Context<'_>, object: &Value) -> Result<(), Status> {
         let hooks = self.validating.all();
         let asked = hooks
             .iter()
@@ -51,7 +34,7 @@ impl Context<'_> {
         index: usize,
     ) -> BoxFuture<'s, Result<(), Status>> {
         Box::pin(async move {
-            let Some(matched) = self.matches(hook, object).await? else {
+            let Some(matched) = self.matches_hook(hook, object).await? else {
                 return Ok(());
             };
             let place = Place { round: 0, index };
