@@ -41,6 +41,21 @@ pub struct Group {
     path: PathBuf,
 }
 
+/// Relative to the root, which `..` does not leave.
+fn clean(path: &Path) -> PathBuf {
+    let mut clean = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::Normal(name) => clean.push(name),
+            Component::ParentDir => {
+                clean.pop();
+            }
+            _ => {}
+        }
+    }
+    clean
+}
+
 /// Refuses what is empty, absolute, or climbs.
 pub fn check_path(path: &Path) -> Result<()> {
     let is_plain = path.components().all(|c| matches!(c, Component::Normal(_)));
@@ -105,20 +120,17 @@ impl Groups {
 }
 
 impl Group {
-    /// The group at `path` below every hierarchy's root, wherever that is.
-    pub fn at(path: &Path) -> Result<Self> {
-        let path = path.strip_prefix("/").unwrap_or(path).to_owned();
+    /// The group at `path` below every hierarchy's root, however the path is written.
+    pub fn at(layout: Layout, path: &Path) -> Result<Self> {
+        let path = clean(path);
         check_path(&path)?;
-        Ok(Self {
-            layout: Layout::detect()?,
-            path,
-        })
+        Ok(Self { layout, path })
     }
 
-    /// A group below this one.
+    /// A group in this one.
     pub fn below(&self, path: &Path) -> Result<Self> {
-        let path = path.strip_prefix("/").unwrap_or(path);
-        check_path(path)?;
+        let path = clean(path);
+        check_path(&path)?;
         Ok(Self {
             layout: self.layout.clone(),
             path: self.path.join(path),

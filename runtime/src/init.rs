@@ -36,6 +36,7 @@ mod sources;
 mod stdio;
 
 use alone::Alone;
+pub(crate) use alone::Options;
 use identity::Confinement;
 pub(crate) use identity::Filter;
 pub(crate) use pause::Pause;
@@ -97,7 +98,7 @@ pub(crate) struct Joining<'a> {
     pub stdio: Stdio,
     pub sync: OwnedFd,
     /// In a container that belongs to no pod: the namespaces to join.
-    pub alone: Option<(CloneFlags, alone::Options)>,
+    pub alone: Option<(CloneFlags, Options)>,
 }
 
 /// Becomes the container's first process, or says why not.

@@ -1,59 +1,73 @@
-//! Suspending all processes of a group, and going on with them.
+//! Stopping every process of a group at once, and letting them go on.
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::{Group, failed, write};
+use super::{Group, failed, stats, write};
 use crate::{Error, Result};
 
-/// How often the kernel is asked whether all are frozen, a little later each time.
-const ROUNDS: u64 = 100;
+/// A process in the middle of a fork, or of a write to a stuck disk, takes its time.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Group {
-    /// Freezes or thaws; comes back when it is done.
-    pub fn freeze(&self, is_frozen: bool) -> Result<()> {
-        let Some(dir) = self.directory("freezer") else {
-            return Err(Error::Node {
-                what: "pausing takes the freezer cgroup, which this machine does not mount".into(),
-            });
-        };
-        for round in 0..ROUNDS {
-            self.ask(&dir, is_frozen)?;
-            if state(&dir, self.is_v2())? == is_frozen {
-                return Ok(());
-            }
-            std::thread::sleep(Duration::from_micros(50 * round));
-        }
-        Err(Error::Node {
-            what: format!("some process of {} does not freeze", dir.display()),
-        })
-    }
-
-    /// v1 may stay at FREEZING when a process forks meanwhile: it is asked again, as the kernel's text says.
-    fn ask(&self, dir: &Path, is_frozen: bool) -> Result<()> {
-        let (file, word) = match (self.is_v2(), is_frozen) {
+    /// Freezes the group, or thaws it; comes back when it is done.
+    ///
+    /// # Errors
+    /// Where the machine lacks the freezer, or a process does not stop; it is thawed again then.
+    pub fn freeze(&self, is_to_stop: bool) -> Result<()> {
+        let dir = self.freezer()?;
+        let (file, word) = match (self.is_v2(), is_to_stop) {
             (true, true) => ("cgroup.freeze", "1"),
             (true, false) => ("cgroup.freeze", "0"),
             (false, true) => ("freezer.state", "FROZEN"),
             (false, false) => ("freezer.state", "THAWED"),
         };
-        write(&dir.join(file), word)
+        let end = Instant::now() + PATIENCE;
+        let mut pause = Duration::from_micros(50);
+        while Instant::now() < end {
+            // On v1 a process that forks meanwhile is only caught by another try.
+            write(&dir.join(file), word)?;
+            if self.has_stopped(&dir)? == is_to_stop {
+                return Ok(());
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(20));
+        }
+        if is_to_stop {
+            self.freeze(false)?;
+        }
+        Err(Error::Node {
+            what: format!("the processes of {} cannot be stopped", dir.display()),
+        })
     }
 
-    /// Whether the group is frozen; one that is not there is not.
+    /// Whether it was frozen, by this group's own word.
     pub fn is_frozen(&self) -> bool {
-        self.directory("freezer")
-            .is_some_and(|dir| state(&dir, self.is_v2()).unwrap_or(false))
+        let Ok(dir) = self.freezer() else {
+            return false;
+        };
+        let file = if self.is_v2() {
+            "cgroup.freeze"
+        } else {
+            "freezer.self_freezing"
+        };
+        fs::read_to_string(dir.join(file)).is_ok_and(|word| word.trim() == "1")
     }
-}
 
-fn state(dir: &Path, is_v2: bool) -> Result<bool> {
-    let path = dir.join(if is_v2 {
-        "cgroup.events"
-    } else {
-        "freezer.state"
-    });
-    let text = fs::read_to_string(&path).map_err(|e| failed("read the cgroup file", &path, e))?;
-    Ok(text.lines().any(|l| l == "frozen 1" || l == "FROZEN"))
+    fn has_stopped(&self, dir: &Path) -> Result<bool> {
+        if self.is_v2() {
+            return Ok(stats::keyed(&dir.join("cgroup.events"), "frozen") == 1);
+        }
+        let file = dir.join("freezer.state");
+        let state = fs::read_to_string(&file);
+        let state = state.map_err(|e| failed("read the cgroup file", &file, e))?;
+        Ok(state.trim() == "FROZEN")
+    }
+
+    fn freezer(&self) -> Result<std::path::PathBuf> {
+        self.directory("freezer").ok_or_else(|| Error::Node {
+            what: "this machine mounts no freezer cgroup: mount it, or use cgroup v2".into(),
+        })
+    }
 }

@@ -45,7 +45,8 @@ pub(crate) struct Creation<'a> {
     pub staging: &'a Path,
     /// Made and limited already; the process joins it.
     pub group: &'a Group,
-    pub filter: Option<Filter<'a>>,
+    /// The spec's seccomp profile, compiled.
+    pub filter: Option<&'a [u8]>,
     pub stdio: Stdio,
     /// What the hooks are told.
     pub state: State,
@@ -56,12 +57,15 @@ pub(crate) struct Creation<'a> {
 
 /// One more process of a container that runs.
 pub(crate) struct Addition<'a> {
+    /// The container's.
+    pub spec: &'a Spec,
     pub process: &'a Process,
     /// A pidfd of the container's first process, and its number.
     pub init: BorrowedFd<'a>,
     pub init_pid: Pid,
     pub group: &'a Group,
-    pub filter: Option<Filter<'a>>,
+    /// The spec's seccomp profile, compiled.
+    pub filter: Option<&'a [u8]>,
     pub stdio: Stdio,
     pub options: Options,
 }
@@ -120,7 +124,7 @@ fn make(creation: Creation<'_>) -> Result<Init, Fault> {
             rootfs: &rootfs,
             staging: creation.staging,
             group: creation.group,
-            filter: creation.filter,
+            filter: creation.filter.map(|f| Filter::of(spec, f)),
             stdio: creation.stdio,
             shm: None,
             sync,
@@ -165,7 +169,7 @@ pub(crate) fn add(addition: Addition<'_>) -> Result<Init, Failure> {
             process: addition.process,
             init: addition.init,
             group: addition.group,
-            filter: addition.filter,
+            filter: addition.filter.map(|f| Filter::of(addition.spec, f)),
             stdio: addition.stdio,
             sync,
             alone: Some((

@@ -10,7 +10,9 @@ use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
-use oci_spec::runtime::{Capability, LinuxCapabilities, PosixRlimit, PosixRlimitType, Process};
+use oci_spec::runtime::{
+    Capability, LinuxCapabilities, PosixRlimit, PosixRlimitType, Process, Spec,
+};
 
 use super::{Fault, OrFault, alone, die_with_parent, program};
 
@@ -22,9 +24,14 @@ pub(crate) struct Filter<'a> {
     pub flags: u32,
 }
 
-impl<'a> From<&'a [u8]> for Filter<'a> {
-    fn from(program: &'a [u8]) -> Self {
-        Self { program, flags: 0 }
+impl<'a> Filter<'a> {
+    /// The spec's profile as it was compiled.
+    pub fn of(spec: &Spec, program: &'a [u8]) -> Self {
+        let profile = spec.linux().as_ref().and_then(|l| l.seccomp().as_ref());
+        Self {
+            program,
+            flags: profile.map_or(0, crate::seccomp::flags),
+        }
     }
 }
 

@@ -104,6 +104,13 @@ pub(crate) fn start(dir: &Path) -> Result<(), Failure> {
     }
 }
 
+/// Whether a container's process waits for [`start`].
+pub(crate) fn is_waited_for(dir: &Path) -> bool {
+    let mut options = File::options();
+    options.write(true).custom_flags(libc::O_NONBLOCK);
+    options.open(dir.join(GO)).is_ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

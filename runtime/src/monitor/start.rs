@@ -19,7 +19,7 @@ use super::output::Output;
 use super::poller::{Source, Token};
 use crate::cgroup::Group;
 use crate::config::PidNamespace;
-use crate::init::{self, Stdio};
+use crate::init::{self, Filter, Stdio};
 use crate::protocol::Failure;
 use crate::{ContainerConfig, ContainerId, Exec, Started, Stdin};
 
@@ -107,7 +107,7 @@ impl Monitor {
                 rootfs: &config.rootfs,
                 staging: &staging,
                 group,
-                filter: filter.as_deref().map(Into::into),
+                filter: filter.as_deref().map(|f| Filter::of(&config.spec, f)),
                 stdio,
                 shm,
                 sync,
@@ -172,7 +172,7 @@ impl Monitor {
                         process: &process,
                         init: init.as_fd(),
                         group,
-                        filter: filter.as_deref().map(Into::into),
+                        filter: filter.as_deref().map(|f| Filter::of(&config.spec, f)),
                         stdio,
                         sync,
                         alone: None,
