@@ -141,12 +141,17 @@ impl Sets {
                 .filter(|c| held.contains(c))
                 .collect()
         };
+        let (permitted, inheritable) = (set(wanted.permitted()), set(wanted.inheritable()));
+        // capabilities(7): an ambient one is permitted and inheritable. Runc leaves others out, and
+        // its own `spec` asks for such.
+        let mut ambient = set(wanted.ambient());
+        ambient.retain(|c| permitted.contains(c) && inheritable.contains(c));
         Ok(Self {
             bounding: set(wanted.bounding()),
             effective: set(wanted.effective()),
-            permitted: set(wanted.permitted()),
-            inheritable: set(wanted.inheritable()),
-            ambient: set(wanted.ambient()),
+            permitted,
+            inheritable,
+            ambient,
         })
     }
 
