@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::informer::{Informer, Object};
+use crate::object::{PersistentVolume, PersistentVolumeClaim, StorageClass};
 use crate::object::{
     Deployment, Lease, Namespace, Node, Pod, ReplicaSet, ReplicationController, Service,
 };
@@ -39,6 +40,9 @@ pub struct Cluster {
     pub root_cas: Arc<Informer<ConfigMap>>,
     pub signing_requests: Arc<Informer<CertificateSigningRequest>>,
     pub bootstrap_tokens: Arc<Informer<Secret>>,
+    pub persistent_volumes: Arc<Informer<PersistentVolume>>,
+    pub claims: Arc<Informer<PersistentVolumeClaim>>,
+    pub storage_classes: Arc<Informer<StorageClass>>,
 }
 
 impl Cluster {
@@ -62,6 +66,9 @@ impl Cluster {
             root_cas: Informer::selecting("metadata.name=kube-root-ca.crt"),
             signing_requests: Informer::new(),
             bootstrap_tokens: Informer::selecting("type=bootstrap.kubernetes.io/token"),
+            persistent_volumes: Informer::new(),
+            claims: Informer::new(),
+            storage_classes: Informer::new(),
         }
     }
 
@@ -96,6 +103,9 @@ impl Cluster {
         start.informer(&self.root_cas);
         start.informer(&self.signing_requests);
         start.informer(&self.bootstrap_tokens);
+        start.informer(&self.persistent_volumes);
+        start.informer(&self.claims);
+        start.informer(&self.storage_classes);
     }
 }
 

@@ -41,6 +41,7 @@ mod run;
 mod service_account;
 mod service_pods;
 mod taint_eviction;
+mod volumes;
 mod workload;
 
 pub use error::Error;

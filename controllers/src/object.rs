@@ -16,8 +16,10 @@ use serde_json::Value;
 pub mod labels;
 mod pod;
 pub mod small_meta;
+pub mod volume;
 
 pub use pod::Pod;
+pub use volume::{PersistentVolume, PersistentVolumeClaim, StorageClass};
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ReplicaSet {

@@ -10,7 +10,7 @@ use crate::cluster::Cluster;
 use crate::{
     Error, bootstrap_token, csr, deployment, disruption_budget, endpoint_mirror, endpoint_slices,
     endpoints, garbage_collector, namespace, node_ipam, node_lifecycle, node_ttl, pod_gc,
-    replicaset, root_ca, service_account, taint_eviction,
+    replicaset, root_ca, service_account, taint_eviction, volumes,
 };
 
 /// What differs from cluster to cluster.
@@ -68,6 +68,7 @@ pub async fn run(config: Config, client: Client, shutdown: CancellationToken) ->
     endpoint_slices::start(&cluster, &mut tasks, &shutdown);
     endpoints::start(&cluster, &mut tasks, &shutdown);
     endpoint_mirror::start(&cluster, &mut tasks, &shutdown);
+    volumes::start(&cluster, &mut tasks, &shutdown);
     let on_gone = namespace::start(&cluster, &mut tasks, &shutdown);
     garbage_collector::start(&cluster, &mut tasks, &shutdown, Box::new(on_gone));
     cluster.start(&mut tasks, &shutdown);

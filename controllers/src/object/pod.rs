@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::labels::Labels;
 
@@ -27,6 +28,15 @@ pub struct PodSpec {
     pub subdomain: Option<String>,
     /// The named ports of containers and sidecars, in this order.
     pub ports: Box<[NamedPort]>,
+    pub claims: Box<[PodClaim]>,
+}
+
+/// A PersistentVolumeClaim that one of the pod's volumes stands for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PodClaim {
+    pub name: Box<str>,
+    /// Made for the pod, and gone with it.
+    pub is_ephemeral: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -84,6 +94,21 @@ struct WireSpec {
     subdomain: Option<String>,
     containers: Vec<WireContainer>,
     init_containers: Vec<WireContainer>,
+    volumes: Vec<WireVolume>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct WireVolume {
+    name: String,
+    persistent_volume_claim: Option<WireClaim>,
+    ephemeral: Option<IgnoredAny>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct WireClaim {
+    claim_name: String,
 }
 
 #[derive(Default, Deserialize)]
@@ -136,8 +161,11 @@ impl From<Wire> for Pod {
     fn from(mut wire: Wire) -> Self {
         Self {
             labels: wire.metadata.labels.take().unwrap_or_default().into(),
+            spec: PodSpec {
+                claims: claims(&wire.metadata, std::mem::take(&mut wire.spec.volumes)),
+                ..wire.spec.into()
+            },
             metadata: small(wire.metadata),
-            spec: wire.spec.into(),
             status: wire.status.into(),
         }
     }
@@ -149,6 +177,22 @@ fn small(mut metadata: ObjectMeta) -> ObjectMeta {
     }
     metadata.annotations = metadata.annotations.filter(|a| !a.is_empty());
     metadata
+}
+
+fn claims(metadata: &ObjectMeta, volumes: Vec<WireVolume>) -> Box<[PodClaim]> {
+    let pod = metadata.name.as_deref().unwrap_or_default();
+    let claims = volumes.into_iter().filter_map(|volume| {
+        let (name, is_ephemeral) = match (volume.persistent_volume_claim, volume.ephemeral) {
+            (Some(claim), _) => (claim.claim_name, false),
+            (None, Some(_)) => (format!("{pod}-{}", volume.name), true),
+            (None, None) => return None,
+        };
+        Some(PodClaim {
+            name: name.into(),
+            is_ephemeral,
+        })
+    });
+    claims.collect()
 }
 
 impl From<WireSpec> for PodSpec {
@@ -172,6 +216,7 @@ impl From<WireSpec> for PodSpec {
             hostname: wire.hostname,
             subdomain: wire.subdomain,
             ports: named.collect(),
+            claims: Box::default(),
         }
     }
 }

@@ -11,4 +11,5 @@ mod garbage;
 mod namespaces;
 mod nodes;
 mod replication;
+mod volumes;
 mod world;
