@@ -6,6 +6,7 @@
 //! table in [`extensions`]. A definition that several kinds share is compiled once.
 //! This crate knows no storage, no defaults and no validation.
 
+mod any;
 mod compile;
 mod decode;
 mod extensions;

@@ -3,9 +3,10 @@
 use std::cell::RefCell;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, MapAccess, SeqAccess};
 use serde_json::{Map, Value};
 
+use crate::any::{Format, Reader};
 use crate::decode::{MAX_PROBLEMS, Path};
 use crate::{Problem, syntax};
 
@@ -34,10 +35,10 @@ impl std::error::Error for SyntaxError {}
 /// The bytes are no JSON document, or one nested deeper than 128 levels.
 pub fn read(bytes: &[u8]) -> Result<Document, SyntaxError> {
     let duplicates = RefCell::default();
-    let reader = Reader {
+    let reader = Reader(Json {
         path: &Path::Root,
         duplicates: &duplicates,
-    };
+    });
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = reader
         .deserialize(&mut deserializer)
@@ -49,79 +50,37 @@ pub fn read(bytes: &[u8]) -> Result<Document, SyntaxError> {
     })
 }
 
-/// Builds one value of the document; `path` is where it stands.
+/// JSON, and where in the document it is.
 #[derive(Clone, Copy)]
-struct Reader<'a> {
+struct Json<'a> {
     path: &'a Path<'a>,
     duplicates: &'a RefCell<Vec<Problem>>,
 }
 
-impl<'de> DeserializeSeed<'de> for Reader<'_> {
-    type Value = Value;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Reader<'_> {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_bool<E>(self, v: bool) -> Result<Value, E> {
-        Ok(Value::Bool(v))
-    }
-
-    fn visit_i64<E>(self, v: i64) -> Result<Value, E> {
-        Ok(v.into())
-    }
-
-    fn visit_u64<E>(self, v: u64) -> Result<Value, E> {
-        Ok(v.into())
-    }
-
-    fn visit_f64<E>(self, v: f64) -> Result<Value, E> {
-        Ok(v.into())
-    }
-
-    fn visit_str<E>(self, v: &str) -> Result<Value, E> {
-        Ok(Value::String(v.to_owned()))
-    }
-
-    fn visit_string<E>(self, v: String) -> Result<Value, E> {
-        Ok(Value::String(v))
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+impl Format for Json<'_> {
+    fn list<'de, A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
         loop {
             let path = Path::Item(self.path, list.len());
-            let item = Reader {
+            let item = Json {
                 path: &path,
                 ..self
             };
-            match items.next_element_seed(item)? {
+            match items.next_element_seed(Reader(item))? {
                 Some(value) => list.push(value),
                 None => return Ok(Value::Array(list)),
             }
         }
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+    fn mapping<'de, A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let mut object = Map::new();
         while let Some(key) = entries.next_key::<String>()? {
             let path = Path::Key(self.path, &key);
-            let value = entries.next_value_seed(Reader {
+            let value = entries.next_value_seed(Reader(Json {
                 path: &path,
                 ..self
-            })?;
+            }))?;
             if object.contains_key(&key) {
                 let mut duplicates = self.duplicates.borrow_mut();
                 let problem = Problem::Duplicate(path.to_string());

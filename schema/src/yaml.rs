@@ -10,6 +10,7 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 use crate::Problem;
+use crate::any::{Format, Reader};
 use crate::decode::MAX_PROBLEMS;
 use crate::read::{Document, SyntaxError};
 
@@ -44,7 +45,7 @@ fn duplicate(bytes: &[u8], at: usize) -> Option<Problem> {
 
 fn parse(bytes: &[u8], search: &Rc<RefCell<Search>>) -> Result<Value, serde_yaml::Error> {
     match serde_yaml::Deserializer::from_slice(bytes).next() {
-        Some(document) => Reader { search }.deserialize(document),
+        Some(document) => Reader(Yaml { search }).deserialize(document),
         None => Ok(Value::Null),
     }
 }
@@ -57,66 +58,20 @@ struct Search {
 }
 
 #[derive(Clone, Copy)]
-struct Reader<'a> {
+struct Yaml<'a> {
     search: &'a Rc<RefCell<Search>>,
 }
 
-impl<'de> DeserializeSeed<'de> for Reader<'_> {
-    type Value = Value;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Reader<'_> {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a YAML value")
-    }
-
-    fn visit_bool<E>(self, v: bool) -> Result<Value, E> {
-        Ok(Value::Bool(v))
-    }
-
-    fn visit_i64<E>(self, v: i64) -> Result<Value, E> {
-        Ok(v.into())
-    }
-
-    fn visit_u64<E>(self, v: u64) -> Result<Value, E> {
-        Ok(v.into())
-    }
-
-    fn visit_f64<E>(self, v: f64) -> Result<Value, E> {
-        Ok(v.into())
-    }
-
-    fn visit_str<E>(self, v: &str) -> Result<Value, E> {
-        Ok(Value::String(v.to_owned()))
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_none<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+impl Format for Yaml<'_> {
+    fn list<'de, A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
-        while let Some(item) = items.next_element_seed(self)? {
+        while let Some(item) = items.next_element_seed(Reader(self))? {
             list.push(item);
         }
         Ok(Value::Array(list))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+    fn mapping<'de, A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let mut object = Map::new();
         let mut merged = Value::Null;
         loop {
@@ -127,7 +82,7 @@ impl<'de> Visitor<'de> for Reader<'_> {
             let Some(key) = entries.next_key_seed(key)? else {
                 break;
             };
-            let value = entries.next_value_seed(self)?;
+            let value = entries.next_value_seed(Reader(self))?;
             if key == MERGE && (value.is_object() || value.is_array()) {
                 merged = value;
             } else {
