@@ -33,6 +33,18 @@ pub fn map<'a>(object: &'a Value, path: &str) -> Option<&'a Map<String, Value>> 
     get(object, path).and_then(Value::as_object)
 }
 
+/// What a JSON value is, as Go's decoder calls it.
+pub fn json_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
 /// The object below `key`, made if absent or null. `value` must be an object.
 pub fn entry<'a>(value: &'a mut Value, key: &str) -> &'a mut Value {
     if !value.is_object() {

@@ -1,5 +1,6 @@
 //! JSON patch, RFC 6902.
 
+use apimachinery::meta;
 use json_patch::{Patch, PatchOperation};
 use serde_json::Value;
 
@@ -56,7 +57,7 @@ fn parse(patch: &[u8]) -> Result<Patch, Error> {
     let Value::Array(operations) = &value else {
         return Err(Error::Malformed(format!(
             "json: cannot unmarshal {} into Go value of type jsonpatch.Patch",
-            type_name(&value)
+            meta::json_type(&value)
         )));
     };
     if operations.len() > MAX_OPERATIONS {
@@ -68,7 +69,7 @@ fn parse(patch: &[u8]) -> Result<Patch, Error> {
     if let Some(odd) = operations.iter().find(|o| !o.is_object()) {
         return Err(Error::Malformed(format!(
             "json: cannot unmarshal {} into Go value of type jsonpatch.Operation",
-            type_name(odd)
+            meta::json_type(odd)
         )));
     }
     // Kubernetes finds an unknown operation or a missing path when it gets there.
@@ -80,17 +81,6 @@ pub(crate) fn body(patch: &[u8]) -> Result<Value, Error> {
     match schema::read(patch) {
         Ok(document) => Ok(document.value),
         Err(error) => Err(Error::Malformed(error.to_string())),
-    }
-}
-
-pub(crate) fn type_name(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
     }
 }
 

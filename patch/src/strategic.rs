@@ -12,6 +12,7 @@
 mod list;
 mod order;
 
+use apimachinery::meta;
 use schema::{Field, Node};
 use serde_json::{Map, Value};
 
@@ -38,7 +39,7 @@ pub fn strategic(doc: &Value, patch: &[u8], node: &Node) -> Result<Value, Error>
         other => {
             return Err(Error::Malformed(format!(
                 "json: cannot unmarshal {} into Go value of type map[string]interface {{}}",
-                crate::json::type_name(&other)
+                meta::json_type(&other)
             )));
         }
     };

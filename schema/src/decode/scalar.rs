@@ -1,6 +1,6 @@
 //! Values without fields or items: checked, and brought into canonical form.
 
-use apimachinery::{quantity, time};
+use apimachinery::{meta, quantity, time};
 use serde_json::Value;
 
 use super::path::{Path, go_type};
@@ -30,7 +30,7 @@ pub(super) fn check(node: &Node, value: &mut Value, path: &Path<'_>) -> Result<(
         (Node::Quantity, _) => Err(quantity::Error::Shape.to_string()),
         (Node::Time, Value::String(text)) => canonical_time(text, time::rfc3339),
         (Node::MicroTime, Value::String(text)) => canonical_time(text, time::micro),
-        _ => Err(mismatch(node, kind_of(value), path)),
+        _ => Err(mismatch(node, meta::json_type(value), path)),
     }
 }
 
@@ -52,17 +52,6 @@ fn mismatch(node: &Node, found: &str, path: &Path<'_>) -> String {
         "json: cannot unmarshal {found} into {place} of type {}",
         go_type(node)
     )
-}
-
-fn kind_of(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    }
 }
 
 fn canonical_quantity(text: &mut String) -> Result<(), String> {

@@ -1,6 +1,6 @@
 //! What a body says it is, against what the path says.
 
-use apimachinery::Status;
+use apimachinery::{Status, meta};
 use serde_json::Value;
 
 use super::Wanted;
@@ -31,14 +31,14 @@ pub(super) fn check(wanted: Wanted<'_>, object: &mut Value) -> Result<(), Refusa
         *object = Value::Object(serde_json::Map::new());
     }
     let Some(fields) = object.as_object_mut() else {
-        return Err(no_json_of(type_name(object), "Go value", TYPE_META));
+        return Err(no_json_of(meta::json_type(object), "Go value", TYPE_META));
     };
     let given = |name: &str| match fields.get(name) {
         None | Some(Value::Null) => Ok(String::new()),
         Some(Value::String(text)) => Ok(text.clone()),
         Some(other) => {
             let field = format!("Go struct field .{name}");
-            Err(no_json_of(type_name(other), &field, "string"))
+            Err(no_json_of(meta::json_type(other), &field, "string"))
         }
     };
     let (mut kind, mut version) = (given("kind")?, given("apiVersion")?);
@@ -125,17 +125,6 @@ fn summary(bytes: &[u8]) -> String {
     }
     let hex: String = shown.iter().map(|b| format!("{b:02x}")).collect();
     format!("{hex}{more}")
-}
-
-fn type_name(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    }
 }
 
 #[cfg(test)]
