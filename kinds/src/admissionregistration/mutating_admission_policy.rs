@@ -1,18 +1,14 @@
 //! MutatingAdmissionPolicy.
 
-use apimachinery::meta;
 use expressions::{Environment, admission};
-use jiff::Timestamp;
-use serde_json::Value;
 
 use super::expression;
-use super::policy::{default_policy, validate_policy};
-use crate::columns::{self, AGE, Column, NAME};
+use super::policy::{default_policy, policy_row, validate_policy};
+use crate::columns::{AGE, Column, NAME};
 use crate::errors::Errors;
 use crate::kind::{Kind, Scope, Storage};
 use crate::node::Node;
 use crate::prepare;
-use crate::text_cells::or_none;
 
 pub static KIND: Kind = Kind {
     group: "admissionregistration.k8s.io",
@@ -36,7 +32,7 @@ pub static KIND: Kind = Kind {
         Column::text("ParamKind", "The kind of its parameters."),
         AGE,
     ],
-    row,
+    row: |policy, now| policy_row(policy, "spec.mutations", now),
     ..Kind::BASE
 };
 
@@ -79,17 +75,4 @@ fn validate_mutation(mutation: &Node, environment: &Environment, errors: &mut Er
         let why = format!("must not be specified when patchType is {}", kind.text());
         errors.invalid_place(&other, why);
     }
-}
-
-fn row(policy: &Value, now: Timestamp) -> Vec<Value> {
-    let parameters = match meta::text(policy, "spec.paramKind.kind") {
-        "" => String::new(),
-        kind => format!("{}/{kind}", meta::text(policy, "spec.paramKind.apiVersion")),
-    };
-    vec![
-        columns::name(policy),
-        meta::items(policy, "spec.mutations").len().into(),
-        or_none(&parameters).into(),
-        columns::age(policy, now),
-    ]
 }

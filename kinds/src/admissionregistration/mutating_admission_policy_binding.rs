@@ -1,16 +1,10 @@
 //! MutatingAdmissionPolicyBinding.
 
-use apimachinery::meta;
-use jiff::Timestamp;
-use serde_json::Value;
-
-use super::policy::{default_binding, validate_binding};
-use crate::columns::{self, AGE, Column, NAME};
+use super::policy::{BINDING_COLUMNS, binding_row, default_binding, validate_binding};
 use crate::errors::Errors;
 use crate::kind::{Kind, Scope, Storage};
 use crate::node::Node;
 use crate::prepare;
-use crate::text_cells::or_none;
 
 pub static KIND: Kind = Kind {
     group: "admissionregistration.k8s.io",
@@ -28,35 +22,12 @@ pub static KIND: Kind = Kind {
     prepare_update: prepare::bump_on_spec,
     validate,
     validate_update: |new, _, errors| validate(new, errors),
-    columns: &[
-        NAME,
-        Column::text("PolicyName", "The policy that is put in force."),
-        Column::text("ParamRef", "Where its parameters are."),
-        AGE,
-    ],
-    row,
+    columns: BINDING_COLUMNS,
+    row: binding_row,
     ..Kind::BASE
 };
 
 fn validate(binding: &Node, errors: &mut Errors) {
     let spec = binding.at("spec");
     validate_binding(&spec, errors);
-}
-
-fn row(binding: &Value, now: Timestamp) -> Vec<Value> {
-    let (namespace, name) = (
-        meta::text(binding, "spec.paramRef.namespace"),
-        meta::text(binding, "spec.paramRef.name"),
-    );
-    let parameters = match (namespace, name) {
-        (_, "") => String::new(),
-        ("", name) => name.to_owned(),
-        (namespace, name) => format!("{namespace}/{name}"),
-    };
-    vec![
-        columns::name(binding),
-        meta::text(binding, "spec.policyName").into(),
-        or_none(&parameters).into(),
-        columns::age(binding, now),
-    ]
 }

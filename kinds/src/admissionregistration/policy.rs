@@ -1,15 +1,25 @@
 //! What admission policies and their bindings have in common.
 
-use apimachinery::names;
+use apimachinery::{meta, names};
 use expressions::{Environment, Type, admission};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::expression;
 use super::webhook::validate_rule;
+use crate::columns::{self, AGE, Column, NAME};
 use crate::defaults::{each, object, set_default, set_text, with};
 use crate::errors::{Errors, Seen};
 use crate::label_selector;
 use crate::node::Node;
+use crate::text_cells::or_none;
+
+pub const BINDING_COLUMNS: &[Column] = &[
+    NAME,
+    Column::text("PolicyName", "The policy that is put in force."),
+    Column::text("ParamRef", "Where its parameters are."),
+    AGE,
+];
 
 pub fn default_policy(policy: &mut Value) {
     let spec = object(policy, "spec");
@@ -91,4 +101,36 @@ pub fn validate_binding(spec: &Node, errors: &mut Errors) {
     }
     let action = parameters.at("parameterNotFoundAction");
     errors.require_one_of(&action, &["Allow", "Deny"]);
+}
+
+/// `rules` is where the policy lists what it does.
+pub fn policy_row(policy: &Value, rules: &str, now: Timestamp) -> Vec<Value> {
+    let parameters = match meta::text(policy, "spec.paramKind.kind") {
+        "" => String::new(),
+        kind => format!("{}/{kind}", meta::text(policy, "spec.paramKind.apiVersion")),
+    };
+    vec![
+        columns::name(policy),
+        meta::items(policy, rules).len().into(),
+        or_none(&parameters).into(),
+        columns::age(policy, now),
+    ]
+}
+
+pub fn binding_row(binding: &Value, now: Timestamp) -> Vec<Value> {
+    let (namespace, name) = (
+        meta::text(binding, "spec.paramRef.namespace"),
+        meta::text(binding, "spec.paramRef.name"),
+    );
+    let parameters = match (namespace, name) {
+        (_, "") => String::new(),
+        ("", name) => name.to_owned(),
+        (namespace, name) => format!("{namespace}/{name}"),
+    };
+    vec![
+        columns::name(binding),
+        meta::text(binding, "spec.policyName").into(),
+        or_none(&parameters).into(),
+        columns::age(binding, now),
+    ]
 }

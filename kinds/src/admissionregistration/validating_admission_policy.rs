@@ -2,17 +2,15 @@
 
 use apimachinery::{meta, names};
 use expressions::{Environment, Type};
-use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::expression;
-use super::policy::{default_policy, validate_policy};
-use crate::columns::{self, AGE, Column, NAME};
+use super::policy::{default_policy, policy_row, validate_policy};
+use crate::columns::{AGE, Column, NAME};
 use crate::errors::{Errors, Seen};
 use crate::kind::{Kind, Scope, Storage, Subresource};
 use crate::node::Node;
 use crate::prepare;
-use crate::text_cells::or_none;
 
 const MAX_ANNOTATIONS: usize = 20;
 const MAX_ANNOTATION_EXPRESSION: usize = 5 * 1024;
@@ -47,7 +45,7 @@ pub static KIND: Kind = Kind {
         Column::text("ParamKind", "The kind of its parameters."),
         AGE,
     ],
-    row,
+    row: |policy, now| policy_row(policy, "spec.validations", now),
     ..Kind::BASE
 };
 
@@ -129,17 +127,4 @@ fn validate_annotations(
             expression::check(&value, &text, errors);
         }
     }
-}
-
-fn row(policy: &Value, now: Timestamp) -> Vec<Value> {
-    let parameters = match meta::text(policy, "spec.paramKind.kind") {
-        "" => String::new(),
-        kind => format!("{}/{kind}", meta::text(policy, "spec.paramKind.apiVersion")),
-    };
-    vec![
-        columns::name(policy),
-        meta::items(policy, "spec.validations").len().into(),
-        or_none(&parameters).into(),
-        columns::age(policy, now),
-    ]
 }
