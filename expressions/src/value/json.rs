@@ -181,85 +181,115 @@ impl fmt::Debug for JsonMap<'_> {
     }
 }
 
-impl Val for JsonList<'_> {
-    fn get_type(&self) -> &CelType {
-        &BORROWED_LIST
-    }
+/// What lists and maps that borrow JSON have in common: each asks what it opens to.
+macro_rules! borrowed {
+    ($value:ident, $kind:ident, $builtin:ident { $($own:tt)* }) => {
+        impl Val for $value<'_> {
+            fn get_type(&self) -> &CelType {
+                &$kind
+            }
 
-    fn cel_type() -> &'static CelType {
-        &BORROWED_LIST
-    }
+            fn cel_type() -> &'static CelType {
+                &$kind
+            }
 
+            fn as_container(&self) -> Option<&dyn Container> {
+                Some(self)
+            }
+
+            fn as_indexer<'b, 'v>(&'b self) -> Option<&'b (dyn Indexer + 'v)>
+            where
+                Self: 'v,
+            {
+                Some(self)
+            }
+
+            fn into_indexer<'v>(self: Box<Self>) -> Option<Box<dyn Indexer + 'v>>
+            where
+                Self: 'v,
+            {
+                Some(self)
+            }
+
+            fn as_iterable<'b, 'v>(&'b self) -> Option<&'b (dyn Iterable + 'v)>
+            where
+                Self: 'v,
+            {
+                Some(self)
+            }
+
+            fn as_sizer(&self) -> Option<&dyn Sizer> {
+                Some(self)
+            }
+
+            fn as_zeroer(&self) -> Option<&dyn Zeroer> {
+                Some(self)
+            }
+
+            fn equals(&self, other: &dyn Val) -> bool {
+                self.open().equals(other)
+            }
+
+            fn clone_as_boxed<'v>(&self) -> Box<dyn Val + 'v>
+            where
+                Self: 'v,
+            {
+                Box::new(Self {
+                    opened: OnceLock::new(),
+                    ..*self
+                })
+            }
+
+            fn as_builtin<'b, 'v>(&'b self) -> BuiltinRef<'b, 'v>
+            where
+                Self: 'v,
+            {
+                BuiltinRef::$builtin(self.open())
+            }
+
+            fn into_builtin<'v>(self: Box<Self>) -> Option<Builtin<'v>>
+            where
+                Self: 'v,
+            {
+                self.open();
+                self.opened.into_inner().map(Builtin::$builtin)
+            }
+
+            $($own)*
+        }
+
+        impl Container for $value<'_> {
+            fn contains(&self, value: &dyn Val) -> Result<bool, ExecutionError> {
+                self.open().contains(value)
+            }
+        }
+
+        impl Iterable for $value<'_> {
+            fn iter<'b, 'v>(&'b self) -> Box<dyn Iterator<'b, 'v> + 'b>
+            where
+                Self: 'v,
+            {
+                Iterable::iter(self.open())
+            }
+        }
+
+        impl Zeroer for $value<'_> {
+            fn is_zero_value(&self) -> bool {
+                self.source.is_empty()
+            }
+        }
+    };
+}
+
+borrowed!(JsonMap, BORROWED_MAP, Map {});
+borrowed!(JsonList, BORROWED_LIST, List {
     fn as_adder<'b, 'v>(&'b self) -> Option<&'b (dyn Adder + 'v)>
     where
         Self: 'v,
     {
         Some(self)
     }
-
-    fn as_container(&self) -> Option<&dyn Container> {
-        Some(self)
-    }
-
-    fn as_indexer<'b, 'v>(&'b self) -> Option<&'b (dyn Indexer + 'v)>
-    where
-        Self: 'v,
-    {
-        Some(self)
-    }
-
-    fn into_indexer<'v>(self: Box<Self>) -> Option<Box<dyn Indexer + 'v>>
-    where
-        Self: 'v,
-    {
-        Some(self)
-    }
-
-    fn as_iterable<'b, 'v>(&'b self) -> Option<&'b (dyn Iterable + 'v)>
-    where
-        Self: 'v,
-    {
-        Some(self)
-    }
-
-    fn as_sizer(&self) -> Option<&dyn Sizer> {
-        Some(self)
-    }
-
-    fn as_zeroer(&self) -> Option<&dyn Zeroer> {
-        Some(self)
-    }
-
-    fn equals(&self, other: &dyn Val) -> bool {
-        self.open().equals(other)
-    }
-
-    fn clone_as_boxed<'v>(&self) -> Box<dyn Val + 'v>
-    where
-        Self: 'v,
-    {
-        Box::new(JsonList {
-            source: self.source,
-            item: self.item,
-            opened: OnceLock::new(),
-        })
-    }
-
-    fn as_builtin<'b, 'v>(&'b self) -> BuiltinRef<'b, 'v>
-    where
-        Self: 'v,
-    {
-        BuiltinRef::List(self.open())
-    }
-
-    fn into_builtin<'v>(self: Box<Self>) -> Option<Builtin<'v>>
-    where
-        Self: 'v,
-    {
-        self.open();
-        self.opened.into_inner().map(Builtin::List)
-    }
-}
+});
 
 impl Adder for JsonList<'_> {
     fn add<'b, 'v>(&'b self, rhs: &(dyn Val + 'v)) -> Result<CowVal<'b, 'v>, ExecutionError>
@@ -267,12 +297,6 @@ impl Adder for JsonList<'_> {
         Self: 'v,
     {
         self.open().add(rhs)
-    }
-}
-
-impl Container for JsonList<'_> {
-    fn contains(&self, value: &dyn Val) -> Result<bool, ExecutionError> {
-        self.open().contains(value)
     }
 }
 
@@ -292,103 +316,9 @@ impl Indexer for JsonList<'_> {
     }
 }
 
-impl Iterable for JsonList<'_> {
-    fn iter<'b, 'v>(&'b self) -> Box<dyn Iterator<'b, 'v> + 'b>
-    where
-        Self: 'v,
-    {
-        Iterable::iter(self.open())
-    }
-}
-
 impl Sizer for JsonList<'_> {
     fn size(&self) -> CelInt {
         CelInt::from(self.source.len() as i64)
-    }
-}
-
-impl Zeroer for JsonList<'_> {
-    fn is_zero_value(&self) -> bool {
-        self.source.is_empty()
-    }
-}
-
-impl Val for JsonMap<'_> {
-    fn get_type(&self) -> &CelType {
-        &BORROWED_MAP
-    }
-
-    fn cel_type() -> &'static CelType {
-        &BORROWED_MAP
-    }
-
-    fn as_container(&self) -> Option<&dyn Container> {
-        Some(self)
-    }
-
-    fn as_indexer<'b, 'v>(&'b self) -> Option<&'b (dyn Indexer + 'v)>
-    where
-        Self: 'v,
-    {
-        Some(self)
-    }
-
-    fn into_indexer<'v>(self: Box<Self>) -> Option<Box<dyn Indexer + 'v>>
-    where
-        Self: 'v,
-    {
-        Some(self)
-    }
-
-    fn as_iterable<'b, 'v>(&'b self) -> Option<&'b (dyn Iterable + 'v)>
-    where
-        Self: 'v,
-    {
-        Some(self)
-    }
-
-    fn as_sizer(&self) -> Option<&dyn Sizer> {
-        Some(self)
-    }
-
-    fn as_zeroer(&self) -> Option<&dyn Zeroer> {
-        Some(self)
-    }
-
-    fn equals(&self, other: &dyn Val) -> bool {
-        self.open().equals(other)
-    }
-
-    fn clone_as_boxed<'v>(&self) -> Box<dyn Val + 'v>
-    where
-        Self: 'v,
-    {
-        Box::new(JsonMap {
-            source: self.source,
-            kind: self.kind,
-            opened: OnceLock::new(),
-        })
-    }
-
-    fn as_builtin<'b, 'v>(&'b self) -> BuiltinRef<'b, 'v>
-    where
-        Self: 'v,
-    {
-        BuiltinRef::Map(self.open())
-    }
-
-    fn into_builtin<'v>(self: Box<Self>) -> Option<Builtin<'v>>
-    where
-        Self: 'v,
-    {
-        self.open();
-        self.opened.into_inner().map(Builtin::Map)
-    }
-}
-
-impl Container for JsonMap<'_> {
-    fn contains(&self, key: &dyn Val) -> Result<bool, ExecutionError> {
-        self.open().contains(key)
     }
 }
 
@@ -411,23 +341,8 @@ impl Indexer for JsonMap<'_> {
     }
 }
 
-impl Iterable for JsonMap<'_> {
-    fn iter<'b, 'v>(&'b self) -> Box<dyn Iterator<'b, 'v> + 'b>
-    where
-        Self: 'v,
-    {
-        Iterable::iter(self.open())
-    }
-}
-
 impl Sizer for JsonMap<'_> {
     fn size(&self) -> CelInt {
         CelInt::from(self.open().inner().len() as i64)
-    }
-}
-
-impl Zeroer for JsonMap<'_> {
-    fn is_zero_value(&self) -> bool {
-        self.source.is_empty()
     }
 }
