@@ -13,6 +13,7 @@ mod get;
 mod hello;
 mod image;
 mod logs;
+pub mod oci;
 mod port_forward;
 mod reset;
 mod rollout;
@@ -52,6 +53,8 @@ pub enum Command {
     /// Manage this machine's images
     #[command(subcommand)]
     Image(image::ImageCommand),
+    /// Run containers from bundles, as runc does
+    Oci(oci::Oci),
     /// Make the cluster have what files say
     Apply(apply::Apply),
     /// Show objects
@@ -102,6 +105,7 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
             Command::Token(token) => token.run().await,
             Command::Snapshot(snapshot) => snapshot.run().await,
             Command::Image(image) => image.run().await,
+            Command::Oci(oci) => Ok(oci.run()),
             Command::Hello(hello) => hello.run().await,
             Command::Apply(apply) => apply.run().await,
             Command::Get(get) => get.run().await,

@@ -51,6 +51,9 @@ fn main() -> ExitCode {
     {
         return runtime::monitor::main(std::env::args_os().skip(2));
     }
+    if let Some(code) = command::oci::taken() {
+        return code;
+    }
     let skiff = match Skiff::try_parse() {
         Ok(skiff) => skiff,
         Err(usage) => return tell(&usage),

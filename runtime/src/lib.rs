@@ -12,6 +12,7 @@
 
 pub mod defaults;
 pub mod monitor;
+pub mod oci;
 pub mod seccomp;
 
 mod cgroup;

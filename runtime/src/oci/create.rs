@@ -1,0 +1,290 @@
+//! `create`, and what `run` has in common with it: making a container.
+//!
+//! What is made is written down first, and every failure undoes all of it.
+
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::Pid;
+use oci_spec::runtime::{
+    ContainerState, LinuxDeviceCgroup, LinuxResources, Process as Program, Spec,
+};
+
+use super::console::{self, Console};
+use super::context::Context;
+use super::error::OrRefuse;
+use super::flags::Flags;
+use super::place::{Place, Process, Record, read_spec};
+use super::status::{cgroup_path, group, write_pid_file};
+use super::{Refusal, Result, hooks};
+use crate::cgroup::Group;
+use crate::init::Pause;
+use crate::init::alone::Options;
+use crate::init::create::{Creation, Init, Word, create};
+
+/// Whether the program waits for `start`, and who stays with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    Create,
+    RunDetached,
+    RunHere,
+}
+
+/// A container whose program waits, or runs.
+pub struct Made {
+    pub place: Place,
+    pub record: Record,
+    pub spec: Spec,
+    pub group: Group,
+    pub init: Init,
+    /// The master end of its terminal, where that is ours to serve.
+    pub terminal: Option<OwnedFd>,
+}
+
+pub fn command(context: &Context, flags: &Flags) -> Result<u8> {
+    let made = make(context, flags, Mode::Create);
+    made.map(|_| 0)
+        .map_err(|e| e.of(format!("{} create", context.name)))
+}
+
+pub fn make(context: &Context, flags: &Flags, mode: Mode) -> Result<Made> {
+    let bundle = enter_bundle(flags.value("bundle"))?;
+    let (spec, text) = read_spec(&bundle)?;
+    let program = check(&spec)?;
+    let console = Console::of(
+        program,
+        flags.value("console-socket"),
+        mode != Mode::RunHere,
+    )?;
+    let record = record(context, flags.id(), &bundle, &spec)?;
+    let place = Place::make(&context.root, flags.id())?;
+    let group = match write_down(&place, &record, &text) {
+        Ok(group) => group,
+        Err(refusal) => {
+            // The directory is all there is; the first error says more than a second could.
+            let _ = place.remove();
+            return Err(refusal);
+        }
+    };
+    let making = Making {
+        flags,
+        mode,
+        console: &console,
+        place: &place,
+        spec: &spec,
+        group: &group,
+    };
+    match making.run(record) {
+        Ok((record, init, terminal)) => Ok(Made {
+            place,
+            record,
+            spec,
+            group,
+            init,
+            terminal,
+        }),
+        Err(refusal) => {
+            // Likewise.
+            let _ = group.destroy();
+            let _ = place.remove();
+            Err(refusal)
+        }
+    }
+}
+
+/// What is about to be made, so that it is found whatever happens.
+fn write_down(place: &Place, record: &Record, config: &[u8]) -> Result<Group> {
+    place.save(record)?;
+    place.keep_config(config)?;
+    group(record)
+}
+
+/// One container being made.
+struct Making<'a> {
+    flags: &'a Flags,
+    mode: Mode,
+    console: &'a Console,
+    place: &'a Place,
+    spec: &'a Spec,
+    group: &'a Group,
+}
+
+impl Making<'_> {
+    fn run(&self, mut record: Record) -> Result<(Record, Init, Option<OwnedFd>)> {
+        self.group.create()?;
+        let linux = self.spec.linux().as_ref();
+        if let Some(resources) = linux.and_then(|l| l.resources().as_ref()) {
+            self.group.apply(&with_common_devices(resources))?;
+        }
+        let init = self.fork(&record)?;
+        let listened = self.bring_up(&init, &mut record);
+        match listened {
+            Ok(terminal) => Ok((record, init, terminal)),
+            Err(refusal) => {
+                init.kill();
+                Err(refusal)
+            }
+        }
+    }
+
+    fn fork(&self, record: &Record) -> Result<Init> {
+        let seccomp = self
+            .spec
+            .linux()
+            .as_ref()
+            .and_then(|l| l.seccomp().as_ref());
+        let filter = seccomp.map(crate::seccomp::compile).transpose()?;
+        let staging = self.place.staging()?;
+        let pause = match self.mode {
+            Mode::Create => {
+                Some(Pause::make(&self.place.dir).or_refuse(|| "make the start's fifo".into())?)
+            }
+            Mode::RunDetached | Mode::RunHere => None,
+        };
+        let creation = Creation {
+            spec: self.spec,
+            bundle: &record.bundle,
+            staging: &staging,
+            group: self.group,
+            filter: filter.as_deref(),
+            stdio: self.console.stdio(),
+            state: hooks::state(record, ContainerState::Creating),
+            pause,
+            options: options(self.flags)?,
+        };
+        create(creation).map_err(super::start::refusal)
+    }
+
+    /// Serves the container's process until its program runs, or waits for the start.
+    fn bring_up(&self, init: &Init, record: &mut Record) -> Result<Option<OwnedFd>> {
+        record.process = Process::of(init.pid.as_raw());
+        self.place.save(record)?;
+        let mut terminal = None;
+        loop {
+            match next(init)? {
+                Word::Terminal(master) => terminal = self.console.take(master)?,
+                Word::Mounted => {
+                    hooks::create_runtime(self.spec, record)?;
+                    init.go_on()
+                        .or_refuse(|| "let the container go on".into())?;
+                }
+                Word::Notify(listener) => {
+                    console::send_listener(self.spec, record, listener)?;
+                    init.go_on()
+                        .or_refuse(|| "let the container go on".into())?;
+                }
+                Word::Created => break,
+                Word::Failed(failure) => return Err(super::start::refusal(failure)),
+                Word::Gone => return Err(died(init.pid)),
+            }
+        }
+        record.is_complete = true;
+        self.place.save(record)?;
+        if let Some(path) = self.flags.value("pid-file") {
+            write_pid_file(path, init.pid.as_raw())?;
+        }
+        if self.mode != Mode::Create {
+            executed(init)?;
+        }
+        Ok(terminal)
+    }
+}
+
+/// The devices that every container has are allowed whatever the rules say, for they are made in its `/dev`.
+fn with_common_devices(resources: &LinuxResources) -> LinuxResources {
+    let mut resources = resources.clone();
+    let Some(mut rules) = resources.devices().clone().filter(|r| !r.is_empty()) else {
+        return resources;
+    };
+    let allowed = crate::defaults::device_rules(&[]);
+    rules.extend(allowed.into_iter().filter(LinuxDeviceCgroup::allow));
+    resources.set_devices(Some(rules));
+    resources
+}
+
+fn next(init: &Init) -> Result<Word> {
+    init.next()
+        .or_refuse(|| "hear of the container's process".into())
+}
+
+/// Waits until the program is executed.
+pub fn executed(init: &Init) -> Result<()> {
+    match next(init)? {
+        Word::Failed(failure) => Err(super::start::refusal(failure)),
+        _ => Ok(()),
+    }
+}
+
+/// It said nothing at its end: something killed it.
+pub fn died(pid: Pid) -> Refusal {
+    let status = nix::sys::wait::waitpid(pid, None);
+    let why = match status {
+        Ok(nix::sys::wait::WaitStatus::Signaled(_, signal, _)) => {
+            format!("its first process was killed by {signal}; is its memory limit too low?")
+        }
+        _ => "its first process ended".into(),
+    };
+    Refusal::Start(why)
+}
+
+/// The bundle, which relative paths of its config are relative to.
+fn enter_bundle(bundle: Option<&str>) -> Result<PathBuf> {
+    let bundle = bundle.filter(|b| !b.is_empty()).unwrap_or(".");
+    let path = std::fs::canonicalize(bundle).or_refuse(|| format!("chdir {bundle}"))?;
+    nix::unistd::chdir(&path).or_refuse(|| format!("chdir {bundle}"))?;
+    Ok(path)
+}
+
+/// What no container can do without; the rest is found out where it is used.
+fn check(spec: &Spec) -> Result<&Program> {
+    let refused = |why: &str| Refusal::failed("config.json", why);
+    if !spec.version().starts_with("1.") {
+        return Err(refused("ociVersion: wanted 1.x"));
+    }
+    if spec.root().is_none() {
+        return Err(refused("root must be there"));
+    }
+    let program = spec.process().as_ref();
+    let program = program.ok_or_else(|| refused("process must be there"))?;
+    if program.args().as_ref().is_none_or(Vec::is_empty) {
+        return Err(refused("process.args must not be empty"));
+    }
+    if !program.cwd().is_absolute() {
+        return Err(refused("process.cwd must be an absolute path"));
+    }
+    Ok(program)
+}
+
+fn record(context: &Context, id: &str, bundle: &Path, spec: &Spec) -> Result<Record> {
+    super::place::check_id(id)?;
+    let root = spec.root().as_ref().map(|r| bundle.join(r.path()));
+    let rootfs = root.unwrap_or_default();
+    let annotations: HashMap<String, String> = spec.annotations().clone().unwrap_or_default();
+    Ok(Record {
+        oci_version: spec.version().clone(),
+        id: id.to_owned(),
+        bundle: bundle.to_owned(),
+        rootfs: std::fs::canonicalize(&rootfs)
+            .or_refuse(|| format!("the root file system {}", rootfs.display()))?,
+        created: jiff::Timestamp::now(),
+        cgroup: cgroup_path(spec, id)?,
+        uses_systemd: context.uses_systemd,
+        annotations,
+        process: None,
+        is_complete: false,
+    })
+}
+
+pub fn options(flags: &Flags) -> Result<Options> {
+    let activated = std::env::var("LISTEN_FDS").ok();
+    let activated = activated.and_then(|n| n.parse::<u32>().ok()).unwrap_or(0);
+    let asked = flags.number::<u32>("preserve-fds")?.unwrap_or(0);
+    let preserve_fds = asked.saturating_add(activated);
+    console::check_open(preserve_fds)?;
+    Ok(Options {
+        no_pivot: flags.has("no-pivot"),
+        keeps_keyring: flags.has("no-new-keyring"),
+        preserve_fds,
+    })
+}

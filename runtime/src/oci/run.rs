@@ -1,0 +1,53 @@
+//! `run`: create, start, wait, delete.
+
+use std::os::fd::AsFd;
+
+use super::context::Context;
+use super::create::{Made, Mode, make};
+use super::error::OrRefuse;
+use super::flags::Flags;
+use super::wait::{Signals, serve};
+use super::{Result, delete, hooks};
+
+pub fn command(context: &Context, flags: &Flags) -> Result<u8> {
+    let done = if flags.has("detach") {
+        run_detached(context, flags)
+    } else {
+        run_here(context, flags)
+    };
+    done.map_err(|e| e.of(format!("{} run", context.name)))
+}
+
+fn run_detached(context: &Context, flags: &Flags) -> Result<u8> {
+    let made = make(context, flags, Mode::RunDetached)?;
+    started(context, &made)?;
+    Ok(0)
+}
+
+fn run_here(context: &Context, flags: &Flags) -> Result<u8> {
+    if !flags.has("no-subreaper") {
+        nix::sys::prctl::set_child_subreaper(true).or_refuse(|| "reap orphans".into())?;
+    }
+    let signals = Signals::hold_back()?;
+    let mut made = make(context, flags, Mode::RunHere)?;
+    started(context, &made)?;
+    let terminal = made.terminal.take();
+    let code = serve(made.init.pid, &made.init.pidfd, &signals, terminal);
+    if flags.has("keep") {
+        made.group.kill_all()?;
+        return code;
+    }
+    delete::remove(&made.place, &made.record, &context.log)?;
+    code
+}
+
+fn started(context: &Context, made: &Made) -> Result<()> {
+    let poststart = hooks::poststart(&made.spec, &made.record);
+    if poststart.is_err() {
+        // It may have ended by itself.
+        let _ = sys::process::pidfd_send(made.init.pidfd.as_fd(), libc::SIGKILL);
+        let _ = nix::sys::wait::waitpid(made.init.pid, None);
+        delete::remove(&made.place, &made.record, &context.log)?;
+    }
+    poststart
+}
