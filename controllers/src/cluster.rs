@@ -12,9 +12,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::informer::{Informer, Object};
-use crate::object::{PersistentVolume, PersistentVolumeClaim, StorageClass};
+use crate::object::{ControllerRevision, DaemonSet, StatefulSet};
 use crate::object::{
-    Deployment, Lease, Namespace, Node, Pod, ReplicaSet, ReplicationController, Service,
+    CronJob, Deployment, Job, Lease, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod,
+    ReplicaSet, ReplicationController, Service, StorageClass,
 };
 
 /// Everything a controller may look at, and the client to change it with.
@@ -29,7 +30,12 @@ pub struct Cluster {
     pub pods: Arc<Informer<Pod>>,
     pub replica_sets: Arc<Informer<ReplicaSet>>,
     pub replication_controllers: Arc<Informer<ReplicationController>>,
+    pub jobs: Arc<Informer<Job>>,
+    pub cron_jobs: Arc<Informer<CronJob>>,
     pub deployments: Arc<Informer<Deployment>>,
+    pub stateful_sets: Arc<Informer<StatefulSet>>,
+    pub daemon_sets: Arc<Informer<DaemonSet>>,
+    pub controller_revisions: Arc<Informer<ControllerRevision>>,
     pub disruption_budgets: Arc<Informer<PodDisruptionBudget>>,
     pub services: Arc<Informer<Service>>,
     pub endpoints: Arc<Informer<Endpoints>>,
@@ -57,7 +63,12 @@ impl Cluster {
             pods: Informer::new(),
             replica_sets: Informer::new(),
             replication_controllers: Informer::new(),
+            jobs: Informer::new(),
+            cron_jobs: Informer::new(),
             deployments: Informer::new(),
+            stateful_sets: Informer::new(),
+            daemon_sets: Informer::new(),
+            controller_revisions: Informer::new(),
             disruption_budgets: Informer::new(),
             services: Informer::new(),
             endpoints: Informer::new(),
@@ -94,7 +105,12 @@ impl Cluster {
         start.informer(&self.pods);
         start.informer(&self.replica_sets);
         start.informer(&self.replication_controllers);
+        start.informer(&self.jobs);
+        start.informer(&self.cron_jobs);
         start.informer(&self.deployments);
+        start.informer(&self.stateful_sets);
+        start.informer(&self.daemon_sets);
+        start.informer(&self.controller_revisions);
         start.informer(&self.disruption_budgets);
         start.informer(&self.services);
         start.informer(&self.endpoints);

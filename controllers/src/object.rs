@@ -13,12 +13,20 @@ use objects::served_as;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+mod batch;
+mod controller_revision;
+mod daemon_set;
 pub mod labels;
 mod pod;
 pub mod small_meta;
+mod stateful_set;
 pub mod volume;
 
-pub use pod::Pod;
+pub use batch::{CronJob, CronJobSpec, Job};
+pub use controller_revision::ControllerRevision;
+pub use daemon_set::DaemonSet;
+pub use pod::{Exit, FAILURES, IGNORED_FAILURES, INDEX, Pod, PodCondition, TRACKING, is_tracked};
+pub use stateful_set::StatefulSet;
 pub use volume::{PersistentVolume, PersistentVolumeClaim, StorageClass};
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

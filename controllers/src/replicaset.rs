@@ -1,7 +1,7 @@
 //! ReplicaSets, and ReplicationControllers, which are the same under an older
 //! name: as many pods of a template as asked for.
 
-mod rank;
+pub mod rank;
 mod scale;
 mod status;
 

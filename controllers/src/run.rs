@@ -8,9 +8,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cluster::Cluster;
 use crate::{
-    Error, bootstrap_token, csr, deployment, disruption_budget, endpoint_mirror, endpoint_slices,
-    endpoints, garbage_collector, namespace, node_ipam, node_lifecycle, node_ttl, pod_gc,
-    replicaset, root_ca, service_account, taint_eviction, volumes,
+    Error, bootstrap_token, cron_job, csr, daemonset, deployment, disruption_budget,
+    endpoint_mirror, endpoint_slices, endpoints, garbage_collector, job, namespace, node_ipam,
+    node_lifecycle, node_ttl, pod_gc, replicaset, root_ca, service_account, statefulset,
+    taint_eviction, ttl_after_finished, volumes,
 };
 
 /// What differs from cluster to cluster.
@@ -64,6 +65,11 @@ pub async fn run(config: Config, client: Client, shutdown: CancellationToken) ->
     bootstrap_token::start(&cluster, &mut tasks, &shutdown);
     deployment::start(&cluster, &mut tasks, &shutdown);
     replicaset::start(&cluster, &mut tasks, &shutdown);
+    job::start(&cluster, &mut tasks, &shutdown);
+    ttl_after_finished::start(&cluster, &mut tasks, &shutdown);
+    cron_job::start(&cluster, &mut tasks, &shutdown);
+    statefulset::start(&cluster, &mut tasks, &shutdown);
+    daemonset::start(&cluster, &mut tasks, &shutdown);
     disruption_budget::start(&cluster, &mut tasks, &shutdown);
     endpoint_slices::start(&cluster, &mut tasks, &shutdown);
     endpoints::start(&cluster, &mut tasks, &shutdown);

@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use apimachinery::selector::LabelSelector;
 use events::Recorder;
+use futures::future::join_all;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Client};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
@@ -23,6 +25,9 @@ pub trait Workload: Object {
     /// Its `LabelSelector`.
     fn selector(&self) -> &Value;
     fn template(&self) -> &Value;
+    /// By this finalizer its pods are kept until it has counted them; such a
+    /// kind adopts finished pods too.
+    const TRACKING: Option<&'static str> = None;
 }
 
 /// The kind's name.
@@ -81,21 +86,25 @@ pub fn generated_name<K: Workload>(owner: &K) -> Value {
     format!("{name}-").into()
 }
 
-/// Makes a pod, and tells the informer. The body goes out as the JSON it is;
-/// the answer is read as our small Pod.
+/// Makes a pod, and tells the informer.
 pub async fn create_pod(
     cluster: &Cluster,
     namespace: &str,
     pod: &Value,
 ) -> Result<Pod, kube::Error> {
-    let made = post(&cluster.client, namespace, pod).await?;
+    let path = format!("/api/v1/namespaces/{namespace}/pods");
+    let made: Pod = post(&cluster.client, path, pod).await?;
     cluster.pods.note(made.clone());
     Ok(made)
 }
 
-async fn post(client: &Client, namespace: &str, pod: &Value) -> Result<Pod, kube::Error> {
-    let path = format!("/api/v1/namespaces/{namespace}/pods");
-    let body = serde_json::to_vec(pod).map_err(kube::Error::SerdeError)?;
+/// A create whose body goes out as the JSON it is.
+pub async fn post<K: DeserializeOwned>(
+    client: &Client,
+    path: String,
+    body: &Value,
+) -> Result<K, kube::Error> {
+    let body = serde_json::to_vec(body).map_err(kube::Error::SerdeError)?;
     let request = kube::core::Request::new(path)
         .create(&PostParams::default(), body)
         .map_err(kube::Error::BuildRequest)?;
@@ -146,6 +155,30 @@ pub async fn create_told<K: Workload>(
     }
 }
 
+/// Makes `count` pods, in batches that double from one, so that a pod that
+/// cannot be made fails once and not five hundred times.
+pub async fn create_many<'a, K: Workload>(
+    cluster: &Cluster,
+    recorder: &Recorder,
+    owner: &K,
+    count: usize,
+    pod: impl Fn(usize) -> Cow<'a, Value>,
+) -> Result<(), Error> {
+    let create_one = async |at| create_told(cluster, recorder, owner, &pod(at)).await;
+    let (mut done, mut batch) = (0, 1);
+    while done < count {
+        let end = (done + batch).min(count);
+        let made = join_all((done..end).map(&create_one)).await;
+        match made.into_iter().collect::<Result<Vec<Pod>, Error>>() {
+            Err(Error::Api { source, .. }) if is_ending_namespace(&source) => return Ok(()),
+            made => drop(made?),
+        }
+        done = end;
+        batch *= 2;
+    }
+    Ok(())
+}
+
 /// Deletes a pod and tells of it as most kinds do.
 pub async fn delete_told<K: Workload>(
     cluster: &Cluster,
@@ -190,26 +223,38 @@ pub async fn claim<K: Workload>(
     if owner.meta().deletion_timestamp.is_none() {
         let namespace = owner.meta().namespace.as_deref().unwrap_or_default();
         for pod in cluster.pods.orphans(namespace) {
-            if pod.is_active() && selects(&selector, &pod) && may_adopt(&pod) {
-                let mine = json!([owner::reference(owner)]);
-                patch_owner(cluster, &pod, mine).await?;
+            let is_ending = pod.metadata.deletion_timestamp.is_some();
+            let is_wanted = pod.is_active() || (K::TRACKING.is_some() && !is_ending);
+            if is_wanted && selects(&selector, &pod) && may_adopt(&pod) {
+                let mine = json!({ "ownerReferences": [owner::reference(owner)] });
+                patch_owner(cluster, &pod, with_tracking::<K>(mine, "finalizers")).await?;
             }
         }
         for pod in pods_of(cluster, owner) {
             let is_mine = selects(&selector, &pod) && may_adopt(&pod);
             if pod.metadata.deletion_timestamp.is_none() && !is_mine {
                 let uid = owner.meta().uid.as_deref();
-                patch_owner(cluster, &pod, json!([{ "$patch": "delete", "uid": uid }])).await?;
+                let others = json!({ "ownerReferences": [{ "$patch": "delete", "uid": uid }] });
+                let path = "$deleteFromPrimitiveList/finalizers";
+                patch_owner(cluster, &pod, with_tracking::<K>(others, path)).await?;
             }
         }
     }
     Ok(pods_of(cluster, owner))
 }
 
-async fn patch_owner(cluster: &Cluster, pod: &Pod, owners: Value) -> Result<(), Error> {
+fn with_tracking<K: Workload>(mut metadata: Value, list: &str) -> Value {
+    if let Some(finalizer) = K::TRACKING {
+        metadata[list] = json!([finalizer]);
+    }
+    metadata
+}
+
+async fn patch_owner(cluster: &Cluster, pod: &Pod, mut metadata: Value) -> Result<(), Error> {
     let key = Key::of(pod);
     let api: Api<Pod> = Api::namespaced(cluster.client.clone(), &key.namespace);
-    let patch = json!({ "metadata": { "uid": pod.metadata.uid, "ownerReferences": owners } });
+    metadata["uid"] = json!(pod.metadata.uid);
+    let patch = json!({ "metadata": metadata });
     let patched = api
         .patch(&key.name, &PatchParams::default(), &Patch::Strategic(patch))
         .await

@@ -8,6 +8,13 @@ use serde::de::IgnoredAny;
 
 use super::labels::Labels;
 
+mod job;
+mod wanted_node;
+
+pub use job::{
+    Exit, FAILURES, IGNORED_FAILURES, INDEX, JobPod, PodCondition, TRACKING, is_tracked,
+};
+
 /// The annotations that are read; others may be long.
 const ANNOTATIONS: [&str; 1] = ["controller.kubernetes.io/pod-deletion-cost"];
 
@@ -19,11 +26,15 @@ pub struct Pod {
     pub labels: Labels,
     pub spec: PodSpec,
     pub status: PodStatus,
+    /// Of the pods of Jobs.
+    pub job: Option<Box<JobPod>>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PodSpec {
     pub node_name: Option<String>,
+    /// The only node that may take the pod, where it has none yet.
+    pub wanted_node: Option<Box<str>>,
     pub hostname: Option<String>,
     pub subdomain: Option<String>,
     /// The named ports of containers and sidecars, in this order.
@@ -90,6 +101,7 @@ struct Wire {
 #[serde(rename_all = "camelCase", default)]
 struct WireSpec {
     node_name: Option<String>,
+    affinity: wanted_node::WireAffinity,
     hostname: Option<String>,
     subdomain: Option<String>,
     containers: Vec<WireContainer>,
@@ -134,6 +146,7 @@ struct WireStatus {
     #[serde(rename = "podIPs")]
     pod_ips: Vec<WireIp>,
     container_statuses: Vec<WireContainerStatus>,
+    init_container_statuses: Vec<WireContainerStatus>,
 }
 
 #[derive(Default, Deserialize)]
@@ -154,12 +167,29 @@ struct WireIp {
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct WireContainerStatus {
+    name: String,
     restart_count: i32,
+    state: WireState,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct WireState {
+    terminated: Option<WireTerminated>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct WireTerminated {
+    exit_code: i32,
+    finished_at: Option<Time>,
 }
 
 impl From<Wire> for Pod {
     fn from(mut wire: Wire) -> Self {
+        let job = JobPod::of(&wire.metadata, &wire.status);
         Self {
+            job,
             labels: wire.metadata.labels.take().unwrap_or_default().into(),
             spec: PodSpec {
                 claims: claims(&wire.metadata, std::mem::take(&mut wire.spec.volumes)),
@@ -212,6 +242,10 @@ impl From<WireSpec> for PodSpec {
             })
         });
         Self {
+            wanted_node: match &wire.node_name {
+                None => wire.affinity.node(),
+                Some(_) => None,
+            },
             node_name: wire.node_name.filter(|name| !name.is_empty()),
             hostname: wire.hostname,
             subdomain: wire.subdomain,

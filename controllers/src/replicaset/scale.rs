@@ -1,5 +1,6 @@
 //! Making and removing a ReplicaSet's pods.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use futures::future::join_all;
@@ -25,26 +26,11 @@ impl<K: Replicated> ReplicaSets<K> {
         }
     }
 
-    /// Batches double from one, so that a pod that cannot be made fails once
-    /// and not five hundred times.
     async fn create(&self, set: &K, count: usize) -> Result<(), Error> {
         let mut pod = workload::pod_of(set);
         pod["metadata"]["generateName"] = workload::generated_name(set);
-        let create_one = || workload::create_told(&self.cluster, &self.recorder, set, &pod);
-        let (mut left, mut batch) = (count, 1);
-        while left > 0 {
-            let size = batch.min(left);
-            let made = join_all((0..size).map(|_| create_one())).await;
-            match made.into_iter().collect::<Result<Vec<Pod>, Error>>() {
-                Err(Error::Api { source, .. }) if workload::is_ending_namespace(&source) => {
-                    return Ok(());
-                }
-                made => drop(made?),
-            };
-            left -= size;
-            batch *= 2;
-        }
-        Ok(())
+        let pod = |_| Cow::Borrowed(&pod);
+        workload::create_many(&self.cluster, &self.recorder, set, count, pod).await
     }
 
     async fn remove(&self, set: &K, active: &[Arc<Pod>], count: usize) -> Result<(), Error> {

@@ -4,12 +4,15 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 mod certificates;
+mod cron_jobs;
 mod deployments;
 mod endpoints;
 mod fake_node;
 mod garbage;
+mod jobs;
 mod namespaces;
 mod nodes;
 mod replication;
+mod stateful_sets;
 mod volumes;
 mod world;
