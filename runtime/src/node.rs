@@ -24,6 +24,7 @@ mod kernel;
 mod program;
 
 use program::Program;
+pub(crate) use program::sealed_copy;
 
 /// How long a monitor may take to come up before its pod is given up.
 const MONITOR_PATIENCE: Duration = Duration::from_secs(30);

@@ -24,6 +24,7 @@ mod hooks;
 mod kill;
 mod log;
 mod place;
+mod program;
 mod query;
 mod resources;
 mod run;

@@ -66,7 +66,7 @@ fn through_overlay(exe: &Path, empty: &Path) -> io::Result<OwnedFd> {
     sys::path::open_below(mount.as_fd(), Path::new(name))
 }
 
-fn sealed_copy(exe: &Path) -> io::Result<OwnedFd> {
+pub(crate) fn sealed_copy(exe: &Path) -> io::Result<OwnedFd> {
     use nix::sys::memfd::{MFdFlags, memfd_create};
     let copy = memfd_create(
         c"skiff",

@@ -17,7 +17,7 @@ use super::error::OrRefuse;
 use super::flags::Flags;
 use super::place::{Place, Process, Record, read_spec};
 use super::status::{cgroup_path, group, write_pid_file};
-use super::{Refusal, Result, hooks};
+use super::{Refusal, Result, hooks, program};
 use crate::cgroup::Group;
 use crate::init::Pause;
 use crate::init::alone::Options;
@@ -43,7 +43,7 @@ pub struct Made {
 }
 
 pub fn command(context: &Context, flags: &Flags) -> Result<u8> {
-    let made = make(context, flags, Mode::Create);
+    let made = program::make_unwritable().and_then(|()| make(context, flags, Mode::Create));
     made.map(|_| 0)
         .map_err(|e| e.of(format!("{} create", context.name)))
 }

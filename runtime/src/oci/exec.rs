@@ -16,7 +16,7 @@ use super::place::read_bounded;
 use super::start::refusal;
 use super::status::{Found, Status, write_pid_file};
 use super::wait::{Signals, serve};
-use super::{Refusal, Result};
+use super::{Refusal, Result, program};
 use crate::init::create::{Addition, Init, Word, add};
 
 pub const FLAGS: &[Flag] = &[
@@ -54,7 +54,8 @@ pub const FLAGS: &[Flag] = &[
 const NOT_RUN: u8 = 255;
 
 pub fn command(context: &Context, flags: &Flags) -> Result<u8> {
-    exec(context, flags).map_err(|e| e.of("exec").with_code(NOT_RUN))
+    let done = program::make_unwritable().and_then(|()| exec(context, flags));
+    done.map_err(|e| e.of("exec").with_code(NOT_RUN))
 }
 
 fn exec(context: &Context, flags: &Flags) -> Result<u8> {

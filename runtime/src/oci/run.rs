@@ -7,9 +7,10 @@ use super::create::{Made, Mode, make};
 use super::error::OrRefuse;
 use super::flags::Flags;
 use super::wait::{Signals, serve};
-use super::{Result, delete, hooks};
+use super::{Result, delete, hooks, program};
 
 pub fn command(context: &Context, flags: &Flags) -> Result<u8> {
+    program::make_unwritable()?;
     let done = if flags.has("detach") {
         run_detached(context, flags)
     } else {
