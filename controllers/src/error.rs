@@ -1,6 +1,7 @@
 use ipnet::Ipv4Net;
 
 use crate::key::Key;
+use crate::workload;
 
 /// Why one reconcile gave up; it is tried again with back-off.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +25,12 @@ pub enum Error {
         "no pod range left for node {node} in {range}; start the server with a larger --cluster-cidr"
     )]
     NoRangeLeft { node: Key, range: Ipv4Net },
+    /// Every name that the object could have is another's.
+    #[error("create {key}: this name and those tried before are taken; delete what has them")]
+    NameTaken { key: Key },
+    /// A pod needs the claim, and must wait for its end and a new one.
+    #[error("pvc {} is being deleted", key.name)]
+    ClaimEnding { key: Key },
 }
 
 impl Error {
@@ -39,6 +46,18 @@ impl Error {
             key,
             source,
         }
+    }
+
+    /// What an event says of it.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Api { source, .. } => workload::words(source),
+            other => other.to_string(),
+        }
+    }
+
+    pub fn is_ending_namespace(&self) -> bool {
+        matches!(self, Self::Api { source, .. } if workload::is_ending_namespace(source))
     }
 
     /// The HTTP status that the API server answered with, if it did.

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Deployments, Rollout, annotation, conditions, rolling};
 use crate::error::Error;
+use crate::hash;
 use crate::key::Key;
 use crate::object::{Deployment, ReplicaSet};
 use crate::owner;
@@ -26,21 +27,6 @@ fn without_hash(mut template: Value) -> Value {
         labels.remove(HASH_LABEL);
     }
     template
-}
-
-/// FNV-1a of the template's canonical JSON, in the alphabet of name suffixes.
-fn template_hash(template: &Value, collisions: Option<i32>) -> String {
-    let mut hash: u32 = 0x811c_9dc5;
-    let mut mix = |bytes: &[u8]| {
-        for byte in bytes {
-            hash = (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
-        }
-    };
-    mix(template.to_string().as_bytes());
-    if let Some(collisions) = collisions {
-        mix(&collisions.to_le_bytes());
-    }
-    apimachinery::random::safe_encode(&hash.to_string())
 }
 
 impl Deployments {
@@ -105,7 +91,7 @@ impl Deployments {
     ) -> Result<Arc<ReplicaSet>, Error> {
         let deployment = rollout.deployment.clone();
         let collisions = deployment.status.collision_count;
-        let hash = template_hash(&deployment.spec.template, collisions);
+        let hash = hash::of_template(&deployment.spec.template, collisions);
         let replicas = rolling::replicas_of_new_set(rollout);
         let set = describe_set(&deployment, &hash, replicas, revision);
         let api: Api<ReplicaSet> =

@@ -6,11 +6,12 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::StatefulSetStatus;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{StatefulSets, is_ending};
 use crate::error::Error;
 use crate::key::Key;
+use crate::merge_patch;
 use crate::object::{Pod, StatefulSet};
 use crate::revision;
 
@@ -72,21 +73,6 @@ fn some(count: i32) -> Option<i32> {
     (count > 0).then_some(count)
 }
 
-/// What is unset is to be taken away.
-fn patch(status: &StatefulSetStatus) -> Value {
-    json!({
-        "replicas": status.replicas,
-        "readyReplicas": status.ready_replicas,
-        "availableReplicas": status.available_replicas,
-        "currentReplicas": status.current_replicas,
-        "updatedReplicas": status.updated_replicas,
-        "currentRevision": status.current_revision,
-        "updateRevision": status.update_revision,
-        "observedGeneration": status.observed_generation,
-        "collisionCount": status.collision_count,
-    })
-}
-
 impl StatefulSets {
     /// Writes the status if it differs from the one on record.
     pub(super) async fn write_status(
@@ -99,7 +85,8 @@ impl StatefulSets {
             return Ok(());
         }
         let api: Api<StatefulSet> = Api::namespaced(self.cluster.client.clone(), &key.namespace);
-        let patch = json!({ "metadata": { "uid": set.metadata.uid }, "status": patch(&status) });
+        let changes = merge_patch::between(&json!(set.status), &json!(status));
+        let patch = json!({ "metadata": { "uid": set.metadata.uid }, "status": changes });
         let written = api
             .patch_status(&key.name, &PatchParams::default(), &Patch::Merge(patch))
             .await;

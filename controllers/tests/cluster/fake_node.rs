@@ -110,7 +110,7 @@ impl FakeNodes {
         let node = pod.spec.as_ref().and_then(|s| s.node_name.clone());
         let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref());
         let Some(node) = node else {
-            return self.bind(&path, name).await;
+            return self.bind(&path, pod).await;
         };
         if !self.alive.lock().unwrap().contains(&node) {
             return;
@@ -118,7 +118,7 @@ impl FakeNodes {
         if pod.metadata.deletion_timestamp.is_some() {
             let now = json!({ "gracePeriodSeconds": 0 });
             ask(&self.client, Method::DELETE, &path, now).await;
-        } else if phase == Some("Pending") && !name.starts_with("lazy") {
+        } else if phase == Some("Pending") && !is_lazy(pod) {
             ask(
                 &self.client,
                 Method::PATCH,
@@ -129,12 +129,16 @@ impl FakeNodes {
         }
     }
 
-    async fn bind(&self, path: &str, name: &str) {
+    async fn bind(&self, path: &str, pod: &Pod) {
         let turn = self.addresses.fetch_add(1, Ordering::Relaxed);
-        let alive: Vec<String> = self.alive.lock().unwrap().iter().cloned().collect();
+        let mut alive: Vec<String> = self.alive.lock().unwrap().iter().cloned().collect();
+        if let Some(wanted) = wanted_node(pod) {
+            alive.retain(|node| *node == wanted);
+        }
         let Some(node) = alive.get(turn % alive.len().max(1)) else {
             return;
         };
+        let name = pod.metadata.name.as_deref().unwrap();
         let binding = json!({ "apiVersion": "v1", "kind": "Binding", "metadata": { "name": name },
             "target": { "kind": "Node", "name": node } });
         ask(
@@ -153,4 +157,23 @@ impl FakeNodes {
         json!({ "status": { "phase": "Running", "podIP": ip, "podIPs": [{ "ip": ip }],
             "conditions": [{ "type": "Ready", "status": "True", "lastTransitionTime": now }] } })
     }
+}
+
+/// By its name or its image: it never runs.
+fn is_lazy(pod: &Pod) -> bool {
+    let image = pod
+        .spec
+        .as_ref()
+        .and_then(|s| s.containers[0].image.as_deref());
+    let texts = [pod.metadata.name.as_deref(), image];
+    texts.iter().flatten().any(|text| text.starts_with("lazy"))
+}
+
+/// The node that a pod of a DaemonSet asks for.
+fn wanted_node(pod: &Pod) -> Option<String> {
+    let pod = serde_json::to_value(pod).unwrap();
+    let affinity = &pod["spec"]["affinity"]["nodeAffinity"];
+    let required = &affinity["requiredDuringSchedulingIgnoredDuringExecution"];
+    let field = &required["nodeSelectorTerms"][0]["matchFields"][0];
+    (field["key"] == "metadata.name").then(|| field["values"][0].as_str().unwrap().to_owned())
 }

@@ -5,6 +5,7 @@
 
 mod certificates;
 mod cron_jobs;
+mod daemon_sets;
 mod deployments;
 mod endpoints;
 mod fake_node;
