@@ -1,14 +1,18 @@
 //! This terminal, or our streams, as those of a process in a container.
 
 use anyhow::{Context, bail};
+use clap::Args;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
 use kube::Api;
 use kube::api::{AttachParams, AttachedProcess};
+use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cluster::{Cluster, refused};
+use super::workload;
+use crate::client::ClientFlags;
+use crate::cluster::{Cluster, refused, text};
 use crate::terminal::{self, Raw};
 
 /// Which streams are wanted.
@@ -43,24 +47,73 @@ impl Streams {
     }
 }
 
+/// What is asked for of exec and attach alike.
+#[derive(Args)]
+pub struct Target {
+    #[command(flatten)]
+    client: ClientFlags,
+
+    /// POD, or TYPE/NAME for a pod of a workload
+    #[arg(value_name = "POD|TYPE/NAME")]
+    pub what: String,
+
+    /// Container to be in [default: the first, or the one that is annotated so]
+    #[arg(short, long)]
+    container: Option<String>,
+
+    /// Pass stdin on
+    #[arg(short = 'i', long)]
+    stdin: bool,
+
+    /// Stdin is a terminal
+    #[arg(short, long)]
+    tty: bool,
+}
+
+impl Target {
+    pub async fn find(&self) -> anyhow::Result<Session> {
+        let cluster = Cluster::connect(&self.client).await?;
+        let pod = cluster.pod_of(&self.what).await?;
+        let container = workload::container(&pod, self.container.as_deref())?;
+        let streams = Streams::of(self.stdin, self.tty);
+        Ok(Session {
+            cluster,
+            pod,
+            container,
+            streams,
+        })
+    }
+}
+
+/// A container, and how its process is met.
+pub struct Session {
+    cluster: Cluster,
+    pub pod: Value,
+    container: String,
+    streams: Streams,
+}
+
+impl Session {
+    /// Runs a command in the container; its exit code.
+    pub async fn exec(&self, command: &[String]) -> anyhow::Result<i32> {
+        let params = self.streams.params(&self.container);
+        let name = text(&self.pod, "/metadata/name");
+        let process = pods(&self.cluster).exec(name, command, &params).await;
+        exit_code(connect(process.map_err(refused)?, self.streams).await?)
+    }
+
+    /// Joins the container's own process until it ends.
+    pub async fn attach(&self) -> anyhow::Result<()> {
+        let name = text(&self.pod, "/metadata/name");
+        attach(&self.cluster, (name, &self.container), self.streams).await
+    }
+}
+
 fn pods(cluster: &Cluster) -> Api<Pod> {
     Api::namespaced(cluster.client.clone(), &cluster.namespace)
 }
 
-/// Runs a command in a container; its exit code.
-pub async fn exec(
-    cluster: &Cluster,
-    (pod, container): (&str, &str),
-    command: &[String],
-    streams: Streams,
-) -> anyhow::Result<i32> {
-    let params = streams.params(container);
-    let process = pods(cluster).exec(pod, command, &params).await;
-    let status = connect(process.map_err(refused)?, streams).await?;
-    exit_code(status)
-}
-
-/// Joins the container's own process until it ends.
+/// Joins a container's own process until it ends.
 pub async fn attach(
     cluster: &Cluster,
     (pod, container): (&str, &str),
