@@ -78,6 +78,11 @@ impl Instance {
         self.data_dir.join("kubelet")
     }
 
+    /// Volumes on this machine's own disk.
+    pub fn storage_dir(&self) -> PathBuf {
+        self.data_dir.join("storage")
+    }
+
     pub fn network_dir(&self) -> PathBuf {
         self.data_dir.join("network")
     }

@@ -88,6 +88,7 @@ impl Node {
             node_name: self.name.clone(),
             node_ip: self.ip.into(),
             data_dir: self.instance.kubelet_dir(),
+            storage_dir: self.instance.storage_dir(),
             log_dir: self.instance.log_dir(),
             listen: SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), self.flags.kubelet_port),
             tls: kubelet::Tls {

@@ -20,6 +20,7 @@ use crate::pod_events::Recorder;
 use crate::resources::Allocatable;
 use crate::services::Services;
 use crate::spec::NodeLimits;
+use crate::storage::Storage;
 
 /// The node's services, as the pods' tasks use them.
 pub struct Agent {
@@ -35,6 +36,7 @@ pub struct Agent {
     pub ledger: Ledger,
     pub limits: NodeLimits,
     pub allocatable: Allocatable,
+    pub storage: Storage,
     /// This node's object, as last seen.
     pub node: watch::Receiver<Arc<Node>>,
     pub pods: Registry,

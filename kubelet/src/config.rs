@@ -14,6 +14,8 @@ pub struct Config {
     pub node_ip: IpAddr,
     /// Volumes, writable layers and records of pods; survives a reboot.
     pub data_dir: PathBuf,
+    /// Volumes that are made on this node's own disk; an absolute path.
+    pub storage_dir: PathBuf,
     /// Kubernetes' `/var/log`: container logs are below `pods/`.
     pub log_dir: PathBuf,
     /// Where the kubelet API listens, normally `0.0.0.0:10250`.

@@ -44,8 +44,10 @@ mod service_env;
 mod services;
 mod spec;
 mod status;
+mod storage;
 mod volumes;
 
 pub use config::{Config, Tls};
+pub use dirs::remove as remove_dir;
 pub use error::{Error, Result};
 pub use run::{remove_everything, run};

@@ -1,5 +1,6 @@
 //! This node's object and lease: registered at start, kept alive, kept true.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +30,9 @@ const REPORT: Duration = Duration::from_secs(300);
 /// The node's pressures are looked at this often.
 const LOOK: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_millis(500);
+/// The annotation that says where this node keeps volumes: the provisioner of
+/// `local-path` reads it.
+const STORAGE_DIR: &str = "skiff.dev/storage-dir";
 
 /// The node's own object, and the tasks that keep it.
 pub struct Keeper {
@@ -89,6 +93,7 @@ impl Keeper {
             metadata: ObjectMeta {
                 name: Some(self.config.node_name.clone()),
                 labels: Some(self.labels()),
+                annotations: Some(self.annotations()),
                 ..ObjectMeta::default()
             },
             spec: Some(NodeSpec {
@@ -101,7 +106,7 @@ impl Keeper {
         }
     }
 
-    fn labels(&self) -> std::collections::BTreeMap<String, String> {
+    fn labels(&self) -> BTreeMap<String, String> {
         let arch = machine::architecture().to_owned();
         let own = [
             ("kubernetes.io/hostname", self.config.node_name.clone()),
@@ -115,17 +120,21 @@ impl Keeper {
         labels
     }
 
-    /// Puts our labels on an object that is there already.
+    /// Where volumes are made, for whoever makes them.
+    fn annotations(&self) -> BTreeMap<String, String> {
+        let dir = self.config.storage_dir.to_string_lossy().into_owned();
+        BTreeMap::from([(STORAGE_DIR.to_owned(), dir)])
+    }
+
+    /// Puts our labels and annotations on an object that is there already.
     async fn relabel(&self, node: Node) -> kube::Result<Node> {
-        let wanted = self.labels();
-        let has = node.metadata.labels.as_ref();
-        if wanted
-            .iter()
-            .all(|(key, value)| has.and_then(|labels| labels.get(key)) == Some(value))
+        let (labels, annotations) = (self.labels(), self.annotations());
+        if has_all(node.metadata.labels.as_ref(), &labels)
+            && has_all(node.metadata.annotations.as_ref(), &annotations)
         {
             return Ok(node);
         }
-        let patch = json!({"metadata": {"labels": wanted}});
+        let patch = json!({"metadata": {"labels": labels, "annotations": annotations}});
         self.api()
             .patch(
                 &self.config.node_name,
@@ -176,6 +185,13 @@ impl Keeper {
             }
         }
     }
+}
+
+fn has_all(has: Option<&BTreeMap<String, String>>, wanted: &BTreeMap<String, String>) -> bool {
+    let value = |key| has.and_then(|has| has.get(key));
+    wanted
+        .iter()
+        .all(|(key, wanted)| value(key) == Some(wanted))
 }
 
 /// Watches the node's object, until `shutdown`.

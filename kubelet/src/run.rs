@@ -27,6 +27,7 @@ use crate::pods::Pods;
 use crate::resources::Allocatable;
 use crate::services::Services;
 use crate::spec::{NodeLimits, capabilities};
+use crate::storage::Storage;
 use crate::{dirs, server};
 
 /// Runs the agent until `shutdown`; containers go on running after it. Pods
@@ -69,6 +70,7 @@ pub async fn run(
         events: Recorder::new(&events, &config.node_name),
         ledger: Ledger::default(),
         limits: limits(&machine),
+        storage: Storage::new(config.storage_dir.clone()),
         pods: Registry::default(),
         network,
         node: node.clone(),
@@ -98,6 +100,12 @@ fn make_directories(config: &Config) -> Result<()> {
     private(&pods).map_err(|source| Error::Path {
         what: "make the directory",
         path: pods.clone(),
+        source,
+    })?;
+    let storage = Storage::new(config.storage_dir.clone());
+    storage.make_root().map_err(|source| Error::Path {
+        what: "make the directory",
+        path: storage.root().to_owned(),
         source,
     })?;
     let logs = config.log_dir.join("pods");

@@ -1,5 +1,5 @@
 //! The kubelet API: logs, exec, attach, port-forward, state and metrics of the
-//! node's pods, for the API server alone.
+//! node's pods, and the end of volumes, for the API server alone.
 //!
 //! Everything but health needs a client certificate of the cluster's CA, and
 //! that of the API server's kubelet client or of `system:masters`.
@@ -24,6 +24,7 @@ mod identity;
 mod logs;
 mod query;
 mod stats;
+mod storage;
 mod stream;
 
 use identity::Identity;
@@ -114,6 +115,7 @@ async fn answer(agent: &Arc<Agent>, identity: &Identity, request: Request<Incomi
             stream::port_forward(agent, rest, request).await
         }
         (&Method::POST, ["run", rest @ ..]) => stream::run(agent, rest, &request).await,
+        (&Method::DELETE, ["storage", name]) => storage::remove(agent, name).await,
         _ => text(StatusCode::NOT_FOUND, "404 page not found"),
     }
 }

@@ -14,6 +14,7 @@ use crate::dirs::{PodDirs, mount_memory};
 use crate::env::Lookup;
 use crate::objects::{Key, Kind};
 use crate::spec::user;
+use crate::storage::Storage;
 
 pub mod atomic_dir;
 mod claim;
@@ -44,12 +45,22 @@ pub struct Problem {
     pub message: String,
 }
 
+/// What volumes need of the node, besides the pod itself.
+pub struct Host<'a> {
+    pub client: &'a kube::Client,
+    pub storage: &'a Storage,
+    pub node: &'a str,
+    pub labels: &'a BTreeMap<String, String>,
+    /// The pod was running before.
+    pub is_begun: bool,
+}
+
 /// Makes all volumes of the pod; doing it again changes nothing that is right.
 ///
 /// # Errors
 /// The first volume that cannot be made, in the words of Kubernetes' event.
 pub async fn set_up<L: Lookup, T: Tokens>(
-    client: &kube::Client,
+    host: &Host<'_>,
     sources: &Sources<'_, L, T>,
     dirs: &PodDirs,
 ) -> Result<Volumes, Problem> {
@@ -60,7 +71,7 @@ pub async fn set_up<L: Lookup, T: Tokens>(
         .into_iter()
         .flatten()
     {
-        let made = set_up_one(client, volume, sources, dirs).await;
+        let made = set_up_one(host, volume, sources, dirs).await;
         let made = made.map_err(|message| Problem {
             volume: volume.name.clone(),
             message,
@@ -71,7 +82,7 @@ pub async fn set_up<L: Lookup, T: Tokens>(
 }
 
 async fn set_up_one<L: Lookup, T: Tokens>(
-    client: &kube::Client,
+    host: &Host<'_>,
     volume: &Volume,
     sources: &Sources<'_, L, T>,
     dirs: &PodDirs,
@@ -95,8 +106,8 @@ async fn set_up_one<L: Lookup, T: Tokens>(
             read_only: false,
         });
     }
-    if let Some(name) = claim::claim_of(volume, sources.pod) {
-        return claim::resolve(client, sources.pod, &name).await;
+    if let Some(wanted) = claim::claim_of(volume, sources.pod) {
+        return claim::resolve(host, sources.pod, &wanted).await;
     }
     write_content(volume, sources, dirs).await
 }

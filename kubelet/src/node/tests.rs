@@ -14,6 +14,7 @@ fn keeper(api: &FakeApi) -> Keeper {
         node_name: "n1".into(),
         node_ip: [10, 0, 0, 1].into(),
         data_dir: "/".into(),
+        storage_dir: "/s".into(),
         log_dir: "/".into(),
         listen: ([0, 0, 0, 0], 10250).into(),
         tls,

@@ -22,7 +22,7 @@ use crate::objects::{Namespace, PodTokens, TokenCache};
 use crate::resolv_conf::{self, ResolvConf};
 use crate::resources::{self, Qos};
 use crate::spec;
-use crate::volumes::{self, payload::Sources};
+use crate::volumes::{self, Host, payload::Sources};
 
 /// Why a pod's surroundings could not be made.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ pub async fn set_up(
     let spec = pod.spec.clone().unwrap_or_default();
     let dirs = agent.dirs(pod).and_then(|dirs| dirs.make().map(|()| dirs));
     let dirs = dirs.map_err(|e| Problem::Sandbox(format!("make the pod's directory: {e}")))?;
-    let volumes = make_volumes(agent, pod, &dirs, tokens).await?;
+    let volumes = make_volumes(agent, pod, &dirs, tokens, found.is_some()).await?;
     let is_new = found.is_none();
     let sandbox = match found {
         Some(sandbox) => sandbox,
@@ -81,6 +81,7 @@ async fn make_volumes(
     pod: &Pod,
     dirs: &PodDirs,
     tokens: &TokenCache,
+    is_begun: bool,
 ) -> Result<volumes::Volumes, Problem> {
     let place = place(agent, None);
     let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
@@ -98,7 +99,15 @@ async fn make_volumes(
             cache: tokens,
         },
     };
-    volumes::set_up(&agent.client, &sources, dirs)
+    let (node, none) = (agent.node.borrow().clone(), BTreeMap::new());
+    let host = Host {
+        client: &agent.client,
+        storage: &agent.storage,
+        node: &agent.config.node_name,
+        labels: node.metadata.labels.as_ref().unwrap_or(&none),
+        is_begun,
+    };
+    volumes::set_up(&host, &sources, dirs)
         .await
         .map_err(Problem::Volume)
 }
