@@ -1,5 +1,4 @@
-use std::io::{ErrorKind, IsTerminal, Write};
-use std::path::Path;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
@@ -71,34 +70,14 @@ async fn remove_pods(instance: &Instance) -> anyhow::Result<()> {
     let config = runtime::Config::new(instance.run_dir.clone(), instance.cgroup_root.clone());
     let runtime = Runtime::open(config)?;
     runtime.remove_everything().await.context("stop the pods")?;
-    unmount_below(&instance.data_dir)?;
-    unmount_below(&instance.run_dir)
+    kubelet::remove_everything(&instance.kubelet_dir(), &instance.log_dir())
+        .context("remove the pods' files")
 }
 
-/// Volumes in memory are mounts on the host; deepest first.
-fn unmount_below(dir: &Path) -> anyhow::Result<()> {
-    let table = std::fs::read_to_string("/proc/self/mountinfo").context("read the mount table")?;
-    let mounts = table.lines().filter_map(|line| line.split(' ').nth(4));
-    let mut below: Vec<&str> = mounts.filter(|at| Path::new(at).starts_with(dir)).collect();
-    below.sort_by_key(|at| std::cmp::Reverse(at.len()));
-    for at in below {
-        nix::mount::umount2(at, nix::mount::MntFlags::MNT_DETACH)
-            .with_context(|| format!("unmount {at}"))?;
-    }
-    Ok(())
-}
-
+/// What is mounted in them is not ours to empty: it is unmounted first.
 fn remove_dirs(instance: &Instance) -> anyhow::Result<()> {
-    let mut dirs = vec![instance.run_dir.clone(), instance.data_dir.clone()];
-    for logs in ["pods", "containers"] {
-        dirs.push(instance.log_dir().join(logs));
-    }
-    for dir in dirs {
-        match std::fs::remove_dir_all(&dir) {
-            Ok(()) => {}
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(error).with_context(|| format!("remove {}", dir.display())),
-        }
+    for dir in [&instance.run_dir, &instance.data_dir] {
+        kubelet::remove_dir(dir).with_context(|| format!("remove {}", dir.display()))?;
     }
     Ok(())
 }
