@@ -324,3 +324,132 @@ async fn claim_without_a_class_gets_the_default_one_later() {
     assert_eq!(none["spec"]["storageClassName"], "");
     world.stop().await;
 }
+
+/// The node keeps volumes under this directory.
+async fn keep_volumes(world: &World, node: &str) {
+    let annotations = json!({ "skiff.dev/storage-dir": "/somewhere/storage" });
+    let labels = json!({ "kubernetes.io/hostname": format!("{node}-host") });
+    let patch = json!({ "metadata": { "annotations": annotations, "labels": labels } });
+    world.patch(&format!("/api/v1/nodes/{node}"), patch).await;
+}
+
+async fn select(world: &World, claim: &str, node: &str) {
+    let selected =
+        json!({ "metadata": { "annotations": { "volume.kubernetes.io/selected-node": node } } });
+    world.patch(&format!("{CLAIMS}/{claim}"), selected).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn claim_gets_a_directory_of_the_node_that_was_chosen() {
+    let world = World::start().await;
+    assert_eq!(world.list(CLASSES).await, Vec::<Value>::new());
+    keep_volumes(&world, "n1").await;
+    let class = world
+        .until("a class", async || {
+            world.find(&format!("{CLASSES}/local-path")).await
+        })
+        .await;
+    assert_eq!(class["provisioner"], "skiff.dev/local-path");
+    assert_eq!(class["volumeBindingMode"], "WaitForFirstConsumer");
+    world.create(CLAIMS, claim("c", json!({}))).await;
+    world.until_said("c", "WaitForFirstConsumer").await;
+    // A node that keeps none is given back to the scheduler.
+    select(&world, "c", "n2").await;
+    let said = world.until_said("c", "ProvisioningFailed").await;
+    assert_eq!(
+        said,
+        "failed to provision volume with StorageClass \"local-path\": node \"n2\" does not keep volumes"
+    );
+    world
+        .until("no node chosen", async || {
+            let claim = world.find(&format!("{CLAIMS}/c")).await?;
+            let selected = &claim["metadata"]["annotations"]["volume.kubernetes.io/selected-node"];
+            selected.is_null().then_some(())
+        })
+        .await;
+    select(&world, "c", "n1").await;
+    let bound = world.until_claim("c", "Bound").await;
+    let name = format!("pvc-{}", bound["metadata"]["uid"].as_str().unwrap());
+    assert_eq!(bound["spec"]["volumeName"], name);
+    let said = world.until_said("c", "ProvisioningSucceeded").await;
+    assert_eq!(said, format!("Successfully provisioned volume {name}"));
+    let volume = world.until_volume(&name, "Bound").await;
+    let spec = &volume["spec"];
+    assert_eq!(
+        spec["local"]["path"],
+        format!("/somewhere/storage/{name}_t_c")
+    );
+    let term = &spec["nodeAffinity"]["required"]["nodeSelectorTerms"][0]["matchExpressions"][0];
+    assert_eq!(
+        *term,
+        json!({ "key": "kubernetes.io/hostname", "operator": "In", "values": ["n1-host"] })
+    );
+    assert_eq!(spec["persistentVolumeReclaimPolicy"], "Delete");
+    assert_eq!(
+        volume["metadata"]["annotations"]["pv.kubernetes.io/provisioned-by"],
+        "skiff.dev/local-path"
+    );
+    // There is no kubelet here to remove the directory: the volume must stay and say so.
+    world.delete(&format!("{CLAIMS}/c"), "Background").await;
+    let failed = world.until_volume(&name, "Failed").await;
+    let said = world.until_said(&name, "VolumeFailedDelete").await;
+    assert_eq!(failed["status"]["message"], said);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn default_class_is_made_once() {
+    let world = World::start().await;
+    keep_volumes(&world, "n1").await;
+    let path = format!("{CLASSES}/local-path");
+    world
+        .until("a class", async || world.find(&path).await)
+        .await;
+    world
+        .until("that it is remembered", async || {
+            let namespace = world.find("/api/v1/namespaces/kube-system").await?;
+            namespace["metadata"]["annotations"]["skiff.dev/storage-class-made"]
+                .as_str()
+                .map(str::to_owned)
+        })
+        .await;
+    world.delete(&path, "Background").await;
+    keep_volumes(&world, "n2").await;
+    let world = world.without_controllers(async |_| {}).await;
+    keep_volumes(&world, "n1").await;
+    // As far as they come is told by what they do for a new claim.
+    world.create(CLAIMS, claim("c", json!({}))).await;
+    world.until_said("c", "FailedBinding").await;
+    assert!(world.find(&path).await.is_none());
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pod_gets_the_claims_that_it_brings_along() {
+    let world = World::start().await;
+    let spec = claim("", json!({}))["spec"].clone();
+    let template = json!({ "metadata": { "labels": { "a": "b" } }, "spec": spec });
+    let brought = json!({ "ephemeral": { "volumeClaimTemplate": template } });
+    world.create(CLAIMS, claim("taken-v", json!({}))).await;
+    let made = world.create(PODS, pod("p", brought.clone())).await;
+    let path = format!("{CLAIMS}/p-v");
+    let claim = world
+        .until("the pod's claim", async || world.find(&path).await)
+        .await;
+    assert_eq!(claim["metadata"]["labels"]["a"], "b");
+    let owner = &claim["metadata"]["ownerReferences"][0];
+    assert_eq!(owner["uid"], made["metadata"]["uid"]);
+    assert_eq!(
+        (&owner["kind"], &owner["controller"]),
+        (&json!("Pod"), &json!(true))
+    );
+    world.create(PODS, pod("taken", brought)).await;
+    let said = world.until_said("taken", "FailedBinding").await;
+    assert_eq!(
+        said,
+        "ephemeral volume v: PVC t/taken-v was not created for pod t/taken (pod is not owner)"
+    );
+    world.delete(&format!("{PODS}/p"), "Background").await;
+    world.until_gone(&path).await;
+    world.stop().await;
+}
