@@ -4,6 +4,7 @@
 //!
 //! Pure functions over `k8s-openapi`'s types; no I/O.
 
+pub mod labels;
 pub mod node_selector;
 mod served_as;
 pub mod taints;

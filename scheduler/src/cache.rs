@@ -1,61 +1,42 @@
 //! What the scheduler believes about nodes and the pods on them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::Taint;
+use crate::classes::Classes;
+use crate::object::{Node, Pod};
+use crate::template::Template;
 
-use crate::object::{Node, Pod, PodSpec};
-use crate::requests::{Amounts, Requests};
+pub mod node;
+
+pub use node::{NodeInfo, Offer};
+
+/// A node's place in the cache, which stays its own while it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NodeIndex(u32);
 
 /// A pod that waits for a node, or was just assumed to have one.
 #[derive(Debug, Clone)]
 pub struct Candidate {
     pub key: Arc<str>,
-    pub uid: String,
-    pub spec: Arc<PodSpec>,
-    pub requests: Requests,
-    pub ports: Vec<HostPort>,
+    pub uid: Box<str>,
+    pub template: Arc<Template>,
+    /// The node that is being cleared for it.
+    pub nominated: Option<Arc<str>>,
 }
 
-/// A port taken on a node itself. An empty `ip` is every address.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HostPort {
-    pub ip: String,
-    pub protocol: String,
-    pub port: u16,
-}
-
-/// One node and the sum of what is on it.
-#[derive(Debug, Default)]
-pub struct NodeInfo {
-    pub name: String,
-    pub offer: Offer,
-    pub images: HashMap<String, i64>,
-    pub requested: Amounts,
-    pub scored_milli_cpu: i64,
-    pub scored_memory: i64,
-    pub ports: Vec<HostPort>,
-    pub pods: usize,
-    /// The API has this node; without it only pods that name it are known.
-    is_known: bool,
-}
-
-/// What a node's own object says it takes.
-#[derive(Debug, Default, PartialEq)]
-pub struct Offer {
-    pub labels: BTreeMap<String, String>,
-    pub taints: Vec<Taint>,
-    pub is_unschedulable: bool,
-    pub allocatable: Amounts,
-    pub allowed_pods: usize,
-}
-
-struct Placed {
-    node: String,
-    uid: String,
-    requests: Requests,
-    ports: Vec<HostPort>,
+/// A pod on a node.
+#[derive(Debug)]
+pub struct Placed {
+    pub node: NodeIndex,
+    pub uid: Box<str>,
+    pub template: Arc<Template>,
+    /// Seconds since 1970; of a pod that has not started yet, none.
+    pub started: Option<i64>,
+    /// It was asked to end.
+    pub is_ending: bool,
+    /// It was asked to end for a pod of higher priority.
+    pub is_preempted: bool,
     /// Our binding is on its way; the API does not show it yet.
     is_assumed: bool,
 }
@@ -63,120 +44,179 @@ struct Placed {
 /// All nodes, and all pods that have one.
 #[derive(Default)]
 pub struct Cache {
-    nodes: BTreeMap<String, NodeInfo>,
+    nodes: Vec<NodeInfo>,
+    unused: Vec<NodeIndex>,
+    by_name: HashMap<Arc<str>, NodeIndex>,
     pods: HashMap<Arc<str>, Placed>,
+    pub classes: Classes,
+    /// Known nodes, zones in turn, so that a part of them is a part of each zone.
+    order: Vec<NodeIndex>,
+    is_order_old: bool,
+    /// On how many nodes an image is.
+    image_nodes: HashMap<Arc<str>, u32>,
 }
 
 impl Candidate {
-    pub fn new(pod: &Pod) -> Self {
+    pub fn new(pod: &Pod, template: Arc<Template>) -> Self {
         Self {
             key: pod.key(),
-            uid: pod.metadata.uid.clone().unwrap_or_default(),
-            spec: Arc::new(pod.spec.clone()),
-            requests: Requests::of(&pod.spec),
-            ports: host_ports(&pod.spec),
+            uid: pod.metadata.uid.as_deref().unwrap_or_default().into(),
+            template,
+            nominated: pod.nominated().map(Into::into),
         }
     }
-}
 
-impl HostPort {
-    pub fn conflicts_with(&self, other: &Self) -> bool {
-        let any = |ip: &str| ip.is_empty() || ip == "0.0.0.0";
-        self.port == other.port
-            && self.protocol == other.protocol
-            && (any(&self.ip) || any(&other.ip) || self.ip == other.ip)
+    pub fn priority(&self) -> i32 {
+        self.template.spec.priority()
+    }
+
+    pub fn scheduler(&self) -> &str {
+        let named = self.template.spec.scheduler_name.as_deref();
+        named.unwrap_or("default-scheduler")
+    }
+
+    pub fn name(&self) -> &str {
+        self.key
+            .split_once('/')
+            .map_or(&*self.key, |(_, name)| name)
     }
 }
 
 impl Cache {
-    /// The nodes a pod may go to, by name.
-    pub fn nodes(&self) -> impl Iterator<Item = &NodeInfo> {
-        self.nodes.values().filter(|n| n.is_known)
+    /// The nodes a pod may go to.
+    pub fn nodes(&self) -> impl ExactSizeIterator<Item = &NodeInfo> {
+        debug_assert!(!self.is_order_old, "sort_nodes comes before a decision");
+        self.order.iter().map(|index| self.node(*index))
     }
 
-    pub fn node_names(&self) -> Vec<String> {
-        self.nodes().map(|n| n.name.clone()).collect()
+    /// The known node at this place of the order.
+    pub fn node_at(&self, place: usize) -> &NodeInfo {
+        self.node(self.order[place])
     }
 
-    /// Takes over what the API says of a node; true if a pod that did not fit
-    /// might now.
-    pub fn set_node(&mut self, node: &Node) -> bool {
-        let name = node.metadata.name.clone().unwrap_or_default();
-        let info = self.nodes.entry(name.clone()).or_default();
-        info.name = name;
-        info.images = images(node);
+    pub fn node(&self, index: NodeIndex) -> &NodeInfo {
+        &self.nodes[index.0 as usize]
+    }
+
+    pub fn find(&self, name: &str) -> Option<&NodeInfo> {
+        let found = self.by_name.get(name).map(|index| self.node(*index));
+        found.filter(|node| node.is_known)
+    }
+
+    pub fn pod(&self, key: &str) -> Option<&Placed> {
+        self.pods.get(key)
+    }
+
+    /// On how many nodes `image` is.
+    pub fn nodes_with(&self, image: &str) -> u32 {
+        self.image_nodes.get(image).copied().unwrap_or(0)
+    }
+
+    pub fn node_names(&self) -> Vec<Arc<str>> {
+        let known = self.nodes.iter().filter(|n| n.is_known);
+        known.map(|n| n.name.clone()).collect()
+    }
+
+    /// Takes over what the API says of a node; what it offered before, if that changed.
+    pub fn set_node(&mut self, node: &Node) -> Option<Change> {
+        let name = node.metadata.name.as_deref().unwrap_or_default();
+        let index = self.index(name);
+        self.set_images(index, node);
+        let info = &mut self.nodes[index.0 as usize];
+        let offer = Offer::of(node);
         let was_known = std::mem::replace(&mut info.is_known, true);
-        let offer = Offer {
-            labels: node.metadata.labels.clone().unwrap_or_default(),
-            taints: node.spec.taints.clone(),
-            is_unschedulable: node.spec.unschedulable.unwrap_or_default(),
-            allocatable: Amounts::from_list(&node.status.allocatable),
-            allowed_pods: allowed_pods(node),
-        };
-        let is_changed = info.offer != offer;
-        info.offer = offer;
-        is_changed || !was_known
-    }
-
-    pub fn remove_node(&mut self, name: &str) {
-        let Some(info) = self.nodes.get_mut(name) else {
-            return;
-        };
-        if info.pods == 0 {
-            self.nodes.remove(name);
-        } else {
-            info.is_known = false;
+        if was_known && *info.offer == offer {
+            return None;
         }
+        self.is_order_old |= !was_known || info.offer.zone() != offer.zone();
+        let before = std::mem::replace(&mut info.offer, Arc::new(offer));
+        Some(Change {
+            index,
+            before: was_known.then_some(before),
+        })
     }
 
-    /// Counts a pod on the node that the API says it is on.
-    pub fn set_pod(&mut self, pod: &Pod, node: &str) {
-        let candidate = Candidate::new(pod);
-        if self
-            .pods
-            .get(&candidate.key)
-            .is_some_and(|p| p.node == node && p.uid == candidate.uid)
+    /// True if it was known.
+    pub fn remove_node(&mut self, name: &str) -> bool {
+        let Some(&index) = self.by_name.get(name) else {
+            return false;
+        };
+        self.set_images(index, &Node::default());
+        self.is_order_old = true;
+        let info = &mut self.nodes[index.0 as usize];
+        let was_known = std::mem::replace(&mut info.is_known, false);
+        self.drop_if_unused(index);
+        was_known
+    }
+
+    /// Counts a pod on the node that the API says it is on; true if that is news.
+    pub fn set_pod(&mut self, pod: &Pod, node: &str, template: Arc<Template>) -> bool {
+        let candidate = Candidate::new(pod, template);
+        let started = pod.status.start_time.as_ref().map(|t| t.0.as_second());
+        let index = self.by_name.get(node).copied();
+        if let Some(placed) = self.pods.get_mut(&candidate.key)
+            && Some(placed.node) == index
+            && placed.uid == candidate.uid
+            && Arc::ptr_eq(&placed.template, &candidate.template)
+            && placed.is_ending == pod.is_ending()
         {
-            if let Some(placed) = self.pods.get_mut(&candidate.key) {
-                placed.is_assumed = false;
-            }
-            return;
+            placed.is_assumed = false;
+            placed.is_preempted = pod.is_preempted();
+            placed.started = started;
+            return false;
         }
-        self.place(&candidate, node, false);
+        let placed = Placed {
+            node: self.index(node),
+            uid: candidate.uid,
+            template: candidate.template,
+            started,
+            is_ending: pod.is_ending(),
+            is_preempted: pod.is_preempted(),
+            is_assumed: false,
+        };
+        self.place(candidate.key, placed);
+        true
     }
 
     /// Counts a pod on the node that a binding is being made to.
-    pub fn assume(&mut self, candidate: &Candidate, node: &str) {
-        self.place(candidate, node, true);
+    pub fn assume(&mut self, candidate: &Candidate, node: NodeIndex) {
+        let placed = Placed {
+            node,
+            uid: candidate.uid.clone(),
+            template: candidate.template.clone(),
+            started: None,
+            is_ending: false,
+            is_preempted: false,
+            is_assumed: true,
+        };
+        self.place(candidate.key.clone(), placed);
     }
 
     /// Takes an assumption back; a pod that the API has put there stays.
-    pub fn forget(&mut self, key: &str) {
-        if self.pods.get(key).is_some_and(|p| p.is_assumed) {
-            self.remove_pod(key);
-        }
+    pub fn forget(&mut self, key: &str) -> Option<Placed> {
+        let is_assumed = self.pods.get(key).is_some_and(|p| p.is_assumed);
+        is_assumed.then(|| self.remove_pod(key)).flatten()
     }
 
-    /// Frees what a pod held; true if it held anything.
-    pub fn remove_pod(&mut self, key: &str) -> bool {
-        let Some(placed) = self.pods.remove(key) else {
-            return false;
-        };
-        if let Some(info) = self.nodes.get_mut(&placed.node) {
-            info.requested.subtract(&placed.requests.amounts);
-            info.scored_milli_cpu -= placed.requests.scored_milli_cpu;
-            info.scored_memory -= placed.requests.scored_memory;
-            info.pods -= 1;
-            for port in &placed.ports {
-                if let Some(at) = info.ports.iter().position(|p| p == port) {
-                    info.ports.swap_remove(at);
-                }
-            }
-            if info.pods == 0 && !info.is_known {
-                self.nodes.remove(&placed.node);
-            }
+    /// Frees what a pod held.
+    pub fn remove_pod(&mut self, key: &str) -> Option<Placed> {
+        let placed = self.pods.remove(key)?;
+        self.free(key, &placed);
+        Some(placed)
+    }
+
+    /// Notes that the pod is being ended for another; its uid, if it is known.
+    pub fn note_preempted(&mut self, key: &str) -> Option<Box<str>> {
+        let placed = self.pods.get_mut(key)?;
+        placed.is_preempted = true;
+        Some(placed.uid.clone())
+    }
+
+    /// The pod could not be ended.
+    pub fn note_spared(&mut self, key: &str) {
+        if let Some(placed) = self.pods.get_mut(key) {
+            placed.is_preempted = false;
         }
-        true
     }
 
     /// Keys of all pods that have a node by the API's word.
@@ -185,53 +225,94 @@ impl Cache {
         confirmed.map(|(key, _)| key.clone()).collect()
     }
 
-    fn place(&mut self, candidate: &Candidate, node: &str, is_assumed: bool) {
-        self.remove_pod(&candidate.key);
-        let info = self.nodes.entry(node.to_owned()).or_default();
-        info.name = node.to_owned();
-        info.requested.add(&candidate.requests.amounts);
-        info.scored_milli_cpu += candidate.requests.scored_milli_cpu;
-        info.scored_memory += candidate.requests.scored_memory;
-        info.pods += 1;
-        info.ports.extend(candidate.ports.iter().cloned());
-        let placed = Placed {
-            node: node.to_owned(),
-            uid: candidate.uid.clone(),
-            requests: candidate.requests.clone(),
-            ports: candidate.ports.clone(),
-            is_assumed,
-        };
-        self.pods.insert(candidate.key.clone(), placed);
+    /// Brings the order of nodes up to date.
+    pub fn sort_nodes(&mut self) {
+        if !std::mem::take(&mut self.is_order_old) {
+            return;
+        }
+        let mut zones: std::collections::BTreeMap<String, Vec<NodeIndex>> = Default::default();
+        let mut known: Vec<&NodeInfo> = self.nodes.iter().filter(|n| n.is_known).collect();
+        known.sort_by(|a, b| a.name.cmp(&b.name));
+        for node in known {
+            zones.entry(node.offer.zone()).or_default().push(node.index);
+        }
+        let longest = zones.values().map(Vec::len).max().unwrap_or(0);
+        let turns = (0..longest).flat_map(|turn| zones.values().map(move |zone| zone.get(turn)));
+        self.order = turns.flatten().copied().collect();
     }
-}
 
-fn allowed_pods(node: &Node) -> usize {
-    let pods = node.status.allocatable.get("pods");
-    pods.and_then(|text| text.parse().ok()).unwrap_or(0)
-}
-
-fn images(node: &Node) -> HashMap<String, i64> {
-    let mut sizes = HashMap::new();
-    for image in &node.status.images {
-        for name in &image.names {
-            sizes.insert(name.clone(), image.size_bytes.unwrap_or(0));
+    fn place(&mut self, key: Arc<str>, placed: Placed) {
+        // Held before the other is freed: a node that only this pod named
+        // would be forgotten in between.
+        let info = &mut self.nodes[placed.node.0 as usize];
+        info.hold(key.clone(), &placed.template);
+        self.classes.add(&placed);
+        if let Some(before) = self.pods.insert(key.clone(), placed) {
+            self.free(&key, &before);
         }
     }
-    sizes
+
+    fn free(&mut self, key: &str, placed: &Placed) {
+        let info = &mut self.nodes[placed.node.0 as usize];
+        info.free(key, &placed.template);
+        self.classes.remove(placed);
+        self.drop_if_unused(placed.node);
+    }
+
+    fn index(&mut self, name: &str) -> NodeIndex {
+        if let Some(index) = self.by_name.get(name) {
+            return *index;
+        }
+        let name: Arc<str> = name.into();
+        let index = self.unused.pop().unwrap_or_else(|| {
+            self.nodes.push(NodeInfo::default());
+            let last = u32::try_from(self.nodes.len() - 1);
+            NodeIndex(last.expect("a cluster has fewer than 2^32 nodes"))
+        });
+        self.nodes[index.0 as usize] = NodeInfo {
+            name: name.clone(),
+            index,
+            ..NodeInfo::default()
+        };
+        self.by_name.insert(name, index);
+        index
+    }
+
+    fn drop_if_unused(&mut self, index: NodeIndex) {
+        let info = &mut self.nodes[index.0 as usize];
+        if !info.is_known && info.pods.is_empty() {
+            let name = std::mem::take(info).name;
+            self.by_name.remove(&name);
+            self.unused.push(index);
+        }
+    }
+
+    fn set_images(&mut self, index: NodeIndex, node: &Node) {
+        let sizes = node::images(node);
+        let info = &mut self.nodes[index.0 as usize];
+        if *info.images == sizes {
+            return;
+        }
+        let before = std::mem::replace(&mut info.images, Arc::new(sizes));
+        for name in info.images.keys() {
+            *self.image_nodes.entry(name.clone()).or_default() += 1;
+        }
+        for name in before.keys() {
+            if let Some(count) = self.image_nodes.get_mut(name) {
+                *count -= 1;
+                if *count == 0 {
+                    self.image_nodes.remove(name);
+                }
+            }
+        }
+    }
 }
 
-fn host_ports(spec: &PodSpec) -> Vec<HostPort> {
-    let ports = spec.containers.iter().flat_map(|c| &c.ports);
-    ports
-        .filter_map(|p| {
-            let port = p.host_port.filter(|port| *port != 0)?;
-            Some(HostPort {
-                ip: p.host_ip.clone().unwrap_or_default(),
-                protocol: p.protocol.clone().unwrap_or_else(|| "TCP".into()),
-                port,
-            })
-        })
-        .collect()
+/// A node that offers something else now.
+pub struct Change {
+    pub index: NodeIndex,
+    /// `None`: the node is new.
+    pub before: Option<Arc<Offer>>,
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ struct Told {
 pub struct Conditions {
     client: Client,
     pods: HashMap<Arc<str>, Told>,
-    due: VecDeque<(Arc<str>, String)>,
+    due: VecDeque<(Arc<str>, Box<str>)>,
     /// When the last of `BURST` writes before the next one was due.
     paced: Instant,
     writes: JoinSet<()>,
@@ -169,7 +169,7 @@ mod tests {
 
     fn pod(name: &str) -> Candidate {
         let pod = json!({ "metadata": { "name": name, "namespace": "d", "uid": name } });
-        Candidate::new(&serde_json::from_value(pod).unwrap())
+        Candidate::new(&serde_json::from_value(pod).unwrap(), Arc::default())
     }
 
     /// A client whose server never answers.

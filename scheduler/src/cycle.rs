@@ -1,71 +1,113 @@
 //! One scheduling decision: filter, score, choose.
 
-use std::collections::BTreeMap;
+use crate::cache::{NodeIndex, NodeInfo};
+use crate::filters::{Filters, Refused};
+use crate::nominations::Nominations;
+use crate::plugins::{ALL, Context, Refusal, Set};
 
-use crate::cache::{Cache, Candidate, NodeInfo};
-use crate::plugins::{FILTERS, Refusal, SCORES, Scale, Scorer, Wakeup};
+pub mod diagnosis;
+
+use diagnosis::Diagnosis;
 
 /// Below this many nodes all are looked at; above it, a share of them that
 /// shrinks with their number, as Kubernetes' `percentageOfNodesToScore` has it.
 const ALWAYS_LOOK_AT: usize = 100;
 
-/// Why no node would do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unschedulable {
-    pub message: String,
-    pub wakeup: Wakeup,
-}
-
-/// Picks the node for `pod`. `offset` turns with every decision, so that
+/// Picks the node for the pod. `turn` moves on with every decision, so that
 /// nodes past the look-at limit get their turn and equals take turns.
-pub fn choose(cache: &Cache, pod: &Candidate, offset: usize) -> Result<String, Unschedulable> {
-    let nodes: Vec<&NodeInfo> = cache.nodes().collect();
-    let mut refusals = Vec::new();
-    let feasible = feasible_nodes(&nodes, pod, offset, &mut refusals);
-    match best(&feasible, pod) {
-        Some(node) => Ok(node.name.clone()),
-        None => Err(unschedulable(nodes.len(), &refusals)),
+///
+/// # Errors
+/// Why no node would do.
+pub fn choose(
+    cx: Context<'_>,
+    nominations: &Nominations,
+    turn: &mut usize,
+) -> Result<NodeIndex, Diagnosis> {
+    let all = cx.cluster.cache.nodes().len();
+    let mut diagnosis = Diagnosis::new(all);
+    if all == 0 {
+        return Err(diagnosis);
     }
+    let mut filters = match Filters::prepare(cx, nominations) {
+        Ok(filters) => filters,
+        Err(refused) => return Err(diagnosis.refused_everywhere(refused)),
+    };
+    if let Some(node) = nominated(cx, &mut filters) {
+        return Ok(node.index);
+    }
+    let feasible = match filters.only() {
+        Some((plugin, names)) => among(cx, &mut filters, &names, plugin, &mut diagnosis),
+        None => feasible(cx, &mut filters, turn, &mut diagnosis),
+    };
+    best(cx, &feasible).map(|node| node.index).ok_or(diagnosis)
 }
 
-fn feasible_nodes<'a>(
-    nodes: &[&'a NodeInfo],
-    pod: &Candidate,
-    offset: usize,
-    refusals: &mut Vec<Refusal>,
+/// The node that was cleared for the pod, if the pod can go there now.
+fn nominated<'a>(cx: Context<'a>, filters: &mut Filters<'a>) -> Option<&'a NodeInfo> {
+    let name = cx.pod.nominated.as_ref()?;
+    let node = cx.cluster.cache.find(name)?;
+    filters.check(node).is_ok().then_some(node)
+}
+
+/// The nodes of these names that would do.
+fn among<'a>(
+    cx: Context<'a>,
+    filters: &mut Filters<'a>,
+    names: &[String],
+    plugin: usize,
+    diagnosis: &mut Diagnosis,
 ) -> Vec<&'a NodeInfo> {
-    let enough = enough_nodes(nodes.len());
-    let mut feasible = Vec::with_capacity(enough);
-    for i in 0..nodes.len() {
-        let node = nodes[(offset + i) % nodes.len()];
-        match FILTERS.iter().try_for_each(|filter| filter(pod, node)) {
-            Ok(()) => feasible.push(node),
-            Err(refusal) => refusals.push(refusal),
-        }
-        if feasible.len() == enough {
-            break;
-        }
-    }
+    let known = names.iter().filter_map(|name| cx.cluster.cache.find(name));
+    let feasible = known.filter(|node| diagnosis.note(node.index, filters.check(node)));
+    let feasible = feasible.collect();
+    let reason = format!("node(s) didn't satisfy plugin(s) [{}]", ALL[plugin].name);
+    diagnosis.refused_others((plugin, Refusal::lasting(reason)));
     feasible
 }
 
-fn enough_nodes(all: usize) -> usize {
+fn feasible<'a>(
+    cx: Context<'a>,
+    filters: &mut Filters<'a>,
+    turn: &mut usize,
+    diagnosis: &mut Diagnosis,
+) -> Vec<&'a NodeInfo> {
+    let all = cx.cluster.cache.nodes().len();
+    let enough = enough_nodes(all, cx.profile.look_at);
+    let mut feasible = Vec::with_capacity(enough);
+    let start = *turn % all;
+    let mut looked_at = 0;
+    while looked_at < all && feasible.len() < enough {
+        let node = cx.cluster.cache.node_at((start + looked_at) % all);
+        looked_at += 1;
+        if diagnosis.note(node.index, filters.check(node)) {
+            feasible.push(node);
+        }
+    }
+    *turn = start + (looked_at % all).max(1);
+    feasible
+}
+
+fn enough_nodes(all: usize, percent: Option<usize>) -> usize {
     if all <= ALWAYS_LOOK_AT {
         return all;
     }
-    let percent = 50usize.saturating_sub(all / 125).max(5);
+    let fewer_of_many = || 50usize.saturating_sub(all / 125).max(5);
+    let percent = percent.unwrap_or_else(fewer_of_many).min(100);
     (all * percent / 100).max(ALWAYS_LOOK_AT)
 }
 
-fn best<'a>(feasible: &[&'a NodeInfo], pod: &Candidate) -> Option<&'a NodeInfo> {
+fn best<'a>(cx: Context<'_>, feasible: &[&'a NodeInfo]) -> Option<&'a NodeInfo> {
     if let [only] = feasible {
         return Some(only);
     }
     let mut totals = vec![0i64; feasible.len()];
-    for scorer in SCORES {
-        add_scores(scorer, feasible, pod, &mut totals);
+    for (at, weight) in &cx.profile.scores {
+        let scores = ALL[*at].score.and_then(|score| score(cx, feasible));
+        for (total, score) in totals.iter_mut().zip(scores.into_iter().flatten()) {
+            *total += weight * score;
+        }
     }
-    // The first of equals wins; which that is turns with the offset.
+    // The first of equals wins; which that is turns with every decision.
     let mut winner = None;
     for (node, total) in feasible.iter().zip(totals) {
         if winner.is_none_or(|(_, most)| total > most) {
@@ -75,96 +117,27 @@ fn best<'a>(feasible: &[&'a NodeInfo], pod: &Candidate) -> Option<&'a NodeInfo> 
     winner.map(|(node, _)| node)
 }
 
-fn add_scores(scorer: &Scorer, nodes: &[&NodeInfo], pod: &Candidate, totals: &mut [i64]) {
-    let raw: Vec<i64> = nodes.iter().map(|n| (scorer.score)(pod, n)).collect();
-    let highest = raw.iter().copied().max().unwrap_or(0);
-    for (total, score) in totals.iter_mut().zip(raw) {
-        let scaled = match scorer.scale {
-            Scale::AsIs => score,
-            Scale::ToHighest if highest > 0 => score * 100 / highest,
-            Scale::Reversed if highest > 0 => 100 - score * 100 / highest,
-            Scale::ToHighest => 0,
-            Scale::Reversed => 100,
-        };
-        *total += scorer.weight * scaled;
+impl Diagnosis {
+    /// Notes what was found of a node; true if it would do.
+    fn note(&mut self, node: NodeIndex, checked: Result<(), Refused>) -> bool {
+        match checked {
+            Ok(()) => true,
+            Err(refused) => {
+                self.refused(node, refused);
+                false
+            }
+        }
     }
-}
 
-fn unschedulable(nodes: usize, refusals: &[Refusal]) -> Unschedulable {
-    if nodes == 0 {
-        return Unschedulable {
-            message: "no nodes available to schedule pods".into(),
-            wakeup: Wakeup::Node,
-        };
-    }
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for reason in refusals.iter().flat_map(|r| &r.reasons) {
-        *counts.entry(reason).or_default() += 1;
-    }
-    let mut texts: Vec<String> = counts.iter().map(|(r, n)| format!("{n} {r}")).collect();
-    texts.sort();
-    let freed = refusals.iter().any(|r| r.wakeup == Wakeup::NodeOrPod);
-    Unschedulable {
-        message: format!("0/{nodes} nodes are available: {}.", texts.join(", ")),
-        wakeup: if freed {
-            Wakeup::NodeOrPod
+    /// The plugins that something has to happen for.
+    pub fn refused_by(&self) -> Set {
+        if self.all == 0 {
+            Set::NO_NODES
         } else {
-            Wakeup::Node
-        },
+            self.plugins
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn cluster(nodes: &[(&str, &str)]) -> Cache {
-        let mut cache = Cache::default();
-        for (name, cpu) in nodes {
-            let node = json!({ "metadata": { "name": name },
-                "status": { "allocatable": { "cpu": cpu, "memory": "8Gi", "pods": "110" } } });
-            cache.set_node(&serde_json::from_value(node).unwrap());
-        }
-        cache
-    }
-
-    fn pod(name: &str, cpu: &str) -> Candidate {
-        let pod = json!({ "metadata": { "name": name, "namespace": "d" },
-            "spec": { "containers": [{ "resources": { "requests": { "cpu": cpu } } }] } });
-        Candidate::new(&serde_json::from_value(pod).unwrap())
-    }
-
-    #[test]
-    fn pod_goes_to_the_node_with_the_most_room() {
-        let mut cache = cluster(&[("a", "4"), ("b", "4")]);
-        cache.assume(&pod("first", "2"), "a");
-        assert_eq!(choose(&cache, &pod("p", "1"), 0).unwrap(), "b");
-    }
-
-    #[test]
-    fn equal_nodes_take_turns() {
-        let cache = cluster(&[("a", "4"), ("b", "4")]);
-        assert_eq!(choose(&cache, &pod("p", "1"), 0).unwrap(), "a");
-        assert_eq!(choose(&cache, &pod("p", "1"), 1).unwrap(), "b");
-    }
-
-    #[test]
-    fn refusal_counts_the_nodes_by_reason_in_kubernetes_words() {
-        let cache = cluster(&[("a", "1"), ("b", "1")]);
-        let refused = choose(&cache, &pod("p", "2"), 0).unwrap_err();
-        assert_eq!(
-            refused.message,
-            "0/2 nodes are available: 2 Insufficient cpu."
-        );
-        let empty = choose(&Cache::default(), &pod("p", "2"), 0).unwrap_err();
-        assert_eq!(empty.message, "no nodes available to schedule pods");
-    }
-
-    #[test]
-    fn large_clusters_are_looked_at_in_part() {
-        assert_eq!(enough_nodes(100), 100);
-        assert_eq!(enough_nodes(500), 230);
-        assert_eq!(enough_nodes(5000), 500);
-    }
-}
+mod tests;

@@ -4,9 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1 as core;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 use objects::served_as;
 use serde::{Deserialize, Deserializer};
+
+pub mod pod_spec;
+
+pub use pod_spec::PodSpec;
 
 /// A pod: identity, demands, and where it is.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -19,56 +23,12 @@ pub struct Pod {
     pub status: PodStatus,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct PodSpec {
-    pub node_name: Option<String>,
-    pub scheduler_name: Option<String>,
-    pub priority: Option<i32>,
-    pub host_network: Option<bool>,
-    pub containers: Vec<Container>,
-    pub init_containers: Vec<Container>,
-    pub overhead: BTreeMap<String, String>,
-    pub node_selector: BTreeMap<String, String>,
-    pub affinity: Option<Affinity>,
-    pub tolerations: Vec<core::Toleration>,
-    pub scheduling_gates: Vec<core::PodSchedulingGate>,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Affinity {
-    pub node_affinity: Option<core::NodeAffinity>,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Container {
-    pub image: Option<String>,
-    pub restart_policy: Option<String>,
-    pub resources: Resources,
-    pub ports: Vec<Port>,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default)]
-pub struct Resources {
-    pub requests: BTreeMap<String, String>,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Port {
-    pub host_port: Option<u16>,
-    #[serde(rename = "hostIP")]
-    pub host_ip: Option<String>,
-    pub protocol: Option<String>,
-}
-
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PodStatus {
     pub phase: Option<String>,
+    pub nominated_node_name: Option<String>,
+    pub start_time: Option<Time>,
     pub conditions: Vec<Condition>,
 }
 
@@ -114,8 +74,15 @@ pub struct NodeImage {
     pub size_bytes: Option<i64>,
 }
 
+/// A namespace: its labels.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Namespace {
+    #[serde(deserialize_with = "metadata")]
+    pub metadata: ObjectMeta,
+}
+
 /// The metadata that is read here; most of the rest is who owns which field.
-fn metadata<'de, D: Deserializer<'de>>(from: D) -> Result<ObjectMeta, D::Error> {
+pub fn metadata<'de, D: Deserializer<'de>>(from: D) -> Result<ObjectMeta, D::Error> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Wire {
@@ -124,6 +91,8 @@ fn metadata<'de, D: Deserializer<'de>>(from: D) -> Result<ObjectMeta, D::Error> 
         uid: Option<String>,
         resource_version: Option<String>,
         labels: Option<BTreeMap<String, String>>,
+        owner_references: Option<Vec<OwnerReference>>,
+        creation_timestamp: Option<Time>,
         deletion_timestamp: Option<Time>,
     }
     let wire = Wire::deserialize(from)?;
@@ -133,6 +102,8 @@ fn metadata<'de, D: Deserializer<'de>>(from: D) -> Result<ObjectMeta, D::Error> 
         uid: wire.uid,
         resource_version: wire.resource_version,
         labels: wire.labels,
+        owner_references: wire.owner_references,
+        creation_timestamp: wire.creation_timestamp,
         deletion_timestamp: wire.deletion_timestamp,
         ..ObjectMeta::default()
     })
@@ -141,9 +112,28 @@ fn metadata<'de, D: Deserializer<'de>>(from: D) -> Result<ObjectMeta, D::Error> 
 impl Pod {
     /// `namespace/name`, by which the scheduler's tables know a pod.
     pub fn key(&self) -> Arc<str> {
-        let namespace = self.metadata.namespace.as_deref().unwrap_or_default();
         let name = self.metadata.name.as_deref().unwrap_or_default();
-        format!("{namespace}/{name}").into()
+        key(self.namespace(), name)
+    }
+
+    pub fn namespace(&self) -> &str {
+        self.metadata.namespace.as_deref().unwrap_or_default()
+    }
+
+    /// The node the pod was given to.
+    pub fn node(&self) -> Option<&str> {
+        self.spec.node_name.as_deref().filter(|n| !n.is_empty())
+    }
+
+    /// The node that was being cleared for it.
+    pub fn nominated(&self) -> Option<&str> {
+        let nominated = self.status.nominated_node_name.as_deref();
+        nominated.filter(|n| !n.is_empty())
+    }
+
+    pub fn scheduler(&self) -> &str {
+        let named = self.spec.scheduler_name.as_deref();
+        named.unwrap_or("default-scheduler")
     }
 
     /// Why the pod has no node, as its status says.
@@ -154,10 +144,29 @@ impl Pod {
         found.message.as_deref().filter(|_| is_ours)
     }
 
+    /// A scheduler is ending it for a pod of higher priority.
+    pub fn is_preempted(&self) -> bool {
+        self.status.conditions.iter().any(|c| {
+            c.type_ == "DisruptionTarget"
+                && c.status == "True"
+                && c.reason.as_deref() == Some("PreemptionByScheduler")
+        })
+    }
+
+    pub fn is_ending(&self) -> bool {
+        self.metadata.deletion_timestamp.is_some()
+    }
+
     pub fn is_finished(&self) -> bool {
         matches!(self.status.phase.as_deref(), Some("Succeeded" | "Failed"))
     }
 }
 
+/// `namespace/name`.
+pub fn key(namespace: &str, name: &str) -> Arc<str> {
+    format!("{namespace}/{name}").into()
+}
+
 served_as!(Pod, core::Pod, NamespaceResourceScope);
 served_as!(Node, core::Node, ClusterResourceScope);
+served_as!(Namespace, core::Namespace, ClusterResourceScope);

@@ -1,7 +1,7 @@
 //! The pods that wait for a node.
 //!
 //! A pod is ready (to be looked at now), backing off (until a time), or parked
-//! (until something in the cluster changes that could help it).
+//! (until something in the cluster happens that could help it).
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, HashMap};
@@ -11,22 +11,56 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::cache::Candidate;
-use crate::plugins::Wakeup;
-use crate::specs::Specs;
+use crate::happened::Happened;
+use crate::plugins::Set;
 
-const FIRST_BACKOFF: Duration = Duration::from_secs(1);
-const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
+mod early;
+mod parked;
+
+use early::Allowance;
+use parked::Parked;
+
 /// A parked pod is looked at again after this long, whatever happened.
 const LONGEST_PARK: Duration = Duration::from_secs(300);
+
+/// How long a pod waits after it did not fit: doubled each time.
+#[derive(Debug, Clone, Copy)]
+pub struct BackOff {
+    pub first: Duration,
+    pub longest: Duration,
+}
+
+impl Default for BackOff {
+    fn default() -> Self {
+        Self {
+            first: Duration::from_secs(1),
+            longest: Duration::from_secs(10),
+        }
+    }
+}
+
+impl BackOff {
+    fn after(self, attempts: u32) -> Duration {
+        let doubled = self
+            .first
+            .saturating_mul(1 << attempts.saturating_sub(1).min(16));
+        doubled.min(self.longest)
+    }
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Ready,
-    BackingOff {
+    /// It did not fit, something happened that may help, and it is early yet.
+    Helped {
+        until: Instant,
+    },
+    /// Something went wrong that may pass by itself.
+    Failed {
         until: Instant,
     },
     Parked {
-        wakeup: Wakeup,
+        refused_by: Set,
         since: Instant,
     },
     /// Taken out by `pop`; comes back by `retry` or `park`, or is removed.
@@ -46,24 +80,39 @@ struct Waiting {
 pub struct Queue {
     pods: HashMap<Arc<str>, Waiting>,
     ready: BTreeSet<(Reverse<i32>, u64, Arc<str>)>,
+    helped: BTreeSet<(Instant, Arc<str>)>,
+    parked: Parked,
     timers: BinaryHeap<Reverse<(Instant, Arc<str>)>>,
-    specs: Specs,
+    early: Allowance,
+    back_off: BackOff,
     next_sequence: u64,
 }
 
 impl Queue {
+    pub fn new(back_off: BackOff) -> Self {
+        Self {
+            back_off,
+            ..Self::default()
+        }
+    }
+
     /// Adds a pod, or takes over its changed spec and looks at it afresh.
-    pub fn add(&mut self, mut candidate: Candidate) {
-        candidate.spec = self.specs.share(candidate.spec);
+    pub fn add(&mut self, candidate: Candidate) {
         let key = candidate.key.clone();
         if let Some(known) = self.pods.get_mut(&key)
             && known.candidate.uid == candidate.uid
         {
             // A status written by us comes back as a change; only a changed
-            // spec is a reason to look again.
-            let is_news = known.candidate.spec != candidate.spec;
-            known.candidate = candidate;
-            if is_news && matches!(known.state, State::Parked { .. }) {
+            // template is a reason to look again.
+            if Arc::ptr_eq(&known.candidate.template, &candidate.template) {
+                return;
+            }
+            let is_waiting = known.state != State::Taken;
+            self.leave(&key);
+            if let Some(known) = self.pods.get_mut(&key) {
+                known.candidate = candidate;
+            }
+            if is_waiting {
                 self.make_ready(&key);
             }
             return;
@@ -81,59 +130,87 @@ impl Queue {
         self.make_ready(&key);
     }
 
-    pub fn remove(&mut self, key: &str) {
-        if let Some(waiting) = self.pods.remove(key) {
-            self.ready.remove(&ready_key(&waiting));
-        }
+    pub fn remove(&mut self, key: &str) -> Option<Candidate> {
+        self.leave(key);
+        self.pods.remove(key).map(|waiting| waiting.candidate)
+    }
+
+    pub fn get(&self, key: &str) -> Option<&Candidate> {
+        self.pods.get(key).map(|waiting| &waiting.candidate)
     }
 
     pub fn keys(&self) -> Vec<Arc<str>> {
         self.pods.keys().cloned().collect()
     }
 
-    /// Takes the first ready pod out.
+    /// Notes the node that is being cleared for the pod.
+    pub fn nominate(&mut self, key: &str, node: Option<Arc<str>>) -> Option<&Candidate> {
+        let waiting = self.pods.get_mut(key)?;
+        waiting.candidate.nominated = node;
+        Some(&waiting.candidate)
+    }
+
+    /// Takes the first ready pod out; if there is none, one that was helped but
+    /// is early, as long as those are few.
     pub fn pop(&mut self, now: Instant) -> Option<Candidate> {
-        let (_, _, key) = self.ready.pop_first()?;
+        let first = self.ready.first().map(|(_, _, key)| key.clone());
+        let key = first.or_else(|| {
+            let (_, key) = self.helped.first()?;
+            self.early.take(now).then(|| key.clone())
+        })?;
+        self.leave(&key);
         let waiting = self.pods.get_mut(&key)?;
-        waiting.state = State::Taken;
         waiting.attempts += 1;
         waiting.last_attempt = Some(now);
         Some(waiting.candidate.clone())
     }
 
-    /// The pod did not fit: waits until `wakeup` happens.
-    pub fn park(&mut self, key: &str, wakeup: Wakeup, now: Instant) {
+    /// The pod did not fit: waits until something happens that helps one of
+    /// those that refused it.
+    pub fn park(&mut self, key: &str, refused_by: Set, now: Instant) {
         if let Some(waiting) = self.pods.get_mut(key) {
-            waiting.state = State::Parked { wakeup, since: now };
-            self.timers.push(Reverse((now + LONGEST_PARK, key.into())));
+            waiting.state = State::Parked {
+                refused_by,
+                since: now,
+            };
+            self.parked.add(&waiting.candidate, refused_by);
+            let key = waiting.candidate.key.clone();
+            self.timers.push(Reverse((now + LONGEST_PARK, key)));
         }
     }
 
     /// Something went wrong that may pass by itself: looks again after a back-off.
     pub fn retry(&mut self, key: &str, now: Instant) {
-        let Some(waiting) = self.pods.get_mut(key) else {
-            return;
-        };
-        let until = waiting.last_attempt.unwrap_or(now) + backoff(waiting.attempts);
-        if until <= now {
-            return self.make_ready(key);
+        if let Some(until) = self.until(key) {
+            self.wait(key, until, now, State::Failed { until });
         }
-        waiting.state = State::BackingOff { until };
-        self.timers.push(Reverse((until, key.into())));
     }
 
-    /// Something happened in the cluster: parked pods that it may help are
-    /// looked at again, after what is left of their back-off.
-    pub fn wake(&mut self, happened: Wakeup, now: Instant) {
-        let helped = |w: &Waiting| match w.state {
-            State::Parked { wakeup, .. } => happened == Wakeup::Node || wakeup == happened,
-            _ => false,
-        };
-        let parked = self.pods.iter().filter(|(_, w)| helped(w));
-        let keys: Vec<Arc<str>> = parked.map(|(key, _)| key.clone()).collect();
-        for key in keys {
-            self.retry(&key, now);
+    /// Parked pods that this may help are looked at again, after what is left
+    /// of their back-off.
+    pub fn wake(&mut self, happened: &Happened<'_>, now: Instant) {
+        for key in self.parked.take_helped(happened) {
+            if let Some(until) = self.until(&key) {
+                self.wait(&key, until, now, State::Helped { until });
+            }
         }
+    }
+
+    fn until(&self, key: &str) -> Option<Instant> {
+        let waiting = self.pods.get(key)?;
+        Some(waiting.last_attempt? + self.back_off.after(waiting.attempts))
+    }
+
+    fn wait(&mut self, key: &str, until: Instant, now: Instant, state: State) {
+        let Some(waiting) = self.pods.get_mut(key).filter(|_| until > now) else {
+            return self.make_ready(key);
+        };
+        waiting.state = state;
+        let key = waiting.candidate.key.clone();
+        if matches!(state, State::Helped { .. }) {
+            self.helped.insert((until, key.clone()));
+        }
+        self.timers.push(Reverse((until, key)));
     }
 
     /// When `tick` is next worth calling.
@@ -150,11 +227,12 @@ impl Queue {
                 return;
             };
             let due = self.pods.get(&key).is_some_and(|w| match w.state {
-                State::BackingOff { until } => until <= now,
+                State::Helped { until } | State::Failed { until } => until <= now,
                 State::Parked { since, .. } => since + LONGEST_PARK <= now,
                 State::Ready | State::Taken => false,
             });
             if due {
+                self.leave(&key);
                 self.make_ready(&key);
             }
         }
@@ -166,20 +244,29 @@ impl Queue {
             self.ready.insert(ready_key(waiting));
         }
     }
+
+    /// Takes the pod out of what its state has it in.
+    fn leave(&mut self, key: &str) {
+        let Some(waiting) = self.pods.get_mut(key) else {
+            return;
+        };
+        let candidate = &waiting.candidate;
+        match waiting.state {
+            State::Ready => drop(self.ready.remove(&ready_key(waiting))),
+            State::Helped { until } => drop(self.helped.remove(&(until, candidate.key.clone()))),
+            State::Parked { refused_by, .. } => self.parked.remove(candidate, refused_by),
+            State::Failed { .. } | State::Taken => {}
+        }
+        waiting.state = State::Taken;
+    }
 }
 
 fn ready_key(waiting: &Waiting) -> (Reverse<i32>, u64, Arc<str>) {
-    let priority = waiting.candidate.spec.priority.unwrap_or(0);
     (
-        Reverse(priority),
+        Reverse(waiting.candidate.priority()),
         waiting.sequence,
         waiting.candidate.key.clone(),
     )
-}
-
-fn backoff(attempts: u32) -> Duration {
-    let doubled = FIRST_BACKOFF.saturating_mul(1 << attempts.saturating_sub(1).min(8));
-    doubled.min(LONGEST_BACKOFF)
 }
 
 #[cfg(test)]

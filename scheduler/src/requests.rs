@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use apimachinery::quantity::Quantity;
 
-use crate::object::{Container, PodSpec};
+use crate::object::PodSpec;
 
 /// Scores of a pod that asks for nothing count it as this much, so that such
 /// pods spread too.
@@ -21,6 +21,15 @@ pub struct Amounts {
     pub others: BTreeMap<String, i64>,
 }
 
+/// The name of what there are amounts of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Resource {
+    Cpu,
+    Memory,
+    EphemeralStorage,
+    Other(Box<str>),
+}
+
 /// What one pod takes from a node.
 #[derive(Debug, Clone, Default)]
 pub struct Requests {
@@ -30,7 +39,36 @@ pub struct Requests {
     pub scored_memory: i64,
 }
 
+impl Resource {
+    pub fn of(name: &str) -> Self {
+        match name {
+            "cpu" => Self::Cpu,
+            "memory" => Self::Memory,
+            "ephemeral-storage" => Self::EphemeralStorage,
+            other => Self::Other(other.into()),
+        }
+    }
+
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Memory => "memory",
+            Self::EphemeralStorage => "ephemeral-storage",
+            Self::Other(name) => name,
+        }
+    }
+}
+
 impl Amounts {
+    pub fn get(&self, resource: &Resource) -> i64 {
+        match resource {
+            Resource::Cpu => self.milli_cpu,
+            Resource::Memory => self.memory,
+            Resource::EphemeralStorage => self.ephemeral_storage,
+            Resource::Other(name) => self.others.get(&**name).copied().unwrap_or(0),
+        }
+    }
+
     /// Reads a Kubernetes resource list; what cannot be read counts as nothing
     /// (the API server has validated it).
     pub fn from_list(list: &BTreeMap<String, String>) -> Self {
@@ -88,7 +126,7 @@ impl Requests {
             let mut now = running.clone();
             now.add(&own);
             peak.raise_to(&now);
-            if is_sidecar(init) {
+            if init.is_sidecar() {
                 running.add(&own);
             }
         }
@@ -100,18 +138,29 @@ impl Requests {
             running.add(&own);
         }
         running.raise_to(&peak);
+        scored = (scored.0.max(peak.milli_cpu), scored.1.max(peak.memory));
+        whole_pod(spec, &mut running, &mut scored);
         let overhead = Amounts::from_list(&spec.overhead);
         running.add(&overhead);
         Self {
-            scored_milli_cpu: scored.0.max(peak.milli_cpu) + overhead.milli_cpu,
-            scored_memory: scored.1.max(peak.memory) + overhead.memory,
+            scored_milli_cpu: scored.0 + overhead.milli_cpu,
+            scored_memory: scored.1 + overhead.memory,
             amounts: running,
         }
     }
 }
 
-fn is_sidecar(container: &Container) -> bool {
-    container.restart_policy.as_deref() == Some("Always")
+/// What is asked for the pod as a whole stands for its containers' (KEP-2837).
+fn whole_pod(spec: &PodSpec, sum: &mut Amounts, scored: &mut (i64, i64)) {
+    let asked = &spec.resources.requests;
+    let whole = Amounts::from_list(asked);
+    if asked.contains_key("cpu") {
+        (sum.milli_cpu, scored.0) = (whole.milli_cpu, whole.milli_cpu);
+    }
+    if asked.contains_key("memory") {
+        (sum.memory, scored.1) = (whole.memory, whole.memory);
+    }
+    sum.others.extend(whole.others);
 }
 
 fn at_least(amount: i64, assumed: i64) -> i64 {
@@ -121,6 +170,7 @@ fn at_least(amount: i64, assumed: i64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::object::pod_spec::Container;
 
     fn container(cpu: &str, restart: Option<&str>) -> Container {
         let mut c = Container {
@@ -149,6 +199,33 @@ mod tests {
             ..PodSpec::default()
         };
         assert_eq!(Requests::of(&spec).amounts.milli_cpu, 3000);
+    }
+
+    #[test]
+    fn overhead_and_extended_resources_are_added_up() {
+        let gpu = |n: &str| BTreeMap::from([("example.com/gpu".to_owned(), n.to_owned())]);
+        let mut spec = PodSpec {
+            containers: vec![container("1", None), container("1", None)],
+            overhead: BTreeMap::from([("cpu".to_owned(), "250m".to_owned())]),
+            ..PodSpec::default()
+        };
+        spec.containers[0].resources.requests.extend(gpu("1"));
+        spec.containers[1].resources.requests.extend(gpu("2"));
+        let amounts = Requests::of(&spec).amounts;
+        assert_eq!(amounts.milli_cpu, 2250);
+        assert_eq!(amounts.others["example.com/gpu"], 3);
+    }
+
+    #[test]
+    fn what_the_pod_asks_as_a_whole_stands_for_its_containers() {
+        let mut spec = PodSpec {
+            containers: vec![container("1", None), Container::default()],
+            ..PodSpec::default()
+        };
+        spec.resources.requests.insert("cpu".into(), "3".into());
+        let requests = Requests::of(&spec);
+        assert_eq!(requests.amounts.milli_cpu, 3000);
+        assert_eq!(requests.scored_milli_cpu, 3000);
     }
 
     #[test]

@@ -1,67 +1,150 @@
 use super::*;
+use crate::world::{World, asking, node};
 use serde_json::json;
 
-fn pod(name: &str, priority: i32) -> Candidate {
-    let pod = json!({ "metadata": { "name": name, "namespace": "d", "uid": name },
-        "spec": { "priority": priority } });
-    Candidate::new(&serde_json::from_value(pod).unwrap())
+struct Fixture {
+    world: World,
+    queue: Queue,
+    now: Instant,
 }
 
-fn names(queue: &mut Queue, now: Instant) -> Vec<String> {
-    std::iter::from_fn(|| queue.pop(now).map(|c| c.key.to_string())).collect()
+impl Fixture {
+    fn new() -> Self {
+        Self {
+            world: World::new([node("a", json!({}))]),
+            queue: Queue::default(),
+            now: Instant::now() + Duration::from_secs(3600),
+        }
+    }
+
+    fn add(&mut self, name: &str, priority: i32) {
+        let pod = self.world.candidate(asking(name, "1", priority));
+        self.queue.add(pod);
+    }
+
+    /// Adds a pod that is then refused for want of room.
+    fn park(&mut self, name: &str) {
+        self.add(name, 0);
+        self.queue.pop(self.now);
+        let fit = crate::plugins::ALL
+            .iter()
+            .position(|p| p.name == "NodeResourcesFit");
+        let mut refused_by = Set::default();
+        refused_by.insert(fit.unwrap());
+        self.queue.park(&format!("d/{name}"), refused_by, self.now);
+    }
+
+    fn names(&mut self) -> Vec<String> {
+        std::iter::from_fn(|| self.queue.pop(self.now).map(|c| c.key.to_string())).collect()
+    }
+
+    fn spend_allowance(&mut self) {
+        while self.queue.early.take(self.now) {}
+    }
+}
+
+fn left(world: &mut World) -> Candidate {
+    world.candidate(asking("left", "1", 0))
 }
 
 #[test]
 fn higher_priority_goes_first_then_first_come() {
-    let mut queue = Queue::default();
+    let mut fixture = Fixture::new();
     for (name, priority) in [("a", 0), ("b", 10), ("c", 0)] {
-        queue.add(pod(name, priority));
+        fixture.add(name, priority);
     }
-    assert_eq!(names(&mut queue, Instant::now()), ["d/b", "d/a", "d/c"]);
+    assert_eq!(fixture.names(), ["d/b", "d/a", "d/c"]);
 }
 
 #[test]
 fn parked_pod_wakes_by_what_can_help_it_after_its_back_off() {
-    let now = Instant::now();
-    let mut queue = Queue::default();
-    queue.add(pod("a", 0));
-    queue.pop(now);
-    queue.park("d/a", Wakeup::Node, now);
-    queue.wake(Wakeup::NodeOrPod, now + Duration::from_secs(5));
-    assert!(queue.pop(now).is_none(), "a freed pod is no help");
-    queue.wake(Wakeup::Node, now + Duration::from_millis(500));
-    assert!(queue.pop(now).is_none(), "still backing off");
-    queue.tick(now + Duration::from_secs(1));
-    assert!(queue.pop(now).is_some());
+    let mut fixture = Fixture::new();
+    fixture.park("a");
+    fixture.spend_allowance();
+    let (now, left) = (fixture.now, left(&mut fixture.world));
+    fixture
+        .queue
+        .wake(&Happened::PodPlaced(&left.template), now);
+    fixture.queue.tick(now + Duration::from_secs(5));
+    assert!(fixture.queue.pop(now).is_none(), "one more pod is no help");
+    fixture.queue.wake(&Happened::PodLeft(&left.template), now);
+    assert!(fixture.queue.pop(now).is_none(), "still backing off");
+    fixture.queue.tick(now + Duration::from_secs(1));
+    assert!(fixture.queue.pop(now).is_some());
+}
+
+#[test]
+fn a_few_helped_pods_need_not_wait_for_their_back_off() {
+    let mut fixture = Fixture::new();
+    for number in 0..200 {
+        fixture.park(&number.to_string());
+    }
+    let (now, left) = (fixture.now, left(&mut fixture.world));
+    fixture.queue.wake(&Happened::PodLeft(&left.template), now);
+    let early = fixture.names().len();
+    assert!((1..=60).contains(&early), "{early}");
+    fixture.queue.tick(now + Duration::from_secs(1));
+    assert_eq!(
+        fixture.names().len(),
+        200 - early,
+        "each pod is popped once"
+    );
+}
+
+#[test]
+fn a_node_that_is_too_small_wakes_nobody() {
+    let mut fixture = Fixture::new();
+    fixture.park("a");
+    let mut small = node("b", json!({}));
+    small["status"]["allocatable"]["cpu"] = "500m".into();
+    fixture.world.set_node(small);
+    let cache = &fixture.world.cluster.cache;
+    let added = Happened::NodeAdded(cache.find("b").unwrap());
+    fixture.queue.wake(&added, fixture.now);
+    assert!(fixture.queue.pop(fixture.now).is_none());
+    let added = Happened::NodeAdded(cache.find("a").unwrap());
+    fixture.queue.wake(&added, fixture.now);
+    assert!(fixture.queue.pop(fixture.now).is_some());
 }
 
 #[test]
 fn back_off_doubles_up_to_ten_seconds() {
-    let waits: Vec<u64> = (1..7).map(|n| backoff(n).as_secs()).collect();
+    let waits: Vec<u64> = (1..7)
+        .map(|n| BackOff::default().after(n).as_secs())
+        .collect();
     assert_eq!(waits, [1, 2, 4, 8, 10, 10]);
 }
 
 #[test]
 fn removed_pod_is_never_popped_and_its_timer_does_nothing() {
-    let now = Instant::now();
-    let mut queue = Queue::default();
-    queue.add(pod("a", 0));
-    queue.pop(now);
-    queue.retry("d/a", now);
-    queue.remove("d/a");
-    queue.tick(now + Duration::from_secs(60));
-    assert!(queue.pop(now).is_none());
+    let mut fixture = Fixture::new();
+    fixture.park("a");
+    let now = fixture.now;
+    fixture.queue.retry("d/a", now);
+    fixture.queue.remove("d/a");
+    fixture.queue.tick(now + Duration::from_secs(600));
+    assert!(fixture.queue.pop(now).is_none());
+}
+
+#[test]
+fn a_parked_pod_is_looked_at_again_after_five_minutes() {
+    let mut fixture = Fixture::new();
+    fixture.park("a");
+    let now = fixture.now;
+    fixture
+        .queue
+        .tick(now + LONGEST_PARK - Duration::from_secs(1));
+    assert!(fixture.queue.pop(now).is_none());
+    fixture.queue.tick(now + LONGEST_PARK);
+    assert!(fixture.queue.pop(now).is_some());
 }
 
 #[test]
 fn changed_spec_of_a_parked_pod_is_looked_at_at_once() {
-    let now = Instant::now();
-    let mut queue = Queue::default();
-    queue.add(pod("a", 0));
-    queue.pop(now);
-    queue.park("d/a", Wakeup::Node, now);
-    queue.add(pod("a", 0));
-    assert!(queue.pop(now).is_none(), "nothing changed");
-    queue.add(pod("a", 1));
-    assert!(queue.pop(now).is_some());
+    let mut fixture = Fixture::new();
+    fixture.park("a");
+    fixture.add("a", 0);
+    assert!(fixture.queue.pop(fixture.now).is_none(), "nothing changed");
+    fixture.add("a", 1);
+    assert!(fixture.queue.pop(fixture.now).is_some());
 }
