@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use oci_spec::runtime::LinuxResources;
+use oci_spec::runtime::{LinuxRdma, LinuxResources};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result, Stats};
@@ -37,8 +37,18 @@ pub struct Groups {
 #[derive(Debug, Clone)]
 pub struct Group {
     layout: Layout,
-    /// Below every hierarchy's mount point; begins with our root.
+    /// Below every hierarchy's mount point; of a pod's it begins with our root.
     path: PathBuf,
+    missing: Missing,
+}
+
+/// What becomes of a limit that the machine cannot set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Missing {
+    /// A pod is run without it.
+    Skipped,
+    /// Who asked for it by an OCI spec is told.
+    Refused,
 }
 
 /// Relative to the root, which `..` does not leave.
@@ -96,6 +106,7 @@ impl Groups {
         Group {
             layout: self.layout.clone(),
             path: self.root.join(path),
+            missing: Missing::Skipped,
         }
     }
 
@@ -104,6 +115,7 @@ impl Groups {
         let everything = |layout: &Layout| Group {
             layout: layout.clone(),
             path: self.root.clone(),
+            missing: Missing::Skipped,
         };
         everything(&self.layout).destroy()?;
         match &self.layout {
@@ -124,7 +136,11 @@ impl Group {
     pub fn at(layout: Layout, path: &Path) -> Result<Self> {
         let path = clean(path);
         check_path(&path)?;
-        Ok(Self { layout, path })
+        Ok(Self {
+            layout,
+            path,
+            missing: Missing::Refused,
+        })
     }
 
     /// A group in this one.
@@ -134,6 +150,7 @@ impl Group {
         Ok(Self {
             layout: self.layout.clone(),
             path: self.path.join(path),
+            missing: self.missing,
         })
     }
 
@@ -150,7 +167,7 @@ impl Group {
     pub fn apply(&self, resources: &LinuxResources) -> Result<()> {
         match &self.layout {
             Layout::V1 { .. } => v1::apply(self, resources),
-            Layout::V2 { mount } => v2::apply(&mount.join(&self.path), resources),
+            Layout::V2 { mount } => v2::apply(self, &mount.join(&self.path), resources),
         }
     }
 
@@ -291,6 +308,16 @@ impl Group {
         Ok(is_gone)
     }
 
+    /// A limit cannot be set: an error, unless it may be missing.
+    fn lacks(&self, limit: &str, why: &str) -> Result<()> {
+        match self.missing {
+            Missing::Skipped => Ok(()),
+            Missing::Refused => Err(Error::Node {
+                what: format!("cannot set the {limit} limit of the cgroup: {why}"),
+            }),
+        }
+    }
+
     /// The group's directory where `controller` is; on v2 any name will do.
     fn directory(&self, controller: &str) -> Option<PathBuf> {
         match &self.layout {
@@ -327,6 +354,19 @@ fn tree(dir: &Path) -> Vec<PathBuf> {
         .collect();
     found.push(dir.to_owned());
     found
+}
+
+/// `mlx5_1 hca_handle=2 hca_object=2000`
+fn rdma_line(device: &str, limits: &LinuxRdma) -> String {
+    let mut line = device.to_owned();
+    let limits = [
+        ("hca_handle", limits.hca_handles()),
+        ("hca_object", limits.hca_objects()),
+    ];
+    for (name, limit) in limits {
+        line.extend(limit.map(|limit| format!(" {name}={limit}")));
+    }
+    line
 }
 
 fn failed(what: &'static str, path: &Path, source: io::Error) -> Error {

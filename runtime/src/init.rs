@@ -20,20 +20,25 @@ use crate::monitor::Shm;
 use crate::protocol::Failure;
 
 pub(crate) mod alone;
+mod copy_up;
 pub(crate) mod create;
 mod devices;
 pub(crate) mod hooks;
 mod identity;
 mod idmap;
+mod labels;
 mod masks;
 mod mounts;
 mod namespaces;
 mod options;
 pub(crate) mod pause;
+mod procfs;
 mod program;
 mod rootfs;
+mod scheduling;
 mod sources;
 mod stdio;
+pub(crate) mod sysctl;
 
 use alone::Alone;
 pub(crate) use alone::Options;
@@ -42,7 +47,7 @@ pub(crate) use identity::Filter;
 pub(crate) use pause::Pause;
 use program::Program;
 pub(crate) use program::READY;
-use sources::{Host, Sources, UserNamespace};
+use sources::{Host, Sources};
 pub(crate) use stdio::{Stdio, TTY};
 
 /// Why the container could not be made, and at which stage.
@@ -50,6 +55,13 @@ pub(crate) use stdio::{Stdio, TTY};
 pub(crate) enum Fault {
     Create(String),
     Exec(String),
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (Self::Create(message) | Self::Exec(message)) = self;
+        f.write_str(message)
+    }
 }
 
 impl From<Fault> for Failure {
@@ -97,8 +109,17 @@ pub(crate) struct Joining<'a> {
     pub filter: Option<Filter<'a>>,
     pub stdio: Stdio,
     pub sync: OwnedFd,
-    /// In a container that belongs to no pod: the namespaces to join.
-    pub alone: Option<(CloneFlags, Options)>,
+    /// In a container that belongs to no pod.
+    pub alone: Option<JoiningAlone<'a>>,
+}
+
+/// What a process that joins a container needs beside, which belongs to no pod.
+#[derive(Clone, Copy)]
+pub(crate) struct JoiningAlone<'a> {
+    pub spec: &'a Spec,
+    /// All that its parent is not in.
+    pub namespaces: CloneFlags,
+    pub options: Options,
 }
 
 /// Becomes the container's first process, or says why not.
@@ -130,6 +151,9 @@ fn enter(container: &mut Container<'_>) -> Result<Never, Fault> {
     sys::mount::isolate().or_fault(|| "cut the mount namespace off the host's".into())?;
     let tty = build(container, process, sources)?;
     container.stdio.install(tty, process)?;
+    if container.alone.is_some() {
+        scheduling::apply_to_all(spec)?;
+    }
     // A working directory by way of a descriptor must find none (CVE-2024-21626).
     close_all_but(container.preserved(), &container.descriptors())?;
     let confinement = Confinement {
@@ -168,7 +192,7 @@ impl Container<'_> {
                 base: Path::new("/"),
                 group: self.group,
                 shm: self.shm,
-                user_namespace: UserNamespace::Host,
+                namespaces: None,
             }),
         }
     }
@@ -209,25 +233,36 @@ fn build(
         no_pivot = alone.options.no_pivot;
     }
     rootfs::finish(&root, spec, no_pivot)?;
+    if let Some(alone) = &container.alone {
+        sysctl::apply(spec, alone.namespaces)?;
+    }
     Ok(tty)
 }
 
 fn enter_running(joining: &Joining<'_>) -> Result<Never, Fault> {
-    let preserved = joining.alone.map_or(0, |(_, o)| o.preserve_fds);
+    let preserved = joining.alone.map_or(0, |a| a.options.preserve_fds);
     // The container may look at us as soon as we are among its processes.
     close_all_but(preserved, &joining.descriptors())?;
     let leaver = Leaver {
         is_alone: joining.alone.is_some(),
-        keeps_keyring: joining.alone.is_some_and(|(_, o)| o.keeps_keyring),
+        keeps_keyring: joining.alone.is_some_and(|a| a.options.keeps_keyring),
     };
     leaver.become_child(joining.group, joining.process)?;
+    let cpus = joining.process.exec_cpu_affinity().as_ref();
+    if let Some(cpus) = cpus.and_then(|a| a.cpu_affinity_final().as_deref()) {
+        scheduling::run_on(cpus)?;
+    }
     let namespaces = match joining.alone {
-        Some((namespaces, _)) => namespaces,
+        Some(alone) => alone.namespaces,
         None if joining.group.is_v2() => CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWCGROUP,
         None => CloneFlags::CLONE_NEWNS,
     };
     nix::sched::setns(joining.init, namespaces)
         .or_fault(|| "join the container's namespaces".into())?;
+    if let Some(alone) = joining.alone {
+        namespaces::become_root(alone.namespaces)?;
+        scheduling::apply_to_all(alone.spec)?;
+    }
     let tty = joining
         .stdio
         .open_tty_inside(joining.process, &joining.sync)?;

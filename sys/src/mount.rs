@@ -26,6 +26,8 @@ impl Attributes {
     /// All the ways of keeping access times: to be cleared before one is set.
     pub const ATIME: Self = Self(0x70);
     pub const NO_DIR_ATIME: Self = Self(0x80);
+    pub const NO_SYMLINKS: Self = Self(0x20_0000);
+    const MAPPED_IDS: Self = Self(0x10_0000);
 
     pub fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
@@ -191,6 +193,25 @@ pub fn change(mount: BorrowedFd<'_>, change: Change, reach: Reach) -> io::Result
         propagation,
         userns_fd: 0,
     };
+    set_attributes(mount, &attributes, reach)
+}
+
+/// Shows the files of a mount that is attached nowhere as if they belonged to others.
+pub fn map_ids(mount: BorrowedFd<'_>, users: BorrowedFd<'_>, reach: Reach) -> io::Result<()> {
+    let attributes = libc::mount_attr {
+        attr_set: Attributes::MAPPED_IDS.0,
+        attr_clr: 0,
+        propagation: 0,
+        userns_fd: u64::from(users.as_raw_fd().cast_unsigned()),
+    };
+    set_attributes(mount, &attributes, reach)
+}
+
+fn set_attributes(
+    mount: BorrowedFd<'_>,
+    attributes: &libc::mount_attr,
+    reach: Reach,
+) -> io::Result<()> {
     let flags = libc::AT_EMPTY_PATH as libc::c_uint | reach.flag();
     let (fd, empty, size) = (
         mount.as_raw_fd(),
@@ -204,7 +225,7 @@ pub fn change(mount: BorrowedFd<'_>, change: Change, reach: Reach) -> io::Result
             fd,
             empty,
             flags,
-            &raw const attributes,
+            std::ptr::from_ref(attributes),
             size,
         )
     };
@@ -226,6 +247,7 @@ pub fn isolate() -> io::Result<()> {
 /// A tmpfs with nothing mounted on it.
 pub fn tmpfs(options: &[(&str, &str)], attributes: Attributes) -> io::Result<OwnedFd> {
     let tmpfs = Filesystem::open("tmpfs")?;
+    tmpfs.set("source", b"tmpfs")?;
     for (key, value) in options {
         tmpfs.set(key, value.as_bytes())?;
     }

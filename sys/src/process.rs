@@ -210,3 +210,76 @@ pub fn trim_heap() {
     // SAFETY: malloc_trim has no preconditions.
     let _ = unsafe { libc::malloc_trim(0) };
 }
+
+/// What sched_setattr(2) takes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SchedulerAttributes {
+    pub policy: u32,
+    pub flags: u64,
+    pub nice: i32,
+    pub priority: u32,
+    pub runtime: u64,
+    pub deadline: u64,
+    pub period: u64,
+}
+
+/// Has the calling thread scheduled like this.
+pub fn set_scheduler(attributes: &SchedulerAttributes) -> io::Result<()> {
+    #[repr(C)]
+    struct SchedAttr {
+        size: u32,
+        policy: u32,
+        flags: u64,
+        nice: i32,
+        priority: u32,
+        runtime: u64,
+        deadline: u64,
+        period: u64,
+    }
+    let attr = SchedAttr {
+        size: u32::try_from(size_of::<SchedAttr>()).expect("it has 48 bytes"),
+        policy: attributes.policy,
+        flags: attributes.flags,
+        nice: attributes.nice,
+        priority: attributes.priority,
+        runtime: attributes.runtime,
+        deadline: attributes.deadline,
+        period: attributes.period,
+    };
+    let (this, flags) = (0 as libc::pid_t, 0 as libc::c_uint);
+    // SAFETY: `attr` says its own size and outlives the call, which only reads it.
+    let done = unsafe { libc::syscall(libc::SYS_sched_setattr, this, &raw const attr, flags) };
+    check(done).map(drop)
+}
+
+/// Sets the class and the level of the calling process's I/O priority (ioprio_set(2)).
+pub fn set_io_priority(class: i32, level: i32) -> io::Result<()> {
+    const IOPRIO_WHO_PROCESS: libc::c_int = 1;
+    let (this, priority) = (0 as libc::c_int, class << 13 | level);
+    // SAFETY: three plain numbers.
+    let done = unsafe { libc::syscall(libc::SYS_ioprio_set, IOPRIO_WHO_PROCESS, this, priority) };
+    check(done).map(drop)
+}
+
+pub fn set_personality(domain: i32) -> io::Result<()> {
+    let domain = libc::c_ulong::from(domain.cast_unsigned());
+    // SAFETY: one plain number.
+    check(unsafe { libc::personality(domain) }.into()).map(drop)
+}
+
+/// Where the calling thread's memory is to come from (set_mempolicy(2)); nodes below 1024.
+pub fn set_memory_policy(mode: i32, nodes: &[usize]) -> io::Result<()> {
+    const WORD: usize = libc::c_ulong::BITS as usize;
+    let mut mask = [0 as libc::c_ulong; 1024 / WORD];
+    for node in nodes {
+        let word = mask.get_mut(node / WORD);
+        *word.ok_or(io::ErrorKind::InvalidInput)? |= 1 << (node % WORD);
+    }
+    let (mask, length) = match nodes {
+        [] => (std::ptr::null(), 0),
+        // The kernel takes one bit less than it is told of.
+        _ => (mask.as_ptr(), mask.len() * WORD + 1),
+    };
+    // SAFETY: `mask` is null, or names `length` - 1 bits that outlive the call, which only reads them.
+    check(unsafe { libc::syscall(libc::SYS_set_mempolicy, mode, mask, length) }).map(drop)
+}

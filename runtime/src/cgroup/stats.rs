@@ -57,7 +57,7 @@ fn v2(group: &Group) -> Stats {
 }
 
 /// The number in the file; 0 where the machine lacks the controller.
-fn number(file: &Path) -> u64 {
+pub fn number(file: &Path) -> u64 {
     fs::read_to_string(file)
         .ok()
         .and_then(|n| n.trim().parse().ok())

@@ -23,7 +23,7 @@ pub(crate) struct Alone<'a> {
     pub namespaces: &'a Namespaces,
     /// Opened by the parent, for in a user namespace the container's own root may not be able to.
     pub sources: Option<Sources>,
-    /// What the hooks are told; process id and status are filled in.
+    /// What the hooks are told; status and process id, as the container knows it, are filled in.
     pub state: State,
     /// Without one the program is executed at once.
     pub pause: Option<Pause>,
@@ -60,8 +60,9 @@ impl Alone<'_> {
     /// The hooks of the create: the parent's in the host's namespaces, then ours.
     pub fn run_create_hooks(&mut self, sync: &OwnedFd, spec: &Spec) -> Result<(), Fault> {
         nix::unistd::write(sync, MOUNTED).or_fault(|| "tell the runtime".into())?;
-        let pid = hear(sync)?;
-        self.state.set_pid(Some(pid));
+        hear(sync)?;
+        // As it is seen by the hooks in here.
+        self.state.set_pid(Some(nix::unistd::getpid().as_raw()));
         self.state.set_status(ContainerState::Creating);
         let hooks = spec.hooks().as_ref();
         let hooks = hooks.and_then(|h| h.create_container().as_deref());
@@ -89,21 +90,19 @@ impl Alone<'_> {
     }
 }
 
-/// Waits for the parent's word; gives the process id back that it knows us by.
-fn hear(sync: &OwnedFd) -> Result<i32, Fault> {
-    let mut word = [0; 64];
+/// Waits for the parent's word.
+fn hear(sync: &OwnedFd) -> Result<(), Fault> {
+    let mut word = [0; GO.len()];
     let heard = loop {
         match nix::unistd::read(sync, &mut word) {
             Err(Errno::EINTR) => {}
             heard => break heard.or_fault(|| "wait for the runtime".into())?,
         }
     };
-    let word = &word[..heard];
-    let pid = word
-        .strip_prefix(GO)
-        .and_then(|pid| std::str::from_utf8(pid).ok());
-    pid.and_then(|pid| pid.trim().parse().ok())
-        .ok_or_else(|| Fault::Create("the runtime is gone".into()))
+    match &word[..heard] {
+        GO => Ok(()),
+        _ => Err(Fault::Create("the runtime is gone".into())),
+    }
 }
 
 /// Has the parent take the listener of a seccomp filter, by its number: sendmsg(2) may be what it listens for.
@@ -111,7 +110,7 @@ pub(crate) fn hand_over(listener: &OwnedFd, sync: &OwnedFd) -> Result<(), Fault>
     let mut word = super::create::NOTIFY.to_vec();
     word.extend_from_slice(listener.as_raw_fd().to_string().as_bytes());
     nix::unistd::write(sync, &word).or_fault(|| "hand the seccomp listener over".into())?;
-    hear(sync).map(drop)
+    hear(sync)
 }
 
 fn name(spec: &Spec) -> Result<(), Fault> {

@@ -27,8 +27,8 @@ use sys::process::Cloned;
 
 use super::alone::{Alone, GO, MOUNTED, Options};
 use super::namespaces::{Namespaces, flag};
-use super::sources::{Host, Sources, UserNamespace};
-use super::{Container, Fault, Filter, Joining, OrFault, Pause, READY, Stdio, TTY};
+use super::sources::{Host, Sources};
+use super::{Container, Fault, Filter, Joining, JoiningAlone, OrFault, Pause, READY, Stdio, TTY};
 use crate::cgroup::Group;
 use crate::config::Rootfs;
 use crate::protocol::Failure;
@@ -99,6 +99,16 @@ pub(crate) fn create(creation: Creation<'_>) -> Result<Init, Failure> {
 
 fn make(creation: Creation<'_>) -> Result<Init, Fault> {
     let spec = creation.spec;
+    super::labels::check(spec)?;
+    if spec
+        .linux()
+        .as_ref()
+        .is_some_and(|l| l.intel_rdt().is_some())
+    {
+        return Err(Fault::Create(
+            "linux.intelRdt is not supported: leave it out".into(),
+        ));
+    }
     let namespaces = Namespaces::of(spec)?;
     let root = spec
         .root()
@@ -111,10 +121,7 @@ fn make(creation: Creation<'_>) -> Result<Init, Fault> {
         base: creation.bundle,
         group: creation.group,
         shm: None,
-        user_namespace: match namespaces.has(Kind::User) {
-            true => UserNamespace::Own,
-            false => UserNamespace::Host,
-        },
+        namespaces: Some(&namespaces),
     })?;
     let into = creation.group.clone_target();
     let into = into.or_fault(|| "open the container's cgroup".into())?;
@@ -157,6 +164,10 @@ fn make(creation: Creation<'_>) -> Result<Init, Fault> {
 /// # Errors
 /// [`Failure::NotRunning`] where the container has ended.
 pub(crate) fn add(addition: Addition<'_>) -> Result<Init, Failure> {
+    let cpus = addition.process.exec_cpu_affinity().as_ref();
+    if let Some(cpus) = cpus.and_then(|a| a.initial().as_deref()) {
+        super::scheduling::run_on(cpus)?;
+    }
     let own = std::fs::File::open("/proc/self/ns/pid").or_fault(|| "open our namespaces".into())?;
     let into = addition.group.clone_target();
     let into = into.or_fault(|| "open the container's cgroup".into())?;
@@ -172,10 +183,11 @@ pub(crate) fn add(addition: Addition<'_>) -> Result<Init, Failure> {
             filter: addition.filter.map(|f| Filter::of(addition.spec, f)),
             stdio: addition.stdio,
             sync,
-            alone: Some((
-                namespaces.difference(CloneFlags::CLONE_NEWPID),
-                addition.options,
-            )),
+            alone: Some(JoiningAlone {
+                spec: addition.spec,
+                namespaces: namespaces.difference(CloneFlags::CLONE_NEWPID),
+                options: addition.options,
+            }),
         })
     };
     let made = fork(CloneFlags::empty(), into.as_ref().map(AsFd::as_fd), child);
@@ -247,10 +259,8 @@ impl Init {
 
     /// Lets it go on.
     pub fn go_on(&self) -> io::Result<()> {
-        let mut word = GO.to_vec();
-        word.extend_from_slice(self.pid.to_string().as_bytes());
         // Not write(2): it may have ended, which is no signal to us.
-        sys::socket::send(self.sync.as_fd(), &word, &[]).map(drop)
+        sys::socket::send(self.sync.as_fd(), GO, &[]).map(drop)
     }
 
     pub fn kill(&self) {

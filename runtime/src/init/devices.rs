@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag};
 use nix::sys::stat::{Mode, SFlag, fstat, major, makedev, minor, mknodat, umask};
 use nix::unistd::{Gid, Uid, fchownat, symlinkat};
-use oci_spec::runtime::{LinuxDevice, LinuxDeviceType, Spec};
+use oci_spec::runtime::{LinuxDevice, LinuxDeviceType, Mount, Spec};
 use sys::mount::{Reach, attach, clone_tree};
 use sys::path::{Links, open_in_root};
 
@@ -41,6 +41,9 @@ pub fn make_all(
 ) -> Result<OwnedFd, Fault> {
     // An image whose /dev is a link has nothing to win: links are refused (CVE-2026-41579).
     let dev = make_dir(root, Path::new("/dev"), Links::Refused).or_fault(|| "open /dev".into())?;
+    if is_the_hosts(spec) {
+        return open_null(dev.as_fd());
+    }
     if of_host.is_empty() {
         make_nodes(root, dev.as_fd(), spec)?;
     }
@@ -54,6 +57,23 @@ pub fn make_all(
         }
     }
     open_null(dev.as_fd())
+}
+
+/// Whether `/dev` is a directory of the host, which is complete and not ours to fill.
+fn is_the_hosts(spec: &Spec) -> bool {
+    let is_bind = |m: &Mount| {
+        let options = m.options().as_deref().unwrap_or_default();
+        m.typ().as_deref() == Some("bind") || options.iter().any(|o| o == "bind" || o == "rbind")
+    };
+    let is_dev = |m: &Mount| {
+        m.destination()
+            .components()
+            .eq(Path::new("/dev").components())
+    };
+    spec.mounts()
+        .iter()
+        .flatten()
+        .any(|m| is_dev(m) && is_bind(m))
 }
 
 fn make_nodes(root: BorrowedFd<'_>, dev: BorrowedFd<'_>, spec: &Spec) -> Result<(), Fault> {
@@ -113,7 +133,8 @@ fn make_device(root: BorrowedFd<'_>, device: &LinuxDevice) -> nix::Result<()> {
     let kind = match device.typ() {
         LinuxDeviceType::B => SFlag::S_IFBLK,
         LinuxDeviceType::P => SFlag::S_IFIFO,
-        _ => SFlag::S_IFCHR,
+        LinuxDeviceType::C | LinuxDeviceType::U => SFlag::S_IFCHR,
+        LinuxDeviceType::A => return Err(Errno::EINVAL),
     };
     let number = |n: i64| u64::try_from(n).map_err(|_| Errno::EINVAL);
     let id = makedev(number(device.major())?, number(device.minor())?);

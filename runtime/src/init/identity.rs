@@ -14,7 +14,7 @@ use oci_spec::runtime::{
     Capability, LinuxCapabilities, PosixRlimit, PosixRlimitType, Process, Spec,
 };
 
-use super::{Fault, OrFault, alone, die_with_parent, program};
+use super::{Fault, OrFault, alone, die_with_parent, labels, program, scheduling};
 
 /// A compiled seccomp profile.
 #[derive(Debug, Clone, Copy)]
@@ -47,9 +47,9 @@ pub struct Confinement<'a> {
 impl Confinement<'_> {
     pub fn confine(&self) -> Result<(), Fault> {
         let process = self.process;
-        for limit in process.rlimits().iter().flatten() {
-            set_limit(limit)?;
-        }
+        set_limits(process.rlimits().as_deref().unwrap_or_default())?;
+        labels::apply(process)?;
+        scheduling::apply(process)?;
         let none = LinuxCapabilities::default();
         let sets = Sets::of(process.capabilities().as_ref().unwrap_or(&none))?;
         sets.bound()?;
@@ -181,6 +181,19 @@ impl Sets {
 
 fn known(capability: &Capability) -> Option<Cap> {
     Cap::from_str(&format!("CAP_{capability}")).ok()
+}
+
+fn set_limits(limits: &[PosixRlimit]) -> Result<(), Fault> {
+    for (index, limit) in limits.iter().enumerate() {
+        if limits[..index].iter().any(|l| l.typ() == limit.typ()) {
+            return Err(Fault::Create(format!(
+                "process.rlimits has {} twice",
+                limit.typ()
+            )));
+        }
+        set_limit(limit)?;
+    }
+    Ok(())
 }
 
 fn set_limit(limit: &PosixRlimit) -> Result<(), Fault> {

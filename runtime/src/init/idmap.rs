@@ -29,13 +29,14 @@ impl Maps {
         let uid = linux.and_then(|l| l.uid_mappings().as_deref());
         let gid = linux.and_then(|l| l.gid_mappings().as_deref());
         let (uid, gid) = (uid.unwrap_or_default(), gid.unwrap_or_default());
+        let has_maps = !uid.is_empty() || !gid.is_empty();
         let has_user_namespace = linux
             .and_then(|l| l.namespaces().as_deref())
             .unwrap_or_default()
             .iter()
             .any(|n| n.typ() == oci_spec::runtime::LinuxNamespaceType::User);
         if !is_new {
-            if !has_user_namespace && !(uid.is_empty() && gid.is_empty()) {
+            if has_maps && !has_user_namespace {
                 return Err(Fault::Create(
                     "user namespace mappings specified, but user namespace isn't enabled in the config".into(),
                 ));

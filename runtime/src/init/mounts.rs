@@ -11,10 +11,10 @@ use oci_spec::runtime::Mount;
 use sys::mount::{Attributes, Change, Filesystem, Propagation, Reach, attach, change, clone_tree};
 use sys::path::{Links, open_in_root};
 
-use super::options::Options;
+use super::options::{Options, Recursive};
 use super::rootfs::{make_dir, make_file};
 use super::sources::Host;
-use super::{Fault, OrFault};
+use super::{Fault, OrFault, procfs};
 use crate::cgroup::Group;
 
 /// A mount of the spec with its source in hand.
@@ -27,10 +27,12 @@ pub struct Prepared {
 enum Source {
     /// A copy of a host tree, or of the pod's `/dev/shm`.
     Tree(OwnedFd),
-    /// A new file system of this kind.
-    New(String),
+    /// A new file system of this kind, from what it names as its source.
+    New(String, PathBuf),
     /// On cgroup v1: each hierarchy's name and a copy of the container's group in it.
     Hierarchies(Vec<(String, OwnedFd)>),
+    /// What is mounted there already.
+    Remount,
 }
 
 /// Opens the host's side of every mount while the host's mounts are in sight.
@@ -40,30 +42,30 @@ pub fn open_sources(host: &Host<'_>) -> Result<Vec<Prepared>, Fault> {
 }
 
 fn prepare(mount: &Mount, host: &Host<'_>) -> Result<Prepared, Fault> {
-    let (group, shm) = (host.group, host.shm);
     let words = mount.options().as_deref().unwrap_or_default();
     let mut options = Options::parse(words);
-    let kind = mount.typ().as_deref().unwrap_or("none");
     let source = mount.source().clone().unwrap_or_default();
     let what = || {
-        format!(
-            "mount {} at {}",
-            source.display(),
-            mount.destination().display()
-        )
+        let target = mount.destination().display();
+        format!("mount {} at {target}", source.display())
     };
-    let source = match (kind, shm) {
-        _ if options.bind.is_some() || kind == "bind" => {
-            let source = host.base.join(&source);
-            Source::Tree(clone_tree(AT_FDCWD, &source, options.reach()).or_fault(what)?)
+    let has_maps = mount.uid_mappings().is_some() || mount.gid_mappings().is_some();
+    let source = open_source(mount, &options, host).or_fault(what)?;
+    match (&source, has_maps || options.idmap.is_some()) {
+        (Source::Tree(tree), true) => {
+            let users = host.users_of(mount)?;
+            let reach = options.idmap.unwrap_or(Reach::This);
+            sys::mount::map_ids(tree.as_fd(), users.as_fd(), reach)
+                .or_fault(|| format!("{}: map its ids", what()))?;
         }
-        ("tmpfs", Some(shm)) if source == Path::new("shm") => {
-            Source::Tree(shm.copy().or_fault(what)?)
+        (_, true) => {
+            return Err(Fault::Create(format!(
+                "{}: ids are mapped in bind mounts only",
+                what()
+            )));
         }
-        ("cgroup" | "cgroup2", _) if group.is_v2() => Source::New("cgroup2".into()),
-        ("cgroup" | "cgroup2", _) => Source::Hierarchies(open_hierarchies(group)?),
-        (kind, _) => Source::New(kind.to_owned()),
-    };
+        (_, false) => {}
+    }
     if matches!(source, Source::Tree(_)) {
         // They were the original's.
         options.data.clear();
@@ -75,10 +77,25 @@ fn prepare(mount: &Mount, host: &Host<'_>) -> Result<Prepared, Fault> {
     })
 }
 
-fn open_hierarchies(group: &Group) -> Result<Vec<(String, OwnedFd)>, Fault> {
+fn open_source(mount: &Mount, options: &Options, host: &Host<'_>) -> io::Result<Source> {
+    let kind = mount.typ().as_deref().unwrap_or("none");
+    let source = mount.source().clone().unwrap_or_default();
+    Ok(match (kind, host.shm) {
+        _ if options.is_remount => Source::Remount,
+        _ if options.bind.is_some() || kind == "bind" => {
+            let source = host.base.join(&source);
+            Source::Tree(clone_tree(AT_FDCWD, &source, options.reach())?)
+        }
+        ("tmpfs", Some(shm)) if source == Path::new("shm") => Source::Tree(shm.copy()?),
+        ("cgroup" | "cgroup2", _) if host.group.is_v2() => Source::New("cgroup2".into(), source),
+        ("cgroup" | "cgroup2", _) => Source::Hierarchies(open_hierarchies(host.group)?),
+        (kind, _) => Source::New(kind.to_owned(), source),
+    })
+}
+
+fn open_hierarchies(group: &Group) -> io::Result<Vec<(String, OwnedFd)>> {
     let clone = |(name, dir): (String, PathBuf)| {
-        let tree = clone_tree(AT_FDCWD, &dir, Reach::This)
-            .or_fault(|| format!("bind {}", dir.display()))?;
+        let tree = clone_tree(AT_FDCWD, &dir, Reach::This)?;
         Ok((name, tree))
     };
     group.directories().into_iter().map(clone).collect()
@@ -108,20 +125,81 @@ fn mount_one(root: BorrowedFd<'_>, mount: Prepared) -> Result<(), Fault> {
         Source::Tree(tree) => {
             adjust(&tree, &options)?;
             let at = target_of(root, &target, &tree)?;
+            procfs::check_target(&target, at.as_fd(), tree.as_fd())?;
             attach(tree.as_fd(), at.as_fd()).or_fault(|| "attach".into())
         }
-        Source::New(kind) => {
-            let tree = new_filesystem(&kind, &options)?;
-            // Nothing can show a container another /proc than this (CVE-2023-27561).
-            let links = match kind.as_str() {
-                "proc" | "sysfs" => Links::Refused,
-                _ => Links::InRoot,
-            };
-            let at = make_dir(root, &target, links).or_fault(|| "make the directory".into())?;
-            attach(tree.as_fd(), at.as_fd()).or_fault(|| "attach".into())
-        }
+        Source::New(kind, source) => mount_new(root, &target, &options, &kind, &source),
         Source::Hierarchies(trees) => mount_hierarchies(root, &target, &options, trees),
+        Source::Remount => {
+            let flags = OFlag::O_PATH;
+            let at = open_in_root(root, &target, flags, Mode::empty(), Links::InRoot)
+                .or_fault(|| "open the mount point".into())?;
+            change_all(&at, &options)
+        }
     }
+}
+
+fn mount_new(
+    root: BorrowedFd<'_>,
+    target: &Path,
+    options: &Options,
+    kind: &str,
+    source: &Path,
+) -> Result<(), Fault> {
+    // Nothing can show a container another /proc than this (CVE-2023-27561).
+    let links = match kind {
+        "proc" | "sysfs" => Links::Refused,
+        _ => Links::InRoot,
+    };
+    let (at, is_new) = match open_in_root(root, target, DIRECTORY, Mode::empty(), links) {
+        Ok(at) => (at, false),
+        Err(_) => (
+            make_dir(root, target, links).or_fault(|| "make the directory".into())?,
+            true,
+        ),
+    };
+    let mut data = options.data.clone();
+    if kind == "tmpfs" && !is_new && !data.iter().any(|(key, _)| key == "mode") {
+        // As runc: it looks like what it covers.
+        let meta = fstat(&at).or_fault(|| "look at the directory".into())?;
+        data.push(("mode".into(), Some(format!("{:o}", meta.st_mode & 0o7777))));
+    }
+    let tree = new_filesystem(kind, source, options.set, &data)?;
+    procfs::check_target(target, at.as_fd(), tree.as_fd())?;
+    if options.copies_up && kind == "tmpfs" {
+        copy_up(&at, &tree, options)?;
+    }
+    if options.propagation.is_some() || options.recursive != Recursive::default() {
+        adjust(&tree, options)?;
+    }
+    attach(tree.as_fd(), at.as_fd()).or_fault(|| "attach".into())
+}
+
+const DIRECTORY: OFlag = OFlag::O_PATH.union(OFlag::O_DIRECTORY);
+
+fn copy_up(from: &OwnedFd, to: &OwnedFd, options: &Options) -> Result<(), Fault> {
+    let what = || "copy up what the image has there".to_owned();
+    let is_read_only = options.set.contains(Attributes::READ_ONLY);
+    let read_only = |set: bool| {
+        let (set, clear) = match set {
+            true => (Attributes::READ_ONLY, Attributes::default()),
+            false => (Attributes::default(), Attributes::READ_ONLY),
+        };
+        let to_this = Change {
+            set,
+            clear,
+            ..Change::default()
+        };
+        change(to.as_fd(), to_this, Reach::This)
+    };
+    if is_read_only {
+        read_only(false).or_fault(what)?;
+    }
+    super::copy_up::copy(from.as_fd(), to.as_fd()).or_fault(what)?;
+    if is_read_only {
+        read_only(true).or_fault(what)?;
+    }
+    Ok(())
 }
 
 /// The place to mount a tree on: a directory for a directory, a file for all else.
@@ -133,38 +211,51 @@ fn target_of(root: BorrowedFd<'_>, target: &Path, tree: &OwnedFd) -> Result<Owne
 }
 
 fn adjust(tree: &OwnedFd, options: &Options) -> Result<(), Fault> {
-    let what = || "set the mount's attributes".to_owned();
     let default = (Propagation::Private, Reach::Recursive);
     let (propagation, reach) = options.propagation.unwrap_or(default);
     let propagate = Change {
         propagation: Some(propagation),
         ..Change::default()
     };
-    change(tree.as_fd(), propagate, reach).or_fault(what)?;
-    if options.change() != Change::default() {
-        change(tree.as_fd(), options.change(), Reach::This).or_fault(what)?;
-    }
-    if !options.recursive.is_empty() {
-        let all = Change {
-            set: options.recursive,
-            ..Change::default()
-        };
-        change(tree.as_fd(), all, Reach::Recursive).or_fault(what)?;
+    change(tree.as_fd(), propagate, reach).or_fault(|| "set the mount's propagation".to_owned())?;
+    change_all(tree, options)
+}
+
+fn change_all(tree: &OwnedFd, options: &Options) -> Result<(), Fault> {
+    let what = || "set the mount's attributes".to_owned();
+    // From the whole to the part: `rro,rw` leaves the upmost one writable.
+    let changes = [
+        (options.recursive_change(), Reach::Recursive),
+        (options.change(), Reach::This),
+    ];
+    for (wanted, reach) in changes {
+        if wanted != Change::default() {
+            change(tree.as_fd(), wanted, reach).or_fault(what)?;
+        }
     }
     Ok(())
 }
 
-fn new_filesystem(kind: &str, options: &Options) -> Result<OwnedFd, Fault> {
+fn new_filesystem(
+    kind: &str,
+    source: &Path,
+    attributes: Attributes,
+    data: &[(String, Option<String>)],
+) -> Result<OwnedFd, Fault> {
     let what = || format!("make a file system of type {kind:?}");
     let filesystem = Filesystem::open(kind).or_fault(what)?;
-    for (key, value) in &options.data {
+    if !source.as_os_str().is_empty() {
+        let source = source.as_os_str().as_encoded_bytes();
+        filesystem.set("source", source).or_fault(what)?;
+    }
+    for (key, value) in data {
         let option = || format!("option {key:?} of a {kind}");
         match value {
             Some(value) => filesystem.set(key, value.as_bytes()).or_fault(option)?,
             None => filesystem.set_flag(key).or_fault(option)?,
         }
     }
-    filesystem.mount(options.set).or_fault(what)
+    filesystem.mount(attributes).or_fault(what)
 }
 
 /// A tmpfs with one directory a hierarchy, each showing the container's own group.
@@ -177,10 +268,12 @@ fn mount_hierarchies(
     let closed = Attributes::NO_SUID | Attributes::NO_DEV | Attributes::NO_EXEC;
     let tmpfs = sys::mount::tmpfs(&[("mode", "755")], closed).or_fault(|| "make a tmpfs".into())?;
     let at = make_dir(root, target, Links::InRoot).or_fault(|| "make the directory".into())?;
+    procfs::check_target(target, at.as_fd(), tmpfs.as_fd())?;
     attach(tmpfs.as_fd(), at.as_fd()).or_fault(|| "attach".into())?;
     for (name, tree) in trees {
         mount_hierarchy(&tmpfs, options, &name, &tree).or_fault(|| format!("attach {name}"))?;
     }
+    // It stays writable, as runc's does: there is nothing in it but places to mount on.
     Ok(())
 }
 
@@ -196,11 +289,10 @@ fn mount_hierarchy(
     };
     change(tree.as_fd(), own, Reach::This)?;
     mkdirat(tmpfs, name, Mode::from_bits_truncate(0o755))?;
-    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY;
     let at = open_in_root(
         tmpfs.as_fd(),
         Path::new(name),
-        flags,
+        DIRECTORY,
         Mode::empty(),
         Links::Refused,
     )?;

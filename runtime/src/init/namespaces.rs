@@ -90,6 +90,17 @@ impl Namespaces {
         self.new.contains(flag(kind))
     }
 
+    /// A user namespace with the maps of the container's; none where it is the host's.
+    pub fn users(&self) -> Result<Option<OwnedFd>, Fault> {
+        let what = || "open the container's user namespace".to_owned();
+        if let Some(maps) = &self.maps {
+            return maps.namespace().or_fault(what).map(Some);
+        }
+        let joined = self.joined.iter().find(|(kind, _)| *kind == Kind::User);
+        let users = joined.map(|(_, fd)| fd.try_clone()).transpose();
+        users.or_fault(what)
+    }
+
     /// What the clone is to make. The cgroup namespace waits for the group to be joined.
     pub fn flags(&self) -> CloneFlags {
         self.new
@@ -141,16 +152,12 @@ impl Namespaces {
         Ok(())
     }
 
-    /// In the child, once it is in a user namespace that has its maps: becomes its root.
+    /// In the child, once it is in a user namespace that has its maps.
     pub fn become_root(&self) -> Result<(), Fault> {
-        if !self.has(Kind::User) {
-            return Ok(());
+        match self.has(Kind::User) {
+            true => become_root(CloneFlags::CLONE_NEWUSER),
+            false => Ok(()),
         }
-        let what = || "become root of the user namespace".to_owned();
-        let (uid, gid) = (Uid::from_raw(0), Gid::from_raw(0));
-        setresgid(gid, gid, gid).or_fault(what)?;
-        setgroups(&[]).or_fault(what)?;
-        setresuid(uid, uid, uid).or_fault(what)
     }
 
     /// In the child, once it is in its cgroup: from there on that is what `/` means.
@@ -160,6 +167,18 @@ impl Namespaces {
         }
         unshare(CloneFlags::CLONE_NEWCGROUP).or_fault(|| "make a cgroup namespace".into())
     }
+}
+
+/// Becomes root of the user namespace that the calling process has entered, where it has one.
+pub(super) fn become_root(entered: CloneFlags) -> Result<(), Fault> {
+    if !entered.contains(CloneFlags::CLONE_NEWUSER) {
+        return Ok(());
+    }
+    let what = || "become root of the user namespace".to_owned();
+    let (uid, gid) = (Uid::from_raw(0), Gid::from_raw(0));
+    setresgid(gid, gid, gid).or_fault(what)?;
+    setgroups(&[]).or_fault(what)?;
+    setresuid(uid, uid, uid).or_fault(what)
 }
 
 fn refused(why: String) -> Fault {

@@ -7,18 +7,25 @@ use sys::mount::{Attributes, Change, Propagation, Reach};
 pub struct Options {
     pub set: Attributes,
     pub clear: Attributes,
-    /// `rro`: read-only all the way down.
-    pub recursive: Attributes,
+    /// `rro`, `rnosuid` and the like: all the way down.
+    pub recursive: Recursive,
     pub propagation: Option<(Propagation, Reach)>,
-    pub bind: Option<BindReach>,
+    pub bind: Option<Reach>,
+    /// Whether ids are mapped, and how far down.
+    pub idmap: Option<Reach>,
+    /// A mount that is there already is changed.
+    pub is_remount: bool,
+    /// A tmpfs begins with what the image has at its place.
+    pub copies_up: bool,
     /// The file system's own options.
     pub data: Vec<(String, Option<String>)>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BindReach {
-    This,
-    Recursive,
+/// Attributes of a whole tree of mounts.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Recursive {
+    pub set: Attributes,
+    pub clear: Attributes,
 }
 
 impl Options {
@@ -29,23 +36,29 @@ impl Options {
     }
 
     fn read(&mut self, word: &str) {
-        if let Some((attribute, is_set)) = attribute(word) {
-            let (to, from) = if is_set {
-                (&mut self.set, &mut self.clear)
-            } else {
-                (&mut self.clear, &mut self.set)
-            };
-            *to |= attribute;
-            *from = from.without(attribute);
+        if let Some((set, clear)) = attribute(word) {
+            change(&mut self.set, &mut self.clear, set, clear);
+            return;
+        }
+        if let Some((set, clear)) = word.strip_prefix('r').and_then(attribute) {
+            let Recursive {
+                set: all,
+                clear: none,
+            } = &mut self.recursive;
+            change(all, none, set, clear);
             return;
         }
         match word {
-            "bind" => self.bind = self.bind.or(Some(BindReach::This)),
-            "rbind" => self.bind = Some(BindReach::Recursive),
-            "rro" => self.recursive |= Attributes::READ_ONLY,
+            "bind" => self.bind = self.bind.or(Some(Reach::This)),
+            "rbind" => self.bind = Some(Reach::Recursive),
+            "idmap" => self.idmap = self.idmap.or(Some(Reach::This)),
+            "ridmap" => self.idmap = Some(Reach::Recursive),
+            "remount" => self.is_remount = true,
+            "tmpcopyup" => self.copies_up = true,
             word if propagation(word).is_some() => self.propagation = propagation(word),
-            // The defaults, and what only matters to mount(8).
-            "defaults" | "relatime" | "async" | "silent" | "loud" | "remount" | "tmpcopyup" => {}
+            // The defaults; what only matters to mount(8); and what the kernel does for
+            // every file system that can, with no way to ask for it by name.
+            "defaults" | "silent" | "loud" | "acl" | "noacl" | "iversion" | "noiversion" => {}
             data => {
                 let (key, value) = data
                     .split_once('=')
@@ -57,26 +70,32 @@ impl Options {
 
     /// The change of a bound mount's own attributes.
     pub fn change(&self) -> Change {
-        let mut clear = self.clear;
-        let ways = [Attributes::NO_ATIME, Attributes::STRICT_ATIME];
-        if ways.iter().any(|&w| self.set.contains(w)) {
-            // mount_setattr(2): one way replaces another only where all are cleared.
-            clear |= Attributes::ATIME;
-        }
         Change {
             set: self.set,
-            clear,
-            propagation: None,
+            clear: self.clear,
+            ..Change::default()
+        }
+    }
+
+    /// The change of all mounts of a bound tree.
+    pub fn recursive_change(&self) -> Change {
+        Change {
+            set: self.recursive.set,
+            clear: self.recursive.clear,
+            ..Change::default()
         }
     }
 
     /// How far a bind reaches.
     pub fn reach(&self) -> Reach {
-        match self.bind {
-            Some(BindReach::Recursive) => Reach::Recursive,
-            _ => Reach::This,
-        }
+        self.bind.unwrap_or(Reach::This)
     }
+}
+
+/// The last word about an attribute counts.
+fn change(set: &mut Attributes, clear: &mut Attributes, to_set: Attributes, to_clear: Attributes) {
+    *set = set.without(to_clear) | to_set;
+    *clear = clear.without(to_set) | to_clear;
 }
 
 /// The propagation a word names, and how far it reaches.
@@ -95,21 +114,27 @@ pub fn propagation(word: &str) -> Option<(Propagation, Reach)> {
     Some((propagation, reach))
 }
 
-/// The attribute a word is about, and whether it sets or clears it.
-fn attribute(word: &str) -> Option<(Attributes, bool)> {
+/// What a word sets, and what it clears.
+fn attribute(word: &str) -> Option<(Attributes, Attributes)> {
+    let none = Attributes::default();
     Some(match word {
-        "ro" => (Attributes::READ_ONLY, true),
-        "rw" => (Attributes::READ_ONLY, false),
-        "nosuid" => (Attributes::NO_SUID, true),
-        "suid" => (Attributes::NO_SUID, false),
-        "nodev" => (Attributes::NO_DEV, true),
-        "dev" => (Attributes::NO_DEV, false),
-        "noexec" => (Attributes::NO_EXEC, true),
-        "exec" => (Attributes::NO_EXEC, false),
-        "noatime" => (Attributes::NO_ATIME, true),
-        "strictatime" => (Attributes::STRICT_ATIME, true),
-        "nodiratime" => (Attributes::NO_DIR_ATIME, true),
-        "diratime" => (Attributes::NO_DIR_ATIME, false),
+        "ro" => (Attributes::READ_ONLY, none),
+        "rw" => (none, Attributes::READ_ONLY),
+        "nosuid" => (Attributes::NO_SUID, none),
+        "suid" => (none, Attributes::NO_SUID),
+        "nodev" => (Attributes::NO_DEV, none),
+        "dev" => (none, Attributes::NO_DEV),
+        "noexec" => (Attributes::NO_EXEC, none),
+        "exec" => (none, Attributes::NO_EXEC),
+        "nodiratime" => (Attributes::NO_DIR_ATIME, none),
+        "diratime" => (none, Attributes::NO_DIR_ATIME),
+        "nosymfollow" => (Attributes::NO_SYMLINKS, none),
+        "symfollow" => (none, Attributes::NO_SYMLINKS),
+        // mount_setattr(2): one way replaces another only where all are cleared;
+        // with none of them set access times are kept relatively.
+        "noatime" => (Attributes::NO_ATIME, Attributes::ATIME),
+        "strictatime" => (Attributes::STRICT_ATIME, Attributes::ATIME),
+        "atime" | "relatime" | "norelatime" | "nostrictatime" => (none, Attributes::ATIME),
         _ => return None,
     })
 }
@@ -120,19 +145,24 @@ mod tests {
 
     #[test]
     fn the_last_of_two_opposite_words_counts() {
-        let options = Options::parse(&["ro", "rw", "suid", "nosuid"]);
+        let options = Options::parse(&["ro", "rw", "suid", "nosuid", "noatime", "strictatime"]);
         assert_eq!(
-            (options.set, options.clear),
-            (Attributes::NO_SUID, Attributes::READ_ONLY)
+            (options.set, options.clear.without(Attributes::ATIME)),
+            (
+                Attributes::NO_SUID | Attributes::STRICT_ATIME,
+                Attributes::READ_ONLY
+            )
         );
     }
 
     #[test]
     fn what_is_no_attribute_goes_to_the_file_system() {
-        let options = Options::parse(&["nosuid", "size=64k", "newinstance"]);
+        let options = Options::parse(&["nosuid", "size=64k", "newinstance", "sync", "ratio=5"]);
         let data = [
             ("size".to_owned(), Some("64k".to_owned())),
             ("newinstance".to_owned(), None),
+            ("sync".to_owned(), None),
+            ("ratio".to_owned(), Some("5".to_owned())),
         ];
         assert_eq!(options.data, data);
     }
@@ -146,6 +176,18 @@ mod tests {
     fn recursive_read_only_is_told_from_read_only() {
         let options = Options::parse(&["rbind", "rro"]);
         assert!(options.set.is_empty());
-        assert_eq!(options.recursive, Attributes::READ_ONLY);
+        assert_eq!(options.recursive.set, Attributes::READ_ONLY);
+    }
+
+    #[test]
+    fn every_word_of_the_spec_is_an_option_and_no_file_systems_own() {
+        let words = "acl atime bind defaults dev diratime exec idmap iversion loud noacl noatime \
+            nodev nodiratime noexec noiversion norelatime nostrictatime nosuid nosymfollow private \
+            ratime rbind rdev rdiratime relatime remount rexec ridmap rnoatime rnodev rnodiratime \
+            rnoexec rnorelatime rnostrictatime rnosuid rnosymfollow ro rprivate rrelatime rro rrw \
+            rshared rslave rstrictatime rsuid rsymfollow runbindable rw shared silent slave \
+            strictatime suid symfollow tmpcopyup unbindable";
+        let words: Vec<&str> = words.split_whitespace().collect();
+        assert_eq!(Options::parse(&words).data, []);
     }
 }

@@ -4,10 +4,12 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::AT_FDCWD;
-use oci_spec::runtime::Spec;
+use oci_spec::runtime::{LinuxNamespaceType, Mount, Spec};
 use sys::mount::{Reach, clone_tree};
 
+use super::idmap::Maps;
 use super::mounts::{self, Prepared};
+use super::namespaces::Namespaces;
 use super::{Fault, OrFault};
 use crate::cgroup::Group;
 use crate::config::Rootfs;
@@ -30,14 +32,34 @@ pub(crate) struct Host<'a> {
     pub base: &'a Path,
     pub group: &'a Group,
     pub shm: Option<&'a Shm>,
-    pub user_namespace: UserNamespace,
+    /// Of a container that belongs to no pod.
+    pub namespaces: Option<&'a Namespaces>,
 }
 
-/// Whether the container is in a user namespace of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum UserNamespace {
-    Host,
-    Own,
+impl Host<'_> {
+    fn has_user_namespace(&self) -> bool {
+        self.namespaces
+            .is_some_and(|n| n.has(LinuxNamespaceType::User))
+    }
+
+    /// The user namespace by which the ids of a mount are mapped: its own maps, or the container's.
+    pub fn users_of(&self, mount: &Mount) -> Result<OwnedFd, Fault> {
+        let of = || format!("mount at {}", mount.destination().display());
+        if let (None, None) = (mount.uid_mappings(), mount.gid_mappings()) {
+            let container = self.namespaces.map(Namespaces::users).transpose()?;
+            return container.flatten().ok_or_else(|| {
+                Fault::Create(format!(
+                    "{}: neither it nor the container has maps of ids",
+                    of()
+                ))
+            });
+        }
+        let uid = mount.uid_mappings().as_deref().unwrap_or_default();
+        let gid = mount.gid_mappings().as_deref().unwrap_or_default();
+        let maps = Maps::new(uid, gid, &of())?;
+        maps.namespace()
+            .or_fault(|| format!("{}: make a user namespace with its maps", of()))
+    }
 }
 
 impl Sources {
@@ -53,9 +75,9 @@ impl Sources {
             ),
             Rootfs::Overlay { .. } => None,
         };
-        let devices = match host.user_namespace {
-            UserNamespace::Host => Vec::new(),
-            UserNamespace::Own => super::devices::open_host(host.spec)?,
+        let devices = match host.has_user_namespace() {
+            true => super::devices::open_host(host.spec)?,
+            false => Vec::new(),
         };
         Ok(Self {
             root,

@@ -2,17 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Component, Path};
+use std::path::Path;
 
-use nix::fcntl::OFlag;
 use nix::sched::{CloneFlags, setns, unshare};
-use nix::sys::stat::Mode;
-use sys::mount::{Attributes, Filesystem};
-use sys::path::{Links, open_in_root};
+use oci_spec::runtime::LinuxNamespaceType;
 
 use crate::config::{PidNamespace, SandboxConfig, Scope};
+use crate::init::sysctl;
 use crate::sandbox::Record;
 use crate::{Error, Result};
 
@@ -97,55 +94,22 @@ fn node(what: &str, error: &dyn std::error::Error) -> Error {
     }
 }
 
-/// Writes the pod's sysctls through a procfs that nobody else can reach (CVE-2025-52881).
 fn set_sysctls(config: &SandboxConfig) -> Result<()> {
-    if config.sysctls.is_empty() {
-        return Ok(());
-    }
-    let proc = Filesystem::open("proc").and_then(|proc| proc.mount(Attributes::NO_SUID));
-    let proc = proc.map_err(|e| node("mount a procfs", &e))?;
     check_sysctls(&config.sysctls, config)?;
-    for (name, value) in &config.sysctls {
-        let path = Path::new("sys").join(file_of(name));
-        let file = open_in_root(
-            proc.as_fd(),
-            &path,
-            OFlag::O_WRONLY,
-            Mode::empty(),
-            Links::Refused,
-        );
-        let written = file.and_then(|file| File::from(file).write_all(value.as_bytes()));
-        written.map_err(|e| node(&format!("set the sysctl {name} to {value:?}"), &e))?;
-    }
-    Ok(())
-}
-
-/// `net.ipv4.tcp_syncookies`; with slashes, a name may hold dots.
-fn file_of(name: &str) -> String {
-    if name.contains('/') {
-        name.to_owned()
-    } else {
-        name.replace('.', "/")
-    }
+    sysctl::write_all(&config.sysctls).map_err(|fault| Error::Node {
+        what: fault.to_string(),
+    })
 }
 
 /// Only what a namespace of the pod's own holds: all else is the host's (CVE-2022-0811).
 fn check_sysctls(sysctls: &BTreeMap<String, String>, config: &SandboxConfig) -> Result<()> {
     for name in sysctls.keys() {
-        let path = file_of(name);
-        let is_plain = Path::new(&path)
-            .components()
-            .all(|c| matches!(c, Component::Normal(_)));
-        let is_ipc = path == "kernel/sem"
-            || ["kernel/shm", "kernel/msg", "fs/mqueue/"]
-                .iter()
-                .any(|p| path.starts_with(p));
-        let scope = match () {
-            () if path.starts_with("net/") => Some(config.namespaces.network),
-            () if is_ipc => Some(config.namespaces.ipc),
-            () => None,
+        let scope = match sysctl::namespace_of(name) {
+            Some(LinuxNamespaceType::Network) => config.namespaces.network,
+            Some(LinuxNamespaceType::Ipc) => config.namespaces.ipc,
+            _ => Scope::Host,
         };
-        if scope != Some(Scope::Pod) || !is_plain {
+        if scope != Scope::Pod {
             return Err(Error::Node {
                 what: format!("sysctl {name:?} is not the pod's own to set"),
             });
