@@ -237,15 +237,7 @@ async fn a_role_is_relabelled_by_who_does_not_hold_what_it_grants() {
 async fn a_node_evicts_its_own_pods_and_asks_for_its_own_certificate() {
     let cluster = Cluster::start().await;
     cluster.namespace("g").await;
-    let account =
-        json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": "default" } });
-    cluster
-        .ask(
-            Method::POST,
-            "/api/v1/namespaces/g/serviceaccounts",
-            &account,
-        )
-        .await;
+    cluster.service_account("g").await;
     let pod = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "p" },
         "spec": { "nodeName": "n1", "containers": [{ "name": "c", "image": "i" }] } });
     cluster

@@ -10,7 +10,7 @@ use http::{Method, Request};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::Client;
 use kube::api::{Api, ObjectMeta, PostParams};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 pub const TOKEN: &str = "test-token";
@@ -100,6 +100,14 @@ impl Cluster {
 
     pub fn client(&self) -> Client {
         self.server.client()
+    }
+
+    /// The account that pods of the namespace run as; no controller makes it here.
+    pub async fn service_account(&self, namespace: &str) {
+        let account = json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": "default" } });
+        let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts");
+        let made = self.ask(Method::POST, &path, &account).await;
+        assert_eq!(made["kind"], "ServiceAccount", "{made}");
     }
 
     pub async fn namespace(&self, name: &str) {

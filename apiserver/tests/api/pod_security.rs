@@ -12,15 +12,7 @@ async fn with_labels(labels: &Value) -> Cluster {
         .ask(Method::POST, "/api/v1/namespaces", &namespace)
         .await;
     assert_eq!(made["kind"], "Namespace", "{made}");
-    let account =
-        json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": "default" } });
-    cluster
-        .ask(
-            Method::POST,
-            "/api/v1/namespaces/g/serviceaccounts",
-            &account,
-        )
-        .await;
+    cluster.service_account("g").await;
     cluster
 }
 

@@ -93,15 +93,7 @@ async fn with_pod() -> Cluster {
     let cluster = Cluster::start().await;
     let kubelet = kubelet(&cluster).await;
     cluster.namespace("g").await;
-    let account =
-        json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": "default" } });
-    cluster
-        .ask(
-            Method::POST,
-            "/api/v1/namespaces/g/serviceaccounts",
-            &account,
-        )
-        .await;
+    cluster.service_account("g").await;
     let node = json!({ "apiVersion": "v1", "kind": "Node", "metadata": { "name": "n1" } });
     cluster.ask(Method::POST, "/api/v1/nodes", &node).await;
     let status = json!({ "status": {
