@@ -13,7 +13,7 @@ use crate::api::{Api, Call};
 use crate::authn::review;
 use crate::body::{Body, RequestBody};
 use crate::negotiate::Form;
-use crate::registry::decode;
+use crate::registry::{Registry, decode};
 use crate::route::{Resource, Verb};
 use crate::served::Served;
 use crate::user::User;
@@ -48,6 +48,16 @@ pub async fn answer(
         )
         .await;
     }
+    let registry = Registry {
+        api,
+        call,
+        kind,
+        prefix: "",
+        namespace: resource.namespace.as_deref(),
+    };
+    api.admission
+        .admit_review(&registry, &mut object, &options)
+        .await?;
     let errors = kind.check_create(&object);
     if !errors.is_empty() {
         return Err(Status::invalid(

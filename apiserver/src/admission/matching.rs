@@ -199,6 +199,13 @@ fn has(list: &[String], wanted: &str) -> bool {
     list.iter().any(|item| item == "*" || item == wanted)
 }
 
+/// Policies never see these, as in Kubernetes: they are asked on the way to every
+/// other decision. Webhooks do.
+pub fn is_review(request: &Request<'_>) -> bool {
+    let group = request.resource.group.as_str();
+    matches!(group, "authentication.k8s.io" | "authorization.k8s.io")
+}
+
 /// What configures admission is not admitted by what it configures: a mistake in
 /// it could not be mended.
 pub fn is_exempt(request: &Request<'_>) -> bool {

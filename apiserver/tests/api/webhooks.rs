@@ -247,6 +247,30 @@ async fn a_webhook_whose_certificate_is_another_authoritys_is_not_believed() {
 }
 
 #[tokio::test]
+async fn a_webhook_is_shown_reviews() {
+    let (cluster, hook) =
+        with_hook(|request| json!({ "allowed": request["object"]["spec"]["user"] != "eve" })).await;
+    let mut watching = webhook(&cluster, "review.hook.io", "/");
+    watching["rules"] = json!([{
+        "operations": ["CREATE"], "apiGroups": ["authorization.k8s.io"], "apiVersions": ["v1"],
+        "resources": ["subjectaccessreviews"],
+    }]);
+    watching["namespaceSelector"] = json!({});
+    configure(&cluster, VALIDATING, "v", json!([watching])).await;
+    let ask = async |user: &str| {
+        let review = json!({ "apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
+            "spec": { "user": user, "nonResourceAttributes": { "path": "/healthz", "verb": "get" } } });
+        let path = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
+        cluster.ask(Method::POST, path, &review).await
+    };
+    assert_eq!(ask("eve").await["code"], 400);
+    assert!(ask("ann").await["status"]["allowed"].is_boolean());
+    let shown = &reviews(&hook)[0];
+    assert_eq!(shown["kind"]["kind"], "SubjectAccessReview");
+    assert_eq!(shown["operation"], "CREATE");
+}
+
+#[tokio::test]
 async fn a_dry_run_says_so_and_stores_nothing() {
     let (cluster, hook) =
         with_hook(|_| json!({ "allowed": true, "warnings": ["mind the gap"] })).await;
@@ -273,15 +297,7 @@ async fn a_dry_run_says_so_and_stores_nothing() {
 async fn an_attach_is_admitted_as_its_options() {
     let (cluster, hook) =
         with_hook(|request| json!({ "allowed": request["operation"] != "CONNECT" })).await;
-    let account =
-        json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": "default" } });
-    cluster
-        .ask(
-            Method::POST,
-            "/api/v1/namespaces/g/serviceaccounts",
-            &account,
-        )
-        .await;
+    cluster.service_account("g").await;
     let pod = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "p" },
         "spec": { "containers": [{ "name": "c", "image": "i" }] } });
     cluster
