@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use events::Events;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 use k8s_openapi::api::core::v1::{ConfigMap, Endpoints, Secret, ServiceAccount};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -32,6 +33,7 @@ pub struct Cluster {
     pub replication_controllers: Arc<Informer<ReplicationController>>,
     pub jobs: Arc<Informer<Job>>,
     pub cron_jobs: Arc<Informer<CronJob>>,
+    pub autoscalers: Arc<Informer<HorizontalPodAutoscaler>>,
     pub deployments: Arc<Informer<Deployment>>,
     pub stateful_sets: Arc<Informer<StatefulSet>>,
     pub daemon_sets: Arc<Informer<DaemonSet>>,
@@ -65,6 +67,7 @@ impl Cluster {
             replication_controllers: Informer::new(),
             jobs: Informer::new(),
             cron_jobs: Informer::new(),
+            autoscalers: Informer::new(),
             deployments: Informer::new(),
             stateful_sets: Informer::new(),
             daemon_sets: Informer::new(),
@@ -107,6 +110,7 @@ impl Cluster {
         start.informer(&self.replication_controllers);
         start.informer(&self.jobs);
         start.informer(&self.cron_jobs);
+        start.informer(&self.autoscalers);
         start.informer(&self.deployments);
         start.informer(&self.stateful_sets);
         start.informer(&self.daemon_sets);

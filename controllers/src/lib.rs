@@ -12,6 +12,7 @@
 //! A controller is one file here (with a folder of its own where it is long)
 //! and one line in [`run`].
 
+mod autoscaler;
 mod bootstrap_token;
 mod cluster;
 mod controller;

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cluster::Cluster;
 use crate::{
-    Error, bootstrap_token, cron_job, csr, daemonset, deployment, disruption_budget,
+    Error, autoscaler, bootstrap_token, cron_job, csr, daemonset, deployment, disruption_budget,
     endpoint_mirror, endpoint_slices, endpoints, garbage_collector, job, namespace, node_ipam,
     node_lifecycle, node_ttl, pod_gc, replicaset, root_ca, service_account, statefulset,
     taint_eviction, ttl_after_finished, volumes,
@@ -29,6 +29,8 @@ pub struct Config {
     pub lost_node_quarantine: Duration,
     /// Finished pods beyond this many are removed, the oldest first.
     pub terminated_pods_kept: usize,
+    /// How often an autoscaler looks at its metrics.
+    pub autoscaler_period: Duration,
     /// The longest life of a certificate that is asked for through the API.
     pub longest_certificate: Duration,
 }
@@ -42,6 +44,7 @@ impl Config {
             node_startup_grace_period: Duration::from_secs(60),
             lost_node_quarantine: Duration::from_secs(40),
             terminated_pods_kept: 12_500,
+            autoscaler_period: Duration::from_secs(15),
             longest_certificate: Duration::from_secs(365 * 24 * 3600),
         }
     }
@@ -68,6 +71,7 @@ pub async fn run(config: Config, client: Client, shutdown: CancellationToken) ->
     job::start(&cluster, &mut tasks, &shutdown);
     ttl_after_finished::start(&cluster, &mut tasks, &shutdown);
     cron_job::start(&cluster, &mut tasks, &shutdown);
+    autoscaler::start(&config, &cluster, &mut tasks, &shutdown);
     statefulset::start(&cluster, &mut tasks, &shutdown);
     daemonset::start(&cluster, &mut tasks, &shutdown);
     disruption_budget::start(&cluster, &mut tasks, &shutdown);

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
+mod autoscalers;
 mod certificates;
 mod cron_jobs;
 mod daemon_sets;
