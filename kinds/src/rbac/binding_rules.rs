@@ -1,8 +1,9 @@
 //! What RoleBinding and ClusterRoleBinding have in common.
 
+use apimachinery::field::Error;
 use apimachinery::{meta, names};
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::columns::{self, AGE, Column, NAME};
 use crate::defaults::{each, is, object, set_text};
@@ -71,7 +72,11 @@ pub fn validate_update(new: &Node, old: &Node, kinds: &[&str], errors: &mut Erro
     validate(new, kinds, errors);
     let (now, was) = (new.at("roleRef"), old.at("roleRef"));
     if now.value != was.value {
-        errors.invalid(&now, "cannot change roleRef");
+        // Under the names that the fields have in Go, as 1.37 shows its own types.
+        let shown = json!({
+            "APIGroup": now.at("apiGroup").value, "Kind": now.at("kind").value, "Name": now.at("name").value,
+        });
+        errors.push(Error::invalid(&now.path, shown, "field is immutable"));
     }
 }
 
