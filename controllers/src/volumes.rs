@@ -12,7 +12,9 @@ mod claim_protection;
 mod claim_users;
 mod ephemeral;
 mod finalizer;
+mod live_users;
 mod local_path;
+mod phase;
 mod volume_protection;
 
 use tokio::task::JoinSet;

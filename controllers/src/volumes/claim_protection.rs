@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use kube::Api;
-use kube::api::ListParams;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::claim_users::{self, ClaimUsers};
 use super::finalizer;
+use super::live_users::LiveUsers;
 use crate::cluster::Cluster;
 use crate::controller::{self, Controller, Next};
 use crate::error::Error;
 use crate::key::Key;
-use crate::object::{PersistentVolumeClaim, Pod};
+use crate::object::PersistentVolumeClaim;
 use crate::queue::Queue;
 
 const FINALIZER: &str = "kubernetes.io/pvc-protection";
@@ -22,6 +22,7 @@ const WORKERS: usize = 4;
 struct ClaimProtection {
     cluster: Cluster,
     users: Arc<ClaimUsers>,
+    live: LiveUsers,
 }
 
 pub fn start(
@@ -42,6 +43,7 @@ pub fn start(
     let controller = ClaimProtection {
         cluster: cluster.clone(),
         users: users.clone(),
+        live: LiveUsers::new(cluster.client.clone()),
     };
     controller::start(tasks, controller, queue, WORKERS, shutdown);
 }
@@ -84,9 +86,6 @@ impl ClaimProtection {
         if known.iter().any(|pod| claim_users::holds(pod, claim)) {
             return Ok(true);
         }
-        let pods: Api<Pod> = Api::namespaced(self.cluster.client.clone(), &key.namespace);
-        let pods = pods.list(&ListParams::default()).await;
-        let pods = pods.map_err(Error::api("list the pods that may use", "claim", key))?;
-        Ok(pods.iter().any(|pod| claim_users::holds(pod, claim)))
+        self.live.hold(key, claim).await
     }
 }

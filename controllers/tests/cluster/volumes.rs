@@ -99,6 +99,7 @@ async fn claim_and_volume_name_each_other() {
     );
     let by = &volume["metadata"]["annotations"]["pv.kubernetes.io/bound-by-controller"];
     assert_eq!(by, "yes");
+    assert!(volume["status"]["lastPhaseTransitionTime"].is_string());
     world.stop().await;
 }
 
@@ -451,5 +452,27 @@ async fn pod_gets_the_claims_that_it_brings_along() {
     );
     world.delete(&format!("{PODS}/p"), "Background").await;
     world.until_gone(&path).await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn namespace_takes_its_claims_along() {
+    let world = World::start().await;
+    let names: Vec<String> = (0..12).map(|number| format!("v{number}")).collect();
+    for name in &names {
+        world.create(VOLUMES, volume(name, json!({}))).await;
+        let wish = json!({ "volumeName": name });
+        world.create(CLAIMS, claim(name, wish)).await;
+        let uses = json!({ "persistentVolumeClaim": { "claimName": name } });
+        world.create(PODS, pod(name, uses)).await;
+    }
+    for name in &names {
+        world.until_claim(name, "Bound").await;
+    }
+    world.delete("/api/v1/namespaces/t", "Background").await;
+    world.until_gone("/api/v1/namespaces/t").await;
+    for name in &names {
+        world.until_volume(name, "Released").await;
+    }
     world.stop().await;
 }

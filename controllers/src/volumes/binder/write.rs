@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::key::Key;
 use crate::object::{PersistentVolume, PersistentVolumeClaim};
 use crate::volumes::annotations::{BIND_COMPLETED, BOUND_BY_CONTROLLER};
+use crate::volumes::phase;
 
 const YES: &str = "yes";
 
@@ -76,7 +77,7 @@ impl Binder {
         if volume.phase() == phase {
             return Ok(volume.clone());
         }
-        let status = json!({ "status": { "phase": phase, "message": null, "reason": null } });
+        let status = phase::status(phase, None);
         self.patch_volume(volume, Part::Status, status).await
     }
 
@@ -85,7 +86,7 @@ impl Binder {
         volume: &PersistentVolume,
         message: &str,
     ) -> Result<PersistentVolume, Error> {
-        let status = json!({ "status": { "phase": "Failed", "message": message } });
+        let status = phase::status("Failed", Some(message));
         self.patch_volume(volume, Part::Status, status).await
     }
 

@@ -8,7 +8,6 @@ use events::Recorder;
 use http::Request;
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
-use serde_json::json;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -20,7 +19,7 @@ use crate::key::Key;
 use crate::object::{Node, PersistentVolume};
 use crate::queue::Queue;
 use crate::volumes::annotations::PROVISIONED_BY;
-use crate::volumes::finalizer;
+use crate::volumes::{finalizer, phase};
 
 const WORKERS: usize = 4;
 
@@ -194,9 +193,9 @@ impl Remover {
         }
         self.recorder.warning(volume, "VolumeFailedDelete", why);
         let api: Api<PersistentVolume> = Api::all(self.cluster.client.clone());
-        let patch = json!({ "status": { "phase": "Failed", "message": why } });
+        let patch = Patch::Merge(phase::status("Failed", Some(why)));
         let patched = api
-            .patch_status(&key.name, &PatchParams::default(), &Patch::Merge(patch))
+            .patch_status(&key.name, &PatchParams::default(), &patch)
             .await;
         let patched = patched.map_err(Error::api("tell of", "PersistentVolume", key))?;
         self.cluster.persistent_volumes.note(patched);
@@ -207,7 +206,7 @@ impl Remover {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::Value;
+    use serde_json::{Value, json};
 
     fn volume(phase: &str, policy: &str, metadata: Value) -> PersistentVolume {
         let mut volume = json!({ "metadata": { "annotations": { PROVISIONED_BY: PROVISIONER }, "finalizers": [FINALIZER] },
