@@ -11,6 +11,7 @@ mod exec;
 mod expose;
 mod get;
 mod hello;
+mod hollow_nodes;
 mod image;
 mod logs;
 pub mod oci;
@@ -87,6 +88,8 @@ pub enum Command {
     PortForward(port_forward::PortForward),
     /// List the types of objects that the server has
     ApiResources(api_resources::ApiResources),
+    /// Add nodes that run pods in name only, to measure the cluster with
+    HollowNodes(hollow_nodes::HollowNodes),
     /// Answer HTTP requests with this host's name (what the README's demo runs)
     Hello(hello::Hello),
 }
@@ -120,6 +123,7 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
             Command::Logs(logs) => logs.run().await,
             Command::Attach(attach) => attach.run().await,
             Command::ApiResources(list) => list.run().await,
+            Command::HollowNodes(nodes) => logged(nodes.run()).await,
             Command::Exec(exec) => exec.run().await,
             Command::PortForward(forward) => forward.run().await,
         }
