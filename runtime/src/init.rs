@@ -221,7 +221,11 @@ fn build(
         alone.namespaces.become_root()?;
     }
     mounts::mount_all(root.as_fd(), sources.mounts)?;
-    let null = devices::make_all(root.as_fd(), spec, &sources.devices)?;
+    let filling = match container.alone {
+        Some(_) => devices::Filling::UnlessBound,
+        None => devices::Filling::Always,
+    };
+    let null = devices::make_all(root.as_fd(), spec, &sources.devices, filling)?;
     let tty = container
         .stdio
         .open_tty(root.as_fd(), process, &container.sync)?;

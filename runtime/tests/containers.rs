@@ -25,5 +25,7 @@ mod mounts;
 mod namespaces;
 #[path = "containers/node.rs"]
 mod node;
+#[path = "containers/races.rs"]
+mod races;
 #[path = "containers/recovery.rs"]
 mod recovery;

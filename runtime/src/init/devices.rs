@@ -33,15 +33,24 @@ const LINKS: [(&str, &str); 5] = [
     ("ptmx", "pts/ptmx"),
 ];
 
+/// When `/dev` is filled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Filling {
+    Always,
+    /// As the OCI spec's other runtimes: a bound one is complete.
+    UnlessBound,
+}
+
 /// Fills `/dev`, and gives the container's `/dev/null` back, verified to be it (CVE-2025-31133).
 pub fn make_all(
     root: BorrowedFd<'_>,
     spec: &Spec,
     of_host: &[(PathBuf, OwnedFd)],
+    filling: Filling,
 ) -> Result<OwnedFd, Fault> {
     // An image whose /dev is a link has nothing to win: links are refused (CVE-2026-41579).
     let dev = make_dir(root, Path::new("/dev"), Links::Refused).or_fault(|| "open /dev".into())?;
-    if is_the_hosts(spec) {
+    if filling == Filling::UnlessBound && is_bound(spec) {
         return open_null(dev.as_fd());
     }
     if of_host.is_empty() {
@@ -59,8 +68,8 @@ pub fn make_all(
     open_null(dev.as_fd())
 }
 
-/// Whether `/dev` is a directory of the host, which is complete and not ours to fill.
-fn is_the_hosts(spec: &Spec) -> bool {
+/// Whether `/dev` is a directory of the host's.
+fn is_bound(spec: &Spec) -> bool {
     let is_bind = |m: &Mount| {
         let options = m.options().as_deref().unwrap_or_default();
         m.typ().as_deref() == Some("bind") || options.iter().any(|o| o == "bind" || o == "rbind")

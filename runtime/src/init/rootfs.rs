@@ -175,3 +175,61 @@ pub fn make_file(root: BorrowedFd<'_>, path: &Path, links: Links) -> io::Result<
         Err(e) => Err(e.into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    /// Runs `step` thousands of times while another thread swaps `root/place` for a link to `outside`.
+    fn race(step: impl Fn(BorrowedFd<'_>, u32)) {
+        let dir = tempfile::tempdir().unwrap();
+        let (root, outside) = (dir.path().join("root"), dir.path().join("outside"));
+        std::fs::create_dir_all(root.join("place")).unwrap();
+        std::fs::create_dir(&outside).unwrap();
+        std::os::unix::fs::symlink(&outside, root.join("link")).unwrap();
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let swap = || {
+                while !is_over.load(Ordering::Relaxed) {
+                    let (one, other) = (root.join("place"), root.join("link"));
+                    let exchange = RenameFlags::RENAME_EXCHANGE;
+                    renameat2(AT_FDCWD, &one, AT_FDCWD, &other, exchange).unwrap();
+                }
+            };
+            let attacker = scope.spawn(swap);
+            let root = open_path(&root).unwrap();
+            (0..5_000).for_each(|round| step(root.as_fd(), round));
+            is_over.store(true, Ordering::Relaxed);
+            attacker.join().unwrap();
+        });
+        let made = std::fs::read_dir(&outside).unwrap();
+        assert_eq!(made.count(), 0, "something was made outside");
+    }
+
+    #[test]
+    fn a_directory_is_never_made_outside_of_a_root_that_is_raced() {
+        // Made, refused, or lost to the other: all but outside.
+        race(|root, round| {
+            let path = format!("/place/{round}/deep/er");
+            let _ = make_dir(root, Path::new(&path), Links::InRoot);
+        });
+    }
+
+    #[test]
+    fn a_file_is_never_made_outside_of_a_root_that_is_raced() {
+        race(|root, round| {
+            let path = format!("/place/{round}/file");
+            let _ = make_file(root, Path::new(&path), Links::InRoot);
+        });
+    }
+
+    #[test]
+    fn where_links_are_refused_what_is_opened_is_never_behind_one() {
+        race(|root, round| {
+            let path = format!("/place/{round}");
+            let _ = make_dir(root, Path::new(&path), Links::Refused);
+        });
+    }
+}

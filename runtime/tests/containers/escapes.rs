@@ -286,3 +286,104 @@ async fn an_account_file_that_is_a_fifo_is_not_waited_for() {
     let lines = tokio::time::timeout(std::time::Duration::from_secs(20), run).await;
     assert_eq!(lines.expect("it starts"), ["/"]);
 }
+
+/// A container's `/proc` or `/sys` is a directory that an attacker has filled.
+async fn start_with(node: &Node, change: impl FnOnce(&mut oci_spec::runtime::Spec)) -> Error {
+    let sandbox = node.sandbox().await;
+    let mut container = node.shell("c", "true");
+    change(&mut container.spec);
+    let error = sandbox.start(container).await.unwrap_err();
+    sandbox.destroy().await.unwrap();
+    assert!(matches!(error, Error::Create { .. }), "{error:?}");
+    error
+}
+
+#[tokio::test]
+async fn a_redirected_procfs_is_neither_masked_nor_written_to() {
+    let Some(node) = node::open() else { return };
+    // CVE-2019-19921, CVE-2025-52881: a /proc of the image's own making, by a mount or without any.
+    let fake = node.path("fake");
+    fs::create_dir_all(fake.join("sys/kernel")).unwrap();
+    for file in ["keys", "timer_list", "sysrq-trigger"] {
+        fs::write(fake.join(file), "").unwrap();
+    }
+    let by_mount = |spec: &mut oci_spec::runtime::Spec| {
+        let mounts = spec.mounts_mut().as_mut().unwrap();
+        mounts.retain(|m| m.destination() != std::path::Path::new("/proc"));
+        mounts.push(bind(&fake, "/proc", &["rbind"]));
+    };
+    let error = start_with(&node, by_mount).await;
+    assert!(
+        error.to_string().contains("not on the kernel's own"),
+        "{error}"
+    );
+    let over_it = |spec: &mut oci_spec::runtime::Spec| {
+        let mounts = spec.mounts_mut().as_mut().unwrap();
+        mounts.push(bind(&fake, "/proc", &["rbind"]));
+    };
+    let error = start_with(&node, over_it).await;
+    assert!(error.to_string().contains("inside /proc"), "{error}");
+    let in_it = |spec: &mut oci_spec::runtime::Spec| {
+        let mounts = spec.mounts_mut().as_mut().unwrap();
+        mounts.push(bind(&fake, "/proc/self/attr", &["rbind"]));
+    };
+    let error = start_with(&node, in_it).await;
+    assert!(error.to_string().contains("inside /proc"), "{error}");
+    let written = fs::read(fake.join("sysrq-trigger")).unwrap();
+    assert!(written.is_empty());
+    node.close().await;
+}
+
+#[tokio::test]
+async fn a_sysctl_is_written_whatever_the_container_shows_at_its_place() {
+    let Some(node) = node::open() else { return };
+    // CVE-2025-52881: redirected, it would be a write to a file of the attacker's choice.
+    let mut config = node.sandbox_config("a");
+    config.sysctls = [("net.ipv4.ip_forward".to_owned(), "1".to_owned())].into();
+    let sandbox = node.runtime.create_sandbox(config).await.unwrap();
+    let script = "cat /proc/sys/net/ipv4/ip_forward";
+    let (lines, _) = node.run(&sandbox, node.shell("c", script)).await;
+    assert_eq!(lines, ["1"]);
+    sandbox.destroy().await.unwrap();
+    node.close().await;
+}
+
+#[tokio::test]
+async fn an_image_whose_sys_is_a_link_does_not_start() {
+    let Some(node) = node::open() else { return };
+    fs::remove_dir(node.path("image/sys")).unwrap();
+    fs::create_dir(node.path("image/fake")).unwrap();
+    symlink("/fake", node.path("image/sys")).unwrap();
+    let error = start_with(&node, |_| {}).await;
+    assert!(error.to_string().contains("/sys"), "{error}");
+    node.close().await;
+}
+
+#[tokio::test]
+async fn another_user_at_the_monitors_socket_is_not_heard() {
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
+    let Some(node) = node::open() else { return };
+    // CVE-2020-15257. The directories are opened wide, as a careless administrator might.
+    let sandbox = node.sandbox().await;
+    let socket = node.config.run_dir.join("pods/a/monitor.sock");
+    let up: Vec<_> = socket.ancestors().collect();
+    for path in up.iter().filter(|p| p.starts_with(node.dir.path())) {
+        let mode = fs::metadata(path).unwrap().permissions().mode();
+        fs::set_permissions(path, fs::Permissions::from_mode(mode | 0o777)).unwrap();
+    }
+    let ask = r#"use Socket; socket(S, PF_UNIX, SOCK_STREAM, 0) or die; connect(S, sockaddr_un($ARGV[0])) or die "connect: $!";
+        local $SIG{PIPE} = 'IGNORE'; syswrite(S, pack("V", 6) . '"List"'); alarm 20; print sysread(S, $answer, 4096) ? "heard" : "refused""#;
+    let as_user = |uid: u32| {
+        let mut perl = std::process::Command::new("perl");
+        perl.args(["-e", ask]).arg(&socket).uid(uid).gid(uid);
+        let output = perl.output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{error}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(as_user(1000), "refused");
+    assert_eq!(as_user(0), "heard");
+    sandbox.destroy().await.unwrap();
+    node.close().await;
+}
