@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use e2e::{Kubectl, Machine, Skiff, image, need, run, until};
+use e2e::{Kubectl, Machine, Network, Skiff, image, need, run, until};
 use serde_json::{Value, json};
 
 const PROGRAMS: &[&str] = &["kubectl", "skopeo", "umoci", "busybox", "nsenter"];
@@ -138,4 +138,47 @@ fn class_that_was_deleted_does_not_come_back() {
     std::thread::sleep(Duration::from_secs(2));
     let classes = skiff.kubectl().get(&["storageclass"]);
     assert_eq!(classes["items"], json!([]));
+}
+
+#[test]
+fn volume_stays_with_its_node_and_is_removed_when_that_is_back() {
+    if !need::met(PROGRAMS) {
+        return;
+    }
+    let mut network = Network::new();
+    let (first, second) = (network.machine(), network.machine());
+    let server = Skiff::up(&first, &["--node-monitor-grace-period", "15s"]);
+    let token = run::ok(&mut server.command(&["token", "create"]));
+    let mut agent = Skiff::agent(&second, "second", &first, token.trim());
+    server.wait_ready("second");
+    for skiff in [&server, &agent] {
+        let busybox = image::busybox().display().to_string();
+        run::ok(&mut skiff.command(&["image", "import", &busybox]));
+    }
+    let kubectl = server.kubectl();
+    kubectl.apply(&claim("data"));
+    let mut writer = pod("writer", of_claim("data"), "touch /data/file");
+    writer["spec"]["nodeSelector"] = json!({ "kubernetes.io/hostname": "second" });
+    kubectl.apply(&writer);
+    kubectl.wait_ready("writer");
+    let (here, there) = (kept(&server), kept(&agent));
+    assert!(here.is_empty() && there.len() == 1, "{here:?} {there:?}");
+    kubectl.ok(&["delete", "pod", "writer"]);
+
+    // The next pod asks for no node, and has to go where the data is.
+    kubectl.apply(&pod("reader", of_claim("data"), "ls /data/file"));
+    let reader = kubectl.wait_ready("reader");
+    assert_eq!(reader["spec"]["nodeName"], "second");
+    kubectl.ok(&["delete", "pod", "reader"]);
+
+    agent.stop();
+    delete(&kubectl, &["pvc", "data"]);
+    kubectl.wait(&["pv"], A_MINUTE, |volumes| {
+        volumes["items"][0]["status"]["phase"] == "Failed"
+    });
+    assert_eq!(kept(&agent), there);
+    agent.start();
+    server.wait_ready("second");
+    kubectl.wait_gone(&["pv"], 2 * A_MINUTE);
+    assert!(kept(&agent).is_empty());
 }
