@@ -8,6 +8,7 @@ use crate::audit;
 use crate::authn::front_proxy::FrontProxy;
 use crate::authn::oidc::Issuer;
 use crate::authn::webhook::TokenWebhook;
+use crate::authz::webhook::AuthorizationWebhook;
 
 #[derive(Clone)]
 pub struct Access {
@@ -22,6 +23,8 @@ pub struct Access {
     pub aggregator: Option<Aggregator>,
     /// A server that knows tokens that this one does not.
     pub token_webhook: Option<TokenWebhook>,
+    /// A server that is asked what nobody here allows.
+    pub authorization_webhook: Option<AuthorizationWebhook>,
     /// An OpenID Connect provider whose tokens are taken.
     pub oidc: Option<Issuer>,
     pub audit: Option<audit::Config>,
@@ -39,6 +42,7 @@ impl Default for Access {
             front_proxy: None,
             aggregator: None,
             token_webhook: None,
+            authorization_webhook: None,
             oidc: None,
             audit: None,
             admission: None,

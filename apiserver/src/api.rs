@@ -147,7 +147,7 @@ impl Api {
         user: Result<Arc<User>, Status>,
         trail: Option<&Trail>,
     ) -> Response<Body> {
-        match self.admit(request, route, user, trail) {
+        match self.admit(request, route, user, trail).await {
             Ok((call, request)) => {
                 let answered = dispatch::dispatch(self, &call, request).await;
                 let mut response = answered
@@ -169,7 +169,7 @@ impl Api {
         }
     }
 
-    fn admit(
+    async fn admit(
         &self,
         request: Request<RequestBody>,
         route: Route,
@@ -177,15 +177,18 @@ impl Api {
         trail: Option<&Trail>,
     ) -> Result<(Call, Request<RequestBody>), Status> {
         let own = user?;
-        let user = impersonation::resolve(&self.authz, own.clone(), request.headers())?;
+        let user = impersonation::resolve(&self.authz, own.clone(), request.headers()).await?;
         let asked = Attributes::of(&route);
         if let Some(trail) = trail {
             if !Arc::ptr_eq(&own, &user) {
                 trail.impersonates(&user);
             }
-            trail.decided(&self.authz.decide(&user, &asked));
+            let decided = self.authz.decide(&user, &asked).await;
+            trail.decided(&decided);
+            decided.map_err(|why| asked.refusal(&user, &why))?;
+        } else {
+            self.authz.check(&user, &asked).await?;
         }
-        self.authz.check(&user, &asked)?;
         let call = Call {
             query: Query::parse(request.uri().query().unwrap_or("")),
             headers: request.headers().clone(),

@@ -1,19 +1,24 @@
 //! Who may do what: members of system:masters anything, nodes what is theirs,
-//! everybody what RBAC grants. Nothing forbids; what nobody allows is refused.
+//! everybody what RBAC grants, or else what a webhook does. Nothing forbids; what
+//! nobody allows is refused.
 
 pub mod escalation;
 pub mod node;
 pub mod policy;
 pub mod rbac;
 pub mod rules;
+pub mod webhook;
 
 use std::sync::Arc;
 
 use apimachinery::{Status, status};
 
+use tokio::runtime::Handle;
+
 use crate::mirror::Source;
 use crate::route::{Resource, Route, Target, Verb};
 use crate::user::{MASTERS, User};
+use webhook::Decision;
 
 /// One question to the authorizer.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +27,8 @@ pub struct Attributes<'a> {
     pub target: Action<'a>,
     /// The one node that a collection's field selector leaves; empty: none does.
     pub selected_node: &'a str,
+    /// Of the API; empty where it is not known. No role asks for it.
+    pub version: &'a str,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +51,7 @@ impl<'a> Attributes<'a> {
             verb,
             target,
             selected_node: "",
+            version: "",
         }
     }
 
@@ -52,6 +60,7 @@ impl<'a> Attributes<'a> {
             Target::Path => Self::new(path_verb(route.verb), Action::Path(&route.path)),
             Target::Resource(resource) => Self {
                 selected_node: resource.selected_node.as_deref().unwrap_or(""),
+                version: &resource.version,
                 ..Self::new(route.verb.as_str(), action(resource))
             },
         }
@@ -129,13 +138,19 @@ fn full_resource(resource: &str, subresource: &str) -> String {
 pub struct Authorizer {
     rbac: Arc<rbac::Rbac>,
     nodes: node::Authorizer,
+    /// Asked what none of ours allows.
+    webhook: Option<webhook::Asker>,
 }
 
 impl Authorizer {
-    pub async fn load(source: &Source) -> Result<Self, store::Error> {
+    pub async fn load(
+        source: &Source,
+        webhook: Option<webhook::Asker>,
+    ) -> Result<Self, store::Error> {
         Ok(Self {
             rbac: rbac::Rbac::load(source).await?,
             nodes: node::Authorizer::load(source).await?,
+            webhook,
         })
     }
 
@@ -143,8 +158,49 @@ impl Authorizer {
         &self.rbac
     }
 
+    /// What may be done by another server's word cannot be listed.
+    pub fn has_webhook(&self) -> bool {
+        self.webhook.is_some()
+    }
+
     /// Why it is allowed, or what the refusal should add to itself.
-    pub fn decide(&self, user: &User, asked: &Attributes<'_>) -> Result<String, String> {
+    pub async fn decide(&self, user: &User, asked: &Attributes<'_>) -> Decision {
+        match (self.decide_here(user, asked), &self.webhook) {
+            (Err(why), Some(webhook)) => prefer(webhook.decide(user, asked).await, why),
+            (decided, _) => decided,
+        }
+    }
+
+    /// # Errors
+    /// 403 in Kubernetes' words.
+    pub async fn check(&self, user: &User, asked: &Attributes<'_>) -> Result<(), Status> {
+        if self.allows_here(user, asked) {
+            return Ok(());
+        }
+        match self.decide(user, asked).await {
+            Ok(_) => Ok(()),
+            Err(why) => Err(asked.refusal(user, &why)),
+        }
+    }
+
+    /// `decide` where nothing can be awaited: in expressions, and in the middle of
+    /// an admission. The webhook, if there is one, is waited for on this thread.
+    pub fn decide_blocking(&self, user: &User, asked: &Attributes<'_>) -> Decision {
+        match (self.decide_here(user, asked), &self.webhook) {
+            (Err(why), Some(webhook)) => {
+                let asking = || Handle::current().block_on(webhook.decide(user, asked));
+                prefer(tokio::task::block_in_place(asking), why)
+            }
+            (decided, _) => decided,
+        }
+    }
+
+    pub fn allows_blocking(&self, user: &User, asked: &Attributes<'_>) -> bool {
+        self.allows_here(user, asked)
+            || (self.webhook.is_some() && self.decide_blocking(user, asked).is_ok())
+    }
+
+    fn decide_here(&self, user: &User, asked: &Attributes<'_>) -> Decision {
         if let Some(decided) = self.without_roles(user, asked) {
             return decided;
         }
@@ -152,24 +208,15 @@ impl Authorizer {
         self.rbac.reason(user, asked).ok_or(refusal)
     }
 
-    pub fn allows(&self, user: &User, asked: &Attributes<'_>) -> bool {
+    fn allows_here(&self, user: &User, asked: &Attributes<'_>) -> bool {
         match self.without_roles(user, asked) {
             Some(decided) => decided.is_ok(),
             None => self.rbac.allows(user, asked),
         }
     }
 
-    /// # Errors
-    /// 403 in Kubernetes' words.
-    pub fn check(&self, user: &User, asked: &Attributes<'_>) -> Result<(), Status> {
-        if self.allows(user, asked) {
-            return Ok(());
-        }
-        Err(asked.refusal(user, &self.refusal_of_node(user, asked)))
-    }
-
     /// What is decided whatever the roles say; they are asked for the rest.
-    fn without_roles(&self, user: &User, asked: &Attributes<'_>) -> Option<Result<String, String>> {
+    fn without_roles(&self, user: &User, asked: &Attributes<'_>) -> Option<Decision> {
         if user.is_in(MASTERS) {
             return Some(Ok(String::new()));
         }
@@ -185,4 +232,9 @@ impl Authorizer {
             _ => String::new(),
         }
     }
+}
+
+/// The webhook's word; where it says nothing, why ours refused.
+fn prefer(told: Decision, why: String) -> Decision {
+    told.map_err(|reason| if reason.is_empty() { why } else { reason })
 }

@@ -35,6 +35,10 @@ pub enum Error {
     TokenWebhook {
         source: crate::webhook::kubeconfig::Error,
     },
+    #[error("use the authorization webhook")]
+    AuthorizationWebhook {
+        source: crate::webhook::kubeconfig::Error,
+    },
     #[error("keep the audit log")]
     Audit { source: crate::audit::Error },
     #[error("use the admission configuration")]

@@ -62,6 +62,7 @@ pub use authn::StaticToken;
 pub use authn::front_proxy::FrontProxy;
 pub use authn::oidc::Issuer;
 pub use authn::webhook::TokenWebhook;
+pub use authz::webhook::AuthorizationWebhook;
 pub use error::Error;
 pub use server::{Config, KeyPair, KubeletAccess, Server};
 pub use user::User;

@@ -69,11 +69,11 @@ pub async fn answer(
     }
     let status = match kind.plural() {
         "tokenreviews" => review::token(&api.authn, &object).await,
-        "subjectaccessreviews" => access::of_subject(api, &object, None)?,
+        "subjectaccessreviews" => access::of_subject(api, &object, None).await?,
         "localsubjectaccessreviews" => {
-            access::of_subject(api, &object, resource.namespace.as_deref())?
+            access::of_subject(api, &object, resource.namespace.as_deref()).await?
         }
-        "selfsubjectaccessreviews" => access::of(api, &call.user, &object["spec"]),
+        "selfsubjectaccessreviews" => access::of(api, &call.user, &object["spec"]).await,
         "selfsubjectrulesreviews" => access::rules(api, &call.user, &object),
         "selfsubjectreviews" => json!({ "userInfo": user_info(&call.user) }),
         _ => return Err(Status::method_not_allowed()),

@@ -16,6 +16,7 @@ use crate::api::Api;
 use crate::audit::Auditor;
 use crate::authn::{Authenticator, StaticToken, service_account};
 use crate::authz::Authorizer;
+use crate::authz::webhook::Asker;
 use crate::discovery::Discovery;
 use crate::inprocess::InProcess;
 use crate::masters::Masters;
@@ -170,6 +171,13 @@ async fn build(config: Config, source: &Source, advertise: SocketAddr) -> Result
         access.audiences.clone(),
     );
     let authn = Authenticator::new(&config.tokens, verifier, &access, store.clone());
+    let asker = access.authorization_webhook.as_ref().map(|told| {
+        let server = webhook::plain::Server::read(&told.config)?;
+        let caller = Arc::new(webhook::Caller::new(store.clone()));
+        Ok(Asker::new(server, caller, told.clone()))
+    });
+    let asker = asker.transpose();
+    let asker = asker.map_err(|source| Error::AuthorizationWebhook { source })?;
     let told = match &access.admission {
         Some(path) => configuration::Configuration::read(path)
             .map_err(|source| Error::Admission { source })?,
@@ -184,7 +192,7 @@ async fn build(config: Config, source: &Source, advertise: SocketAddr) -> Result
     Ok(Api {
         authn: authn.map_err(|source| Error::TokenWebhook { source })?,
         auditor: auditor.map(Arc::new),
-        authz: Arc::new(Authorizer::load(source).await.map_err(load)?),
+        authz: Arc::new(Authorizer::load(source, asker).await.map_err(load)?),
         admission: Admission::load(source, told).await.map_err(load)?,
         services,
         resources: Resources::new(kinds::all()),

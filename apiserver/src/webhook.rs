@@ -9,6 +9,7 @@
 
 pub mod dial;
 mod error;
+pub mod held;
 pub mod kubeconfig;
 pub mod metrics;
 pub mod plain;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use apiserver::{Access, FrontProxy, Issuer, TokenWebhook, audit};
+use apiserver::{Access, AuthorizationWebhook, FrontProxy, Issuer, TokenWebhook, audit};
 use clap::Args;
 
 use crate::cluster_flags::parse_duration;
@@ -112,6 +112,22 @@ struct WebhookFlags {
     /// How long that server's answers are taken for
     #[arg(long, default_value = "2m", value_name = "DURATION", value_parser = parse_duration)]
     authentication_token_webhook_cache_ttl: Duration,
+
+    /// Kubeconfig of a server that is asked what no role allows
+    #[arg(long, value_name = "FILE")]
+    authorization_webhook_config_file: Option<PathBuf>,
+
+    /// Version of authorization.k8s.io that this server speaks
+    #[arg(long, value_name = "VERSION", value_parser = ["v1", "v1beta1"], default_value = AuthorizationWebhook::VERSION)]
+    authorization_webhook_version: String,
+
+    /// How long this server's yes is taken for
+    #[arg(long, default_value = "5m", value_name = "DURATION", value_parser = parse_duration)]
+    authorization_webhook_cache_authorized_ttl: Duration,
+
+    /// How long this server's no is taken for
+    #[arg(long, default_value = "30s", value_name = "DURATION", value_parser = parse_duration)]
+    authorization_webhook_cache_unauthorized_ttl: Duration,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -175,6 +191,7 @@ impl AccessFlags {
             audiences: self.api_audiences.clone(),
             front_proxy: self.proxy.front_proxy()?,
             token_webhook: self.webhook.token_webhook(),
+            authorization_webhook: self.webhook.authorization_webhook(),
             oidc: self.oidc.issuer()?,
             audit: self.audit.config(),
             admission: self.admission_control_config_file.clone(),
@@ -230,6 +247,15 @@ impl WebhookFlags {
         Some(TokenWebhook {
             config: self.authentication_token_webhook_config_file.clone()?,
             cache: self.authentication_token_webhook_cache_ttl,
+        })
+    }
+
+    fn authorization_webhook(&self) -> Option<AuthorizationWebhook> {
+        Some(AuthorizationWebhook {
+            config: self.authorization_webhook_config_file.clone()?,
+            version: self.authorization_webhook_version.clone(),
+            authorized: self.authorization_webhook_cache_authorized_ttl,
+            unauthorized: self.authorization_webhook_cache_unauthorized_ttl,
         })
     }
 }

@@ -106,7 +106,7 @@ fn may(registry: &Registry<'_>, verb: &str, signer: &str) -> bool {
             name,
         };
         let authorizer = &registry.api.authz;
-        authorizer.allows(&registry.call.user, &Attributes::new(verb, target))
+        authorizer.allows_blocking(&registry.call.user, &Attributes::new(verb, target))
     };
     allows(signer) || allows(&format!("{domain}/*"))
 }

@@ -156,7 +156,7 @@ impl Asker {
         };
         let decided = self
             .authz
-            .decide(user, &Attributes::new(&check.verb, target));
+            .decide_blocking(user, &Attributes::new(&check.verb, target));
         Decision {
             allowed: decided.is_ok(),
             reason: decided.unwrap_or_else(|why| why),

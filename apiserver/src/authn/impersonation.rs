@@ -18,7 +18,7 @@ const EXTRA: &str = "impersonate-extra-";
 ///
 /// # Errors
 /// 403 when that is not allowed, 500 when headers ask for groups without a user.
-pub fn resolve(
+pub async fn resolve(
     authorizer: &Authorizer,
     user: Arc<User>,
     headers: &HeaderMap,
@@ -34,16 +34,20 @@ pub fn resolve(
         }
         return Ok(user);
     };
-    let check = |group: &str, resource: &str, subresource: &str, namespace: &str, name: &str| {
-        let target = Action::Resource {
-            group,
-            resource,
-            subresource,
-            namespace,
-            name,
+    let user = &*user;
+    let check =
+        async |group: &str, resource: &str, subresource: &str, namespace: &str, name: &str| {
+            let target = Action::Resource {
+                group,
+                resource,
+                subresource,
+                namespace,
+                name,
+            };
+            authorizer
+                .check(user, &Attributes::new("impersonate", target))
+                .await
         };
-        authorizer.check(&user, &Attributes::new("impersonate", target))
-    };
     let mut wanted = User {
         name: name.clone(),
         ..User::default()
@@ -52,19 +56,19 @@ pub fn resolve(
         .strip_prefix(SERVICE_ACCOUNT_PREFIX)
         .and_then(|n| n.split_once(':'))
     {
-        Some((namespace, account)) => check("", "serviceaccounts", "", namespace, account)?,
-        None => check("", "users", "", "", &name)?,
+        Some((namespace, account)) => check("", "serviceaccounts", "", namespace, account).await?,
+        None => check("", "users", "", "", &name).await?,
     }
     for group in headers
         .get_all("impersonate-group")
         .iter()
         .filter_map(|v| v.to_str().ok())
     {
-        check("", "groups", "", "", group)?;
+        check("", "groups", "", "", group).await?;
         wanted.groups.push(group.to_owned());
     }
     if let Some(uid) = header(headers, "impersonate-uid") {
-        check("authentication.k8s.io", "uids", "", "", &uid)?;
+        check("authentication.k8s.io", "uids", "", "", &uid).await?;
         wanted.uid = uid;
     }
     for (key, value) in headers {
@@ -72,7 +76,7 @@ pub fn resolve(
             continue;
         };
         let (key, value) = (decode(key), value.to_str().unwrap_or("").to_owned());
-        check("authentication.k8s.io", "userextras", &key, "", &value)?;
+        check("authentication.k8s.io", "userextras", &key, "", &value).await?;
         wanted.extra.entry(key).or_default().push(value);
     }
     add_implied_groups(&mut wanted);

@@ -1,27 +1,17 @@
 //! Tokens that another server knows: it is asked by a TokenReview, and what it
 //! said is taken for a while, good or bad.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use apimachinery::meta;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use crate::user::{AUTHENTICATED, User};
+use crate::webhook::Caller;
+use crate::webhook::held::Held;
 use crate::webhook::plain::Server;
-use crate::webhook::{Caller, Limits};
-
-/// Answers held at once.
-const HELD_MAX: usize = 4096;
-const LIMITS: Limits = Limits {
-    timeout: Duration::from_secs(10),
-    answer_max: 1024 * 1024,
-};
-/// A call that failed is tried once more after this.
-const PAUSE: Duration = Duration::from_millis(200);
 
 /// `--authentication-token-webhook-*`.
 #[derive(Debug, Clone)]
@@ -40,12 +30,7 @@ pub struct Reviewer {
     server: Server,
     caller: Arc<Caller>,
     cache: Duration,
-    held: Mutex<HashMap<[u8; 32], Held>>,
-}
-
-struct Held {
-    user: Option<Arc<User>>,
-    until: Instant,
+    held: Held<Option<Arc<User>>>,
 }
 
 impl Reviewer {
@@ -54,20 +39,19 @@ impl Reviewer {
             server,
             caller,
             cache,
-            held: Mutex::default(),
+            held: Held::default(),
         }
     }
 
     /// None when the server does not know the token for one of `audiences`, or
     /// does not answer, which is not remembered.
     pub async fn user(&self, token: &str, audiences: &[String]) -> Option<Arc<User>> {
-        let key: [u8; 32] = Sha256::digest(token).into();
-        if let Some(known) = self.recall(&key) {
+        if let Some(known) = self.held.get(token) {
             return known;
         }
         let status = self.ask(token, audiences).await?;
         let user = read(&status, audiences).map(Arc::new);
-        self.remember(key, user.clone());
+        self.held.keep(token, user.clone(), self.cache);
         user
     }
 
@@ -77,40 +61,10 @@ impl Reviewer {
             "metadata": { "creationTimestamp": null },
             "spec": { "token": token, "audiences": audiences }, "status": { "user": {} },
         });
-        let body = bytes::Bytes::from(review.to_string());
-        let mut answer = self
-            .caller
-            .call(&self.server, Some(body.clone()), LIMITS)
-            .await;
-        if answer.is_err() {
-            tokio::time::sleep(PAUSE).await;
-            answer = self.caller.call(&self.server, Some(body), LIMITS).await;
-        }
-        match answer {
-            Ok(mut review) => Some(review["status"].take()),
-            Err(error) => {
-                tracing::warn!(%error, "ask the token webhook");
-                None
-            }
-        }
-    }
-
-    fn recall(&self, key: &[u8; 32]) -> Option<Option<Arc<User>>> {
-        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = held.get(key)?;
-        (known.until > Instant::now()).then(|| known.user.clone())
-    }
-
-    fn remember(&self, key: [u8; 32], user: Option<Arc<User>>) {
-        let now = Instant::now();
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if held.len() >= HELD_MAX {
-            held.retain(|_, known| known.until > now);
-        }
-        if held.len() < HELD_MAX {
-            let until = now + self.cache;
-            held.insert(key, Held { user, until });
-        }
+        let answer = self.caller.review(&self.server, &review).await;
+        answer
+            .inspect_err(|error| tracing::warn!(%error, "ask the token webhook"))
+            .ok()
     }
 }
 

@@ -153,7 +153,7 @@ fn may(
         namespace,
         name,
     };
-    authorizer.allows(user, &Attributes::new(verb, target))
+    authorizer.allows_blocking(user, &Attributes::new(verb, target))
 }
 
 fn covered(

@@ -11,7 +11,11 @@ use crate::authz::{Action, Attributes};
 use crate::user::User;
 
 /// The `status` of a review about the subject that it names.
-pub fn of_subject(api: &Api, review: &Value, namespace: Option<&str>) -> Result<Value, Status> {
+pub async fn of_subject(
+    api: &Api,
+    review: &Value,
+    namespace: Option<&str>,
+) -> Result<Value, Status> {
     let spec = &review["spec"];
     let asked = meta::text(spec, "resourceAttributes.namespace");
     if let Some(namespace) = namespace.filter(|n| *n != asked) {
@@ -37,12 +41,12 @@ pub fn of_subject(api: &Api, review: &Value, namespace: Option<&str>) -> Result<
         groups: strings(&spec["groups"]),
         extra,
     };
-    Ok(of(api, &user, spec))
+    Ok(of(api, &user, spec).await)
 }
 
 /// The `status` of a review about `user`.
-pub fn of(api: &Api, user: &User, spec: &Value) -> Value {
-    match api.authz.decide(user, &attributes(spec)) {
+pub async fn of(api: &Api, user: &User, spec: &Value) -> Value {
+    match api.authz.decide(user, &attributes(spec)).await {
         Ok(why) if why.is_empty() => json!({ "allowed": true }),
         Ok(why) => json!({ "allowed": true, "reason": why }),
         Err(why) if why.is_empty() => json!({ "allowed": false }),
@@ -66,6 +70,7 @@ fn attributes(spec: &Value) -> Attributes<'_> {
     };
     Attributes {
         selected_node: selected_node(&asked["fieldSelector"]),
+        version: meta::text(asked, "version"),
         ..Attributes::new(meta::text(asked, "verb"), target)
     }
 }
@@ -103,13 +108,17 @@ pub fn rules(api: &Api, user: &User, review: &Value) -> Value {
         out
     };
     let path = |rule: &&Rule| json!({ "verbs": rule.verbs, "nonResourceURLs": rule.paths });
+    let why = match (user.node(), api.authz.has_webhook()) {
+        (Some(_), _) => "node authorizer does not support user rule resolution",
+        (None, true) => "webhook authorizer does not support user rule resolution",
+        (None, false) => "",
+    };
     let mut status = json!({
         "resourceRules": resources.iter().map(resource).collect::<Vec<_>>(),
         "nonResourceRules": paths.iter().map(path).collect::<Vec<_>>(),
-        "incomplete": user.node().is_some(),
+        "incomplete": !why.is_empty(),
     });
-    if user.node().is_some() {
-        let why = "node authorizer does not support user rule resolution";
+    if !why.is_empty() {
         status["evaluationError"] = why.into();
     }
     status

@@ -1,6 +1,8 @@
 //! Calls to servers that the administrator names, not the cluster's objects: a
 //! URL, whom to believe, and what to show.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, header};
 use serde_json::Value;
@@ -24,7 +26,26 @@ pub struct Server {
     pub credentials: Credentials,
 }
 
+/// What a review may take.
+const REVIEW: Limits = Limits {
+    timeout: Duration::from_secs(10),
+    answer_max: 1024 * 1024,
+};
+/// A review that was not answered is asked for once more after this.
+const PAUSE: Duration = Duration::from_millis(200);
+
 impl Caller {
+    /// Asks a server for the `status` of a review.
+    pub async fn review(&self, server: &Server, review: &Value) -> Result<Value, Error> {
+        let body = Bytes::from(review.to_string());
+        let mut answer = self.call(server, Some(body.clone()), REVIEW).await;
+        if answer.is_err() {
+            tokio::time::sleep(PAUSE).await;
+            answer = self.call(server, Some(body), REVIEW).await;
+        }
+        answer.map(|mut review| review["status"].take())
+    }
+
     /// POSTs JSON, if there is any, or GETs; and reads the JSON answer.
     pub async fn call(
         &self,

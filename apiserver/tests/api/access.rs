@@ -23,7 +23,13 @@ async fn with_reader() -> Cluster {
     cluster
 }
 
-async fn as_user(cluster: &Cluster, name: &str, method: Method, path: &str, body: &Value) -> Value {
+pub async fn as_user(
+    cluster: &Cluster,
+    name: &str,
+    method: Method,
+    path: &str,
+    body: &Value,
+) -> Value {
     let user = User::new(name, ["system:authenticated".to_owned()]);
     ask_as(&cluster.server.client_as(user), method, path, body).await
 }

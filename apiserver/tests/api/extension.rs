@@ -3,6 +3,7 @@
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
@@ -93,6 +94,21 @@ impl Extension {
             asked,
             task,
         }
+    }
+
+    /// The file by which flags name this server; its bearer token is `mine`.
+    pub fn kubeconfig(&self, dir: &Path, authority: &pki::Authority) -> PathBuf {
+        let ca = base64(authority.cert_pem().as_bytes());
+        let server = format!("https://localhost:{}/review", self.address.port());
+        let config = json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "c",
+            "clusters": [{ "name": "c", "cluster": { "server": server, "certificate-authority-data": ca } }],
+            "users": [{ "name": "u", "user": { "token": "mine" } }],
+            "contexts": [{ "name": "c", "context": { "cluster": "c", "user": "u" } }],
+        });
+        let path = dir.join("webhook.kubeconfig");
+        std::fs::write(&path, config.to_string()).unwrap();
+        path
     }
 
     pub fn asked(&self) -> Vec<Asked> {

@@ -50,16 +50,7 @@ async fn a_token_webhook_is_asked_once_for_what_this_server_does_not_know() {
         answer_json(&review)
     })
     .await;
-    let config = dir.path().join("webhook.kubeconfig");
-    let ca = base64(authority.cert_pem().as_bytes());
-    let server = format!("https://localhost:{}/review", webhook.address.port());
-    let text = json!({
-        "apiVersion": "v1", "kind": "Config", "current-context": "c",
-        "clusters": [{ "name": "c", "cluster": { "server": server, "certificate-authority-data": ca } }],
-        "users": [{ "name": "u", "user": { "token": "mine" } }],
-        "contexts": [{ "name": "c", "context": { "cluster": "c", "user": "u" } }],
-    });
-    std::fs::write(&config, text.to_string()).unwrap();
+    let config = webhook.kubeconfig(dir.path(), &authority);
     let access = Access {
         token_webhook: Some(TokenWebhook {
             config,

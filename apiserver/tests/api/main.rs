@@ -4,6 +4,7 @@
 mod access;
 mod aggregation;
 mod audit;
+mod authorization;
 mod cluster;
 mod custom;
 mod deletes;

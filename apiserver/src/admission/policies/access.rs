@@ -112,15 +112,19 @@ fn check_binding(
 
 /// What is not known by its kind may be anything.
 fn may(registry: &Registry<'_>, wanted: &Wanted<'_>) -> bool {
-    let table = registry.api.resources.table();
     let served = wanted.kind.and_then(|kind| {
-        table.all().iter().find(|served| {
+        let table = registry.api.resources.table();
+        let mut all = table.all().iter();
+        let found = all.find(|served| {
             served.group() == kind.group
                 && served.version() == kind.version
                 && served.kind() == kind.kind
-        })
+        });
+        found.cloned()
     });
-    let (group, resource) = served.map_or(("*", "*"), |s| (s.group(), s.plural()));
+    let (group, resource) = served
+        .as_ref()
+        .map_or(("*", "*"), |s| (s.group(), s.plural()));
     let asked = Attributes::new(
         wanted.verb,
         Action::Resource {
@@ -134,6 +138,6 @@ fn may(registry: &Registry<'_>, wanted: &Wanted<'_>) -> bool {
     registry
         .api
         .authz
-        .decide(&registry.call.user, &asked)
+        .decide_blocking(&registry.call.user, &asked)
         .is_ok()
 }

@@ -163,7 +163,7 @@ fn check_audiences(
     let may = |audience: &String| {
         own.contains(audience)
             || in_volumes(pod, audience)
-            || registry.api.authz.allows(
+            || registry.api.authz.allows_blocking(
                 user,
                 &Attributes::new(
                     "request-serviceaccounts-token-audience",
