@@ -1,0 +1,569 @@
+//! Ways out of a container, and into its runtime, that once worked somewhere. Each is tried.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::json;
+
+use crate::harness::{Bundle, Ground, cases};
+
+cases! {
+    runtime_s_descriptors_do_not_reach_the_process;
+    caller_s_descriptors_do_not_reach_the_process;
+    exec_s_descriptors_do_not_reach_the_process;
+    working_directory_by_a_descriptor_is_refused;
+    working_directory_of_exec_by_a_descriptor_is_refused;
+    working_directory_by_a_link_to_a_descriptor_is_refused;
+    runtime_s_binary_cannot_be_written_by_run;
+    runtime_s_binary_cannot_be_written_by_exec;
+    runtime_s_binary_cannot_be_opened_through_the_init_of_create;
+    first_process_cannot_be_traced_before_it_is_the_container_s (Runc: "is open to it for a moment", Crun: "is open to it for a moment");
+    proc_that_is_a_link_is_refused;
+    sys_that_is_a_link_is_refused;
+    dev_that_is_a_link_does_not_lead_outside (Runc: "CVE-2026-41579", Crun: "CVE-2026-47766");
+    dev_pts_that_is_a_link_does_not_lead_outside;
+    mount_target_that_leads_outside_stays_inside;
+    mount_target_of_a_file_that_leads_outside_makes_nothing;
+    mount_targets_are_raced (Runc: "CVE-2024-45310");
+    volume_that_holds_a_link_as_a_target_is_raced (Runc: "CVE-2024-45310");
+    masked_paths_are_masked_by_a_true_null_device (Runc: "CVE-2025-31133");
+    dev_null_that_is_a_link_masks_nothing_else;
+    console_that_is_a_link_does_not_lead_outside;
+    sysctls_are_not_written_through_a_false_proc;
+    labels_are_not_written_through_a_false_proc;
+    passwd_that_is_a_link_is_not_read_outside;
+    passwd_that_is_a_pipe_does_not_hang (Runc: "waits for a writer", Crun: "waits for a writer");
+    passwd_of_many_megabytes_is_bounded;
+    user_of_exec_is_parsed_strictly (Runc: "1.1 takes +1000", Crun: "CVE-2026-30892");
+    exec_into_a_container_whose_programs_are_hostile;
+    exec_into_a_container_without_proc (Runc: "1.1 needs /proc to start at all");
+    hostile_process_cannot_keep_itself_from_being_killed;
+    fork_bomb_is_ended_by_delete;
+    process_cannot_leave_its_group_s_limit;
+    process_cannot_see_the_host_s_root_after_the_pivot;
+    process_cannot_unmount_its_masks;
+    process_cannot_remount_its_root_writable;
+    host_s_devices_cannot_be_made_and_opened;
+    kernel_s_knobs_cannot_be_written_by_default;
+    release_agent_cannot_be_set;
+    state_of_the_runtime_is_its_owner_s_alone;
+    pid_file_does_not_follow_a_link_in_the_bundle (Crun: "writes through it");
+    poststop_hooks_are_those_of_the_creation;
+    changed_configuration_does_not_change_a_created_container;
+    keyring_of_the_caller_is_not_the_container_s;
+}
+
+/// A script by which a process lists all it has open, and where that leads.
+const OPEN: &str = "ls /proc/$$/fd; true";
+
+fn runtime_s_descriptors_do_not_reach_the_process(g: &Ground) {
+    g.bundle().sh(OPEN).run().prints("0\n1\n2");
+    // Not even to one of create and start, which are two processes of the runtime.
+    let bundle = g.bundle().sh("ls /proc/$$/fd >/seen; sleep 1000");
+    bundle.create().ok();
+    bundle.start().ok();
+    let seen = bundle.rootfs().join("seen");
+    let text = e2e::until("it has looked", std::time::Duration::from_secs(30), || {
+        fs::read_to_string(&seen).ok().filter(|text| text.contains('2'))
+    });
+    // The shell has saved its own output at ten.
+    assert!(text.lines().all(|fd| matches!(fd, "0" | "1" | "2" | "10")), "{text}");
+}
+
+/// CVE-2024-21626.
+fn caller_s_descriptors_do_not_reach_the_process(g: &Ground) {
+    let bundle = g.bundle().sh(OPEN);
+    bundle.write();
+    let (dir, id) = (bundle.dir.display(), &bundle.id);
+    g.script(&format!("exec 5</ 6</etc/passwd 9</sys/fs/cgroup; $RT run --bundle {dir} {id}")).prints("0\n1\n2");
+}
+
+fn exec_s_descriptors_do_not_reach_the_process(g: &Ground) {
+    let bundle = g.bundle().up();
+    g.script(&format!("exec 5</ 9</sys/fs/cgroup; $RT exec {} sh -c '{OPEN}'", bundle.id)).prints("0\n1\n2");
+}
+
+/// CVE-2024-21626: a working directory that is a descriptor of the runtime, outside of the root.
+fn working_directory_by_a_descriptor_is_refused(g: &Ground) {
+    for fd in 3..20 {
+        for at in [format!("/proc/self/fd/{fd}"), format!("/proc/self/fd/{fd}/../..")] {
+            let bundle = g.bundle().set("/process/cwd", at).sh("ls -d ../../../../var/tmp/skoci* 2>/dev/null; true");
+            let outcome = bundle.run();
+            assert!(!outcome.succeeded() || outcome.stdout.is_empty(), "{outcome:?}");
+        }
+    }
+    g.is_clean();
+}
+
+fn working_directory_of_exec_by_a_descriptor_is_refused(g: &Ground) {
+    let bundle = g.bundle().up();
+    for fd in 3..20 {
+        let at = format!("/proc/self/fd/{fd}");
+        let outcome = bundle.exec_with(&["--cwd", &at], &["sh", "-c", "ls -d ../../../../var/tmp/skoci* 2>/dev/null; true"]);
+        assert!(!outcome.succeeded() || outcome.stdout.is_empty(), "{outcome:?}");
+    }
+}
+
+fn working_directory_by_a_link_to_a_descriptor_is_refused(g: &Ground) {
+    for fd in 3..14 {
+        let bundle = g.bundle().set("/process/cwd", "/link");
+        symlink(format!("/proc/self/fd/{fd}"), bundle.rootfs().join("link")).expect("link");
+        let outcome = bundle.sh("ls -d ../../../../var/tmp/skoci* 2>/dev/null; true").run();
+        assert!(!outcome.succeeded() || outcome.stdout.is_empty(), "{outcome:?}");
+    }
+}
+
+/// The runtime's file, and what it holds.
+fn binary(g: &Ground) -> (PathBuf, std::time::SystemTime, u64) {
+    let path = g.runtime.program().expect("it is there");
+    let data = fs::metadata(&path).expect("it is there");
+    (path, data.modified().expect("a time"), data.len())
+}
+
+/// CVE-2019-5736: `/proc/self/exe` as the program, and a library (here the program) that writes to its own file.
+fn runtime_s_binary_cannot_be_written_by_run(g: &Ground) {
+    let before = binary(g);
+    let bundle = g.bundle().file("/evil", "#!/proc/self/exe\n").args(&["/evil"]);
+    fs::set_permissions(bundle.rootfs().join("evil"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("chmod");
+    bundle.run();
+    g.bundle().args(&["/proc/self/exe", "--version"]).run();
+    assert_eq!(binary(g), before);
+}
+
+/// A process that tries to write to the binary of whoever comes into its namespace.
+fn runtime_s_binary_cannot_be_written_by_exec(g: &Ground) {
+    let before = binary(g);
+    let script = "while :; do for exe in /proc/[0-9]*/exe; do \
+        case $(readlink $exe) in /bin/busybox|'') ;; *) readlink $exe >>/seen; (echo x >>$exe) 2>/dev/null && echo wrote >>/wrote;; esac; \
+        done; done";
+    let bundle = g.bundle().sh(script);
+    bundle.run_with(&["--detach"]).ok();
+    for _ in 0..20 {
+        bundle.exec(&["/proc/self/exe", "true"]);
+        bundle.exec(&["true"]).ok();
+    }
+    bundle.call(&["delete", "--force"]).ok();
+    assert_eq!(binary(g), before);
+    // A copy, or a file that is nobody else's, may have been written to by no one either.
+    assert!(!bundle.rootfs().join("wrote").exists(), "a binary was written to");
+}
+
+fn runtime_s_binary_cannot_be_opened_through_the_init_of_create(g: &Ground) {
+    let before = binary(g);
+    let bundle = g.bundle().sleeper();
+    bundle.create().ok();
+    let exe = format!("/proc/{}/exe", bundle.pid());
+    let opened = fs::OpenOptions::new().append(true).open(exe);
+    let wrote = opened.is_ok_and(|mut file| std::io::Write::write_all(&mut file, b"x").is_ok());
+    assert!(!wrote, "the file of the container's init could be written to");
+    assert_eq!(binary(g), before);
+}
+
+/// What joins a hostile container must not be open to its processes until it is one of them.
+fn first_process_cannot_be_traced_before_it_is_the_container_s(g: &Ground) {
+    let script = "while :; do for dir in /proc/[0-9]*; do case $dir in /proc/1) continue;; esac; \
+        ls $dir/fd 2>/dev/null | grep -qvE '^([012]|)$' && grep -a . $dir/cmdline >>/open 2>/dev/null; done; done";
+    let bundle = g.bundle().sh(script);
+    bundle.run_with(&["--detach"]).ok();
+    for _ in 0..20 {
+        bundle.exec(&["true"]).ok();
+    }
+    bundle.call(&["delete", "--force"]).ok();
+    let open = fs::read_to_string(bundle.rootfs().join("open")).unwrap_or_default();
+    assert!(!open.contains("exec") && !open.contains("init"), "{} times: {:.99}", open.lines().count(), open);
+}
+
+/// CVE-2019-19921, CVE-2023-27561.
+fn proc_that_is_a_link_is_refused(g: &Ground) {
+    let bundle = g.bundle();
+    let proc = bundle.rootfs().join("proc");
+    fs::remove_dir(&proc).expect("remove");
+    fs::create_dir(bundle.rootfs().join("elsewhere")).expect("create");
+    symlink("elsewhere", proc).expect("link");
+    bundle.is_refused();
+}
+
+fn sys_that_is_a_link_is_refused(g: &Ground) {
+    let bundle = g.bundle().mount("/sys", "sysfs", "sysfs", &["ro"]);
+    let sys = bundle.rootfs().join("sys");
+    fs::remove_dir(&sys).expect("remove");
+    fs::create_dir(bundle.rootfs().join("elsewhere")).expect("create");
+    symlink("elsewhere", sys).expect("link");
+    bundle.is_refused();
+}
+
+/// CVE-2026-41579: nothing may be written to where the link leads outside.
+fn dev_that_is_a_link_does_not_lead_outside(g: &Ground) {
+    let outside = g.dir.join("outside");
+    fs::create_dir(&outside).expect("create");
+    for mounts_dev in [true, false] {
+        let bundle = g.bundle();
+        let dev = bundle.rootfs().join("dev");
+        fs::remove_dir(&dev).expect("remove");
+        symlink(&outside, dev).expect("link");
+        let bundle = if mounts_dev { bundle } else { bundle.set("/mounts", json!([{ "destination": "/proc", "type": "proc", "source": "proc" }])) };
+        bundle.run();
+        assert!(is_empty(&outside), "something was made outside");
+    }
+    g.is_clean();
+}
+
+fn is_empty(dir: &Path) -> bool {
+    fs::read_dir(dir).expect("it is there").next().is_none()
+}
+
+fn dev_pts_that_is_a_link_does_not_lead_outside(g: &Ground) {
+    let outside = g.dir.join("outside");
+    fs::create_dir(&outside).expect("create");
+    let bundle = g.bundle();
+    let volume = bundle.volume("v");
+    symlink(&outside, volume.join("pts")).expect("link");
+    symlink(outside.join("console"), volume.join("console")).expect("link");
+    symlink(outside.join("ptmx"), volume.join("ptmx")).expect("link");
+    // The volume takes the place of /dev, so that links of an attacker are where the runtime makes things.
+    let bundle = bundle.set("/mounts/1", json!({ "destination": "/dev", "type": "bind", "source": volume, "options": ["bind"] }));
+    bundle.run();
+    assert!(is_empty(&outside), "something was made outside");
+    g.is_clean();
+}
+
+fn mount_target_that_leads_outside_stays_inside(g: &Ground) {
+    let outside = g.dir.join("outside");
+    fs::create_dir(&outside).expect("create");
+    let bundle = g.bundle();
+    let volume = bundle.volume("v");
+    fs::write(volume.join("file"), "v").expect("write");
+    for (name, target) in [("a", outside.clone()), ("b", PathBuf::from(format!("../../../../../../../..{}", outside.display())))] {
+        symlink(target, bundle.rootfs().join(name)).expect("link");
+    }
+    let bundle = bundle.bind(&volume, "/a", &[]).bind(&volume, "/b/deeper", &[]).sh("sleep 1000");
+    bundle.create();
+    assert!(is_empty(&outside), "something was mounted or made outside");
+}
+
+fn mount_target_of_a_file_that_leads_outside_makes_nothing(g: &Ground) {
+    let outside = g.dir.join("outside");
+    fs::create_dir(&outside).expect("create");
+    let bundle = g.bundle();
+    let file = bundle.volume("v").join("file");
+    fs::write(&file, "v").expect("write");
+    symlink(outside.join("made"), bundle.rootfs().join("link")).expect("link");
+    bundle.bind(file, "/link", &[]).create();
+    assert!(is_empty(&outside), "something was made outside");
+}
+
+/// Swaps, without end, `dir/swapped` between a directory and a link to `target`.
+struct Swapper(Child);
+
+impl Swapper {
+    fn start(dir: &Path, target: &Path) -> Self {
+        fs::create_dir_all(dir.join("swapped")).expect("create");
+        symlink(target, dir.join("link")).expect("link");
+        // renameat2(2) with RENAME_EXCHANGE is what an attacker would use; python has no wrapper of its own for it.
+        let script = "import ctypes, os, sys\n\
+            os.chdir(sys.argv[1])\n\
+            swap = ctypes.CDLL(None).renameat2\n\
+            while True: swap(-100, b'swapped', -100, b'link', 2)";
+        let mut command = Command::new("python3");
+        command.args(["-c", script]).arg(dir).stdin(Stdio::null());
+        Self(command.spawn().expect("start python"))
+    }
+}
+
+impl Drop for Swapper {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// How many mounts are made while an attacker swaps a part of their paths.
+const ROUNDS: usize = 3000;
+const MOUNTS: usize = 100;
+
+/// Makes containers whose mounts go through a name that is swapped; nothing may be made or mounted outside.
+fn race(g: &Ground, swapped_in: impl Fn(&Bundle) -> PathBuf, prefix: &str, more: impl Fn(Bundle<'_>) -> Bundle<'_>) {
+    let outside = g.dir.join("outside");
+    fs::create_dir(&outside).expect("create");
+    let mut bundle = more(g.bundle());
+    let volume = bundle.volume("source");
+    fs::write(volume.join("file"), "x").expect("write");
+    for number in 0..MOUNTS {
+        let (source, name) = if number % 2 == 0 { (volume.clone(), "dir") } else { (volume.join("file"), "file") };
+        bundle = bundle.bind(source, &format!("{prefix}/swapped/deep/{name}{number}"), &[]);
+    }
+    // What is mounted there must be what was configured, and not what an attacker put in its place.
+    let bundle = bundle.sh("awk '$5 ~ \"/deep/\" && $4 !~ \"/source\" {print \"escaped\"}' /proc/self/mountinfo");
+    let _swapper = Swapper::start(&swapped_in(&bundle), &outside);
+    for _ in 0..ROUNDS / MOUNTS {
+        // It may fail, for what it wants to mount on is pulled away from under it.
+        bundle.run().hides("escaped");
+        assert!(is_empty(&outside), "something was made outside");
+    }
+}
+
+/// CVE-2021-30465, CVE-2024-45310.
+fn mount_targets_are_raced(g: &Ground) {
+    race(g, |bundle| bundle.rootfs(), "", |bundle| bundle);
+}
+
+/// The same where the swapped name is in a volume that two containers share.
+fn volume_that_holds_a_link_as_a_target_is_raced(g: &Ground) {
+    race(g, |bundle| bundle.dir.join("shared"), "/shared", |bundle| {
+        let shared = bundle.volume("shared");
+        bundle.bind(shared, "/shared", &["rw"])
+    });
+}
+
+/// CVE-2025-31133: /dev/null of an image or a volume that is another file.
+fn masked_paths_are_masked_by_a_true_null_device(g: &Ground) {
+    let bundle = g.bundle();
+    let volume = bundle.volume("v");
+    fs::write(volume.join("null"), "not the null device").expect("write");
+    let bundle = bundle.set("/mounts/1", json!({ "destination": "/dev", "type": "bind", "source": volume, "options": ["bind"] }));
+    let bundle = bundle.file("/secret", "secret").set("/linux/maskedPaths", json!(["/secret"]));
+    let outcome = bundle.sh("cat /secret; (echo written >/secret) 2>/dev/null; true").run();
+    assert!(!outcome.succeeded() || outcome.stdout.is_empty(), "{outcome:?}");
+}
+
+fn dev_null_that_is_a_link_masks_nothing_else(g: &Ground) {
+    let bundle = g.bundle();
+    let volume = bundle.volume("v");
+    symlink("/proc/sys/kernel/core_pattern", volume.join("null")).expect("link");
+    let bundle = bundle.set("/mounts/1", json!({ "destination": "/dev", "type": "bind", "source": volume, "options": ["bind"] }));
+    let masks = json!(["/proc/cpuinfo"]);
+    let bundle = bundle.set("/linux/maskedPaths", masks).set("/linux/readonlyPaths", json!(["/proc/sys"]));
+    let outcome = bundle.sh("head -c 1 /proc/cpuinfo; (echo x >/proc/cpuinfo) 2>/dev/null && echo written").run();
+    let pattern = fs::read_to_string("/proc/sys/kernel/core_pattern").expect("readable");
+    assert_ne!(pattern, "x\n");
+    assert!(!outcome.succeeded() || outcome.stdout.trim() == "written" || outcome.stdout.is_empty(), "{outcome:?}");
+}
+
+/// CVE-2025-52565.
+fn console_that_is_a_link_does_not_lead_outside(g: &Ground) {
+    let outside = g.dir.join("outside");
+    fs::write(&outside, "outside").expect("write");
+    let bundle = g.bundle();
+    let volume = bundle.volume("v");
+    symlink(&outside, volume.join("console")).expect("link");
+    let bundle = bundle.set("/mounts/1", json!({ "destination": "/dev", "type": "bind", "source": volume, "options": ["bind"] }));
+    let bundle = bundle.set("/process/terminal", true).sh("cat /dev/console; sleep 1000");
+    let socket = crate::harness::console::Socket::bind(g.dir.join("console"));
+    bundle.create_with(&["--console-socket", socket.text()]);
+    assert_eq!(fs::read_to_string(&outside).expect("kept"), "outside");
+    let data = fs::symlink_metadata(&outside).expect("kept");
+    assert!(data.is_file());
+}
+
+/// CVE-2025-52881: a sysctl that goes to a file of the attacker's, or to another file of the kernel's.
+fn sysctls_are_not_written_through_a_false_proc(g: &Ground) {
+    let bundle = g.bundle().namespace("network");
+    let volume = bundle.volume("v");
+    let at = volume.join("net/ipv4");
+    fs::create_dir_all(&at).expect("create");
+    fs::write(at.join("ip_forward"), "untouched").expect("write");
+    let bundle = bundle.bind(&volume, "/proc/sys", &[]).set("/linux/sysctl", json!({ "net.ipv4.ip_forward": "1" }));
+    bundle.run();
+    assert_eq!(fs::read_to_string(at.join("ip_forward")).expect("kept"), "untouched");
+}
+
+fn labels_are_not_written_through_a_false_proc(g: &Ground) {
+    let bundle = g.bundle();
+    let volume = bundle.volume("v");
+    fs::create_dir_all(volume.join("attr/apparmor")).expect("create");
+    fs::write(volume.join("attr/apparmor/exec"), "untouched").expect("write");
+    fs::write(volume.join("attr/exec"), "untouched").expect("write");
+    let bundle = bundle.bind(&volume, "/proc/self", &[]).set("/process/apparmorProfile", "docker-default");
+    bundle.run().refused();
+    assert_eq!(fs::read_to_string(volume.join("attr/exec")).expect("kept"), "untouched");
+    g.is_clean();
+}
+
+fn passwd_that_is_a_link_is_not_read_outside(g: &Ground) {
+    let outside = g.dir.join("passwd");
+    fs::write(&outside, "root:x:0:0:root:/outside:/bin/sh\n").expect("write");
+    let bundle = g.bundle();
+    let passwd = bundle.rootfs().join("etc/passwd");
+    fs::remove_file(&passwd).expect("remove");
+    symlink(&outside, passwd).expect("link");
+    bundle.sh("echo home:$HOME").run().hides("/outside");
+}
+
+fn passwd_that_is_a_pipe_does_not_hang(g: &Ground) {
+    let bundle = g.bundle();
+    let passwd = bundle.rootfs().join("etc/passwd");
+    fs::remove_file(&passwd).expect("remove");
+    nix::unistd::mkfifo(&passwd, nix::sys::stat::Mode::S_IRWXU).expect("mkfifo");
+    assert!(bundle.run().code_is_known());
+}
+
+fn passwd_of_many_megabytes_is_bounded(g: &Ground) {
+    let bundle = g.bundle();
+    let file = fs::File::create(bundle.rootfs().join("etc/passwd")).expect("create");
+    file.set_len(1 << 40).expect("a hole");
+    assert!(bundle.sh("echo ran").run().code_is_known());
+}
+
+/// CVE-2026-30892.
+fn user_of_exec_is_parsed_strictly(g: &Ground) {
+    let bundle = g.bundle().up();
+    for user in ["1000x", "+1000", "1000:", ":1000", "0x3e8", "1e3", "1000.0", "1000 ", "\u{0661}", "1000:1000:1000", "4294967296"] {
+        let outcome = bundle.exec_with(&["--user", user], &["id", "-u"]);
+        assert!(!outcome.succeeded(), "{user:?} was taken for {}", outcome.stdout);
+    }
+}
+
+/// The programs, links and files of a container that has been taken over.
+fn exec_into_a_container_whose_programs_are_hostile(g: &Ground) {
+    let before = binary(g);
+    let bundle = g.bundle().up();
+    let root = bundle.rootfs();
+    for (name, target) in [("bin/evil", "/proc/self/exe"), ("bin/loop", "loop"), ("bin/fd", "/proc/self/fd/3"), ("bin/root", "/proc/1/root")] {
+        symlink(target, root.join(name)).expect("link");
+        bundle.exec(&[name.trim_start_matches("bin/")]);
+        bundle.exec(&[&format!("/{name}")]);
+    }
+    fs::rename(root.join("etc"), root.join("etc.old")).expect("rename");
+    symlink("/proc/self/fd", root.join("etc")).expect("link");
+    bundle.exec(&["true"]).ok();
+    bundle.exec_with(&["--cwd", "/etc/3"], &["true"]);
+    assert_eq!(binary(g), before);
+    assert_eq!(bundle.status(), "running");
+}
+
+fn exec_into_a_container_without_proc(g: &Ground) {
+    let bundle = g.bundle().set("/mounts", json!([])).sleeper();
+    bundle.run_with(&["--detach"]).ok();
+    assert!(bundle.exec(&["true"]).code_is_known());
+    assert_eq!(bundle.status(), "running");
+}
+
+fn hostile_process_cannot_keep_itself_from_being_killed(g: &Ground) {
+    let script = "trap '' TERM INT HUP QUIT USR1 USR2; while :; do (trap '' TERM; sleep 1000) & wait; done";
+    let bundle = g.bundle().sh(script);
+    bundle.run_with(&["--detach"]).ok();
+    bundle.call(&["delete", "--force"]).ok();
+    g.is_clean();
+}
+
+fn fork_bomb_is_ended_by_delete(g: &Ground) {
+    for has_pid_namespace in [true, false] {
+        let bundle = g.bundle().set("/linux/resources/pids", json!({ "limit": 60 }));
+        let bundle = if has_pid_namespace { bundle } else { bundle.no_namespace("pid") };
+        let bundle = bundle.file("/bomb", "while :; do sh /bomb & sleep 0.01; done").args(&["sh", "/bomb"]);
+        bundle.run_with(&["--detach"]).ok();
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        bundle.call(&["delete", "--force"]).ok();
+        g.is_clean();
+    }
+}
+
+fn process_cannot_leave_its_group_s_limit(g: &Ground) {
+    let bundle = g.bundle().namespace("cgroup").mount("/sys", "sysfs", "sysfs", &["ro"]);
+    let bundle = bundle.mount("/sys/fs/cgroup", "cgroup", "cgroup", &["ro"]);
+    let bundle = bundle.set("/linux/resources/pids", json!({ "limit": 20 }));
+    let script = "cd /sys/fs/cgroup; [ -d pids ] && cd pids; \
+        (echo max >pids.max) 2>/dev/null && echo raised; (echo $$ >cgroup.procs) 2>/dev/null && echo moved; true";
+    bundle.sh(script).run().prints("");
+}
+
+fn process_cannot_see_the_host_s_root_after_the_pivot(g: &Ground) {
+    let marker = g.dir.join("marker");
+    fs::write(&marker, "").expect("write");
+    let script = format!("cd /; cd ../../..; ls -d .{0} ..{0} /proc/1/root{0} /proc/1/cwd/../..{0} 2>/dev/null; \
+        grep -c . /proc/self/mountinfo >/dev/null; true", marker.display());
+    g.bundle().capabilities(&["CAP_SYS_CHROOT", "CAP_SYS_ADMIN"]).sh(&script).run().prints("");
+}
+
+fn process_cannot_unmount_its_masks(g: &Ground) {
+    let bundle = g.bundle().set("/linux/maskedPaths", json!(["/proc/cpuinfo"]));
+    bundle.sh("umount /proc/cpuinfo 2>/dev/null; wc -c </proc/cpuinfo").run().prints("0");
+}
+
+fn process_cannot_remount_its_root_writable(g: &Ground) {
+    let bundle = g.bundle().set("/root/readonly", true);
+    bundle.sh("mount -o remount,rw / 2>/dev/null; touch /x 2>/dev/null || echo refused").run().prints("refused");
+}
+
+fn host_s_devices_cannot_be_made_and_opened(g: &Ground) {
+    let disk = fs::read_dir("/sys/block").expect("sysfs").flatten().find_map(|entry| {
+        fs::read_to_string(entry.path().join("dev")).ok().map(|numbers| numbers.trim().replace(':', " "))
+    });
+    let Some(disk) = disk else { g.skip("there is no disk") };
+    let script = format!("mknod /disk b {disk} 2>/dev/null; head -c 1 /disk 2>/dev/null | wc -c; \
+        mknod /mem c 1 1 2>/dev/null; head -c 1 /mem 2>/dev/null | wc -c");
+    g.bundle().sh(&script).run().prints("0\n0");
+}
+
+fn kernel_s_knobs_cannot_be_written_by_default(g: &Ground) {
+    let before = fs::read_to_string("/proc/sys/kernel/core_pattern").expect("readable");
+    let bundle = g.bundle().set("/linux/readonlyPaths", json!(["/proc/sys", "/proc/sysrq-trigger", "/proc/bus", "/proc/irq"]));
+    let script = "for at in /proc/sys/kernel/core_pattern /proc/sys/vm/overcommit_memory /proc/sysrq-trigger; do \
+        (echo x >$at) 2>/dev/null && echo wrote $at; done; mount -o remount,rw /proc/sys 2>/dev/null && echo remounted; true";
+    bundle.sh(script).run().prints("");
+    assert_eq!(fs::read_to_string("/proc/sys/kernel/core_pattern").expect("readable"), before);
+}
+
+/// CVE-2022-0492.
+fn release_agent_cannot_be_set(g: &Ground) {
+    let bundle = g.bundle().mount("/sys", "sysfs", "sysfs", &["ro"]).mount("/sys/fs/cgroup", "cgroup", "cgroup", &["ro"]);
+    let script = "for at in /sys/fs/cgroup/*/release_agent; do [ -e $at ] || continue; \
+        (echo /evil >$at) 2>/dev/null && echo set; done; unshare -UrmC sh -c 'mount -t cgroup -o memory x /tmp && echo mounted' 2>/dev/null; true";
+    bundle.sh(script).run().prints("");
+}
+
+fn state_of_the_runtime_is_its_owner_s_alone(g: &Ground) {
+    use std::os::unix::fs::PermissionsExt;
+    let bundle = g.bundle().up();
+    let root = g.root();
+    for dir in [root.clone(), root.join(&bundle.id)] {
+        let Ok(data) = fs::metadata(&dir) else { continue };
+        let mode = data.permissions().mode();
+        // Others may pass through at most: a user namespace's root does.
+        assert_eq!(mode & 0o066, 0, "{} has mode {mode:o}", dir.display());
+    }
+}
+
+fn pid_file_does_not_follow_a_link_in_the_bundle(g: &Ground) {
+    let bundle = g.bundle().sleeper();
+    let victim = g.dir.join("victim");
+    fs::write(&victim, "precious").expect("write");
+    let file = bundle.dir.join("pid");
+    symlink(&victim, &file).expect("link");
+    bundle.create_with(&["--pid-file", file.to_str().expect("text")]);
+    assert_eq!(fs::read_to_string(victim).expect("kept"), "precious");
+}
+
+fn changed_configuration_does_not_change_a_created_container(g: &Ground) {
+    let bundle = g.bundle().sh("echo first >/said; sleep 1000");
+    bundle.create().ok();
+    fs::write(bundle.dir.join("config.json"), "{}").expect("write");
+    bundle.start().ok();
+    e2e::until("it speaks", std::time::Duration::from_secs(30), || {
+        fs::read_to_string(bundle.rootfs().join("said")).ok().filter(|text| text == "first\n")
+    });
+    bundle.call(&["delete", "--force"]).ok();
+    g.is_clean();
+}
+
+fn poststop_hooks_are_those_of_the_creation(g: &Ground) {
+    let evil = g.dir.join("evil");
+    let bundle = g.bundle();
+    bundle.create().ok();
+    let hook = json!({ "path": "/bin/touch", "args": ["touch", evil] });
+    let mut spec = bundle.spec.clone();
+    spec["hooks"] = json!({ "poststop": [hook] });
+    fs::write(bundle.dir.join("config.json"), spec.to_string()).expect("write");
+    bundle.call(&["delete", "--force"]).ok();
+    assert!(!evil.exists());
+}
+
+fn keyring_of_the_caller_is_not_the_container_s(g: &Ground) {
+    let own = fs::read_to_string("/proc/keys").unwrap_or_default().lines().count();
+    let out = g.bundle().sh("wc -l </proc/keys").run().ok();
+    let seen: usize = out.stdout.trim().parse().expect("a number");
+    // It sees the user's keys, as root does, but has a session of its own.
+    assert!(seen >= 1, "{seen} of {own}");
+}
