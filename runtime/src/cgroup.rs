@@ -21,6 +21,7 @@ use crate::{Error, Result, Stats};
 mod freezer;
 mod layout;
 mod stats;
+pub mod systemd;
 mod v1;
 mod v2;
 
@@ -224,6 +225,23 @@ impl Group {
 
     pub fn is_v2(&self) -> bool {
         matches!(self.layout, Layout::V2 { .. })
+    }
+
+    /// Refuses a group that somebody is in: it would be killed with the container.
+    pub fn check_unused(&self) -> Result<()> {
+        match self.processes().len() {
+            0 => Ok(()),
+            n => Err(Error::Node {
+                what: format!(
+                    "container's cgroup {} is not empty: {n} process(es) found",
+                    self.path.display()
+                ),
+            }),
+        }
+    }
+
+    pub fn layout(&self) -> &Layout {
+        &self.layout
     }
 
     pub fn stats(&self) -> Result<Stats> {

@@ -148,7 +148,7 @@ fn limit(bytes: i64) -> Option<String> {
 }
 
 /// OCI counts memory and swap together, v2 swap alone.
-fn swap_max(memory: &LinuxMemory) -> Option<String> {
+pub fn swap_max(memory: &LinuxMemory) -> Option<String> {
     match (memory.swap()?, memory.limit().unwrap_or(0)) {
         (0, _) => None,
         (-1, _) => Some("max".into()),
@@ -180,7 +180,7 @@ fn cpu_max(dir: &Path, cpu: &LinuxCpu) -> Option<String> {
 
 /// Shares of 2..262144 as a weight of 1..10000, so that the defaults of both, 1024
 /// and 100, are the same (the formula that runc and crun have agreed on for Kubernetes).
-fn weight(shares: u64) -> u64 {
+pub fn weight(shares: u64) -> u64 {
     #[expect(clippy::cast_precision_loss, reason = "262144 at most")]
     let log = (shares.clamp(2, 262_144) as f64).log2();
     let exponent = (log * log + 125.0 * log) / 612.0 - 7.0 / 34.0;

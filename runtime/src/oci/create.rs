@@ -19,6 +19,7 @@ use super::place::{Place, Process, Record, read_spec};
 use super::status::{cgroup_path, group, write_pid_file};
 use super::{Refusal, Result, hooks, program};
 use crate::cgroup::Group;
+use crate::cgroup::systemd::Scope;
 use crate::init::Pause;
 use crate::init::alone::Options;
 use crate::init::create::{Creation, Init, Word, create};
@@ -67,6 +68,12 @@ pub fn make(context: &Context, flags: &Flags, mode: Mode) -> Result<Made> {
             return Err(refusal);
         }
     };
+    if let Err(used) = group.check_unused() {
+        // Likewise; and what is in the group is none of ours.
+        let _ = place.remove();
+        return Err(used.into());
+    }
+    let scope = record.scope.clone();
     let making = Making {
         flags,
         mode,
@@ -87,6 +94,7 @@ pub fn make(context: &Context, flags: &Flags, mode: Mode) -> Result<Made> {
         Err(refusal) => {
             // Likewise.
             let _ = group.destroy();
+            let _ = scope.map(|scope| scope.stop());
             let _ = place.remove();
             Err(refusal)
         }
@@ -112,9 +120,15 @@ struct Making<'a> {
 
 impl Making<'_> {
     fn run(&self, mut record: Record) -> Result<(Record, Init, Option<OwnedFd>)> {
-        self.group.create()?;
         let linux = self.spec.linux().as_ref();
-        if let Some(resources) = linux.and_then(|l| l.resources().as_ref()) {
+        let resources = linux.and_then(|l| l.resources().as_ref());
+        // Until the container's process is in it.
+        let _place_holder = match &record.scope {
+            Some(scope) => Some(scope.start(&record.id, resources, self.group.layout())?),
+            None => None,
+        };
+        self.group.create()?;
+        if let Some(resources) = resources {
             self.group.apply(&with_common_devices(resources))?;
         }
         let init = self.fork(&record)?;
@@ -261,6 +275,14 @@ fn record(context: &Context, id: &str, bundle: &Path, spec: &Spec) -> Result<Rec
     let root = spec.root().as_ref().map(|r| bundle.join(r.path()));
     let rootfs = root.unwrap_or_default();
     let annotations: HashMap<String, String> = spec.annotations().clone().unwrap_or_default();
+    let scope = match context.uses_systemd {
+        true => {
+            let linux = spec.linux().as_ref();
+            let path = linux.and_then(|l| l.cgroups_path().as_deref());
+            Some(Scope::parse(path.and_then(Path::to_str), id)?)
+        }
+        false => None,
+    };
     Ok(Record {
         oci_version: spec.version().clone(),
         id: id.to_owned(),
@@ -268,8 +290,11 @@ fn record(context: &Context, id: &str, bundle: &Path, spec: &Spec) -> Result<Rec
         rootfs: std::fs::canonicalize(&rootfs)
             .or_refuse(|| format!("the root file system {}", rootfs.display()))?,
         created: jiff::Timestamp::now(),
-        cgroup: cgroup_path(spec, id)?,
-        uses_systemd: context.uses_systemd,
+        cgroup: match &scope {
+            Some(scope) => scope.path(),
+            None => cgroup_path(spec, id)?,
+        },
+        scope,
         annotations,
         process: None,
         is_complete: false,

@@ -10,6 +10,7 @@ use super::log::{Level, Log};
 use super::place::{Place, Record};
 use super::status::{Found, Status, group};
 use super::{Refusal, Result};
+use crate::cgroup::systemd::Scope;
 
 pub const FLAGS: &[Flag] = &[switch(
     &["force", "f"],
@@ -36,7 +37,8 @@ fn delete(root: &Path, id: &str, is_forced: bool, log: &Log) -> Result<()> {
     }
     let found = Found::at(place)?;
     let status = found.status;
-    if !is_forced && !matches!(status, Status::Stopped) {
+    // One that was never started has nothing to lose: runc's callers rely on it.
+    if !is_forced && !matches!(status, Status::Stopped | Status::Created) {
         let status = status.name();
         return Err(Refusal::Status(format!(
             "cannot delete container {id} that is not stopped: {status}"
@@ -48,6 +50,10 @@ fn delete(root: &Path, id: &str, is_forced: bool, log: &Log) -> Result<()> {
 /// Kills and removes all there is of a container; its lock is held.
 pub fn remove(place: &Place, record: &Record, log: &Log) -> Result<()> {
     group(record)?.destroy()?;
+    if let Some(Err(why)) = record.scope.as_ref().map(Scope::stop) {
+        // The group is gone, which is all that matters; systemd finds out by itself.
+        log.write(Level::Warning, &why.to_string());
+    }
     let spec = place.spec();
     place.remove()?;
     // Poststop hooks run when nothing is left, and stop nothing.

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::OrRefuse;
 use super::{Refusal, Result};
+use crate::cgroup::systemd::Scope;
 
 /// A config.json beyond this is no config.json.
 const MAX_CONFIG: u64 = 16 << 20;
@@ -35,8 +36,9 @@ pub struct Record {
     pub created: Timestamp,
     /// The container's group below every hierarchy's root.
     pub cgroup: PathBuf,
+    /// Where systemd made the group: the unit that it is.
     #[serde(default)]
-    pub uses_systemd: bool,
+    pub scope: Option<Scope>,
     #[serde(default)]
     pub annotations: HashMap<String, String>,
     /// The first process; none until it is made.

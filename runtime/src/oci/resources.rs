@@ -79,7 +79,11 @@ pub fn update(context: &Context, flags: &Flags) -> Result<u8> {
         Some(path) => parse(&read_bounded(Path::new(path))?)?,
         None => of_flags(flags)?,
     };
-    found.group()?.apply(&wanted)?;
+    let group = found.group()?;
+    group.apply(&wanted)?;
+    if let Some(scope) = &found.record.scope {
+        scope.update(&wanted, group.layout())?;
+    }
     Ok(0)
 }
 
