@@ -8,6 +8,7 @@ use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 use k8s_openapi::api::core::v1::{ConfigMap, Endpoints, Secret, ServiceAccount};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::api::rbac::v1::ClusterRole;
 use kube::Client;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -46,6 +47,7 @@ pub struct Cluster {
     pub service_accounts: Arc<Informer<ServiceAccount>>,
     /// Those named `kube-root-ca.crt`.
     pub root_cas: Arc<Informer<ConfigMap>>,
+    pub cluster_roles: Arc<Informer<ClusterRole>>,
     pub signing_requests: Arc<Informer<CertificateSigningRequest>>,
     pub bootstrap_tokens: Arc<Informer<Secret>>,
     pub persistent_volumes: Arc<Informer<PersistentVolume>>,
@@ -78,6 +80,7 @@ impl Cluster {
             endpoint_slices: Informer::new(),
             service_accounts: Informer::selecting("metadata.name=default"),
             root_cas: Informer::selecting("metadata.name=kube-root-ca.crt"),
+            cluster_roles: Informer::new(),
             signing_requests: Informer::new(),
             bootstrap_tokens: Informer::selecting("type=bootstrap.kubernetes.io/token"),
             persistent_volumes: Informer::new(),
@@ -121,6 +124,7 @@ impl Cluster {
         start.informer(&self.endpoint_slices);
         start.informer(&self.service_accounts);
         start.informer(&self.root_cas);
+        start.informer(&self.cluster_roles);
         start.informer(&self.signing_requests);
         start.informer(&self.bootstrap_tokens);
         start.informer(&self.persistent_volumes);

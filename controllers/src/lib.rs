@@ -15,6 +15,7 @@
 mod autoscaler;
 mod bootstrap_token;
 mod cluster;
+mod cluster_role_aggregation;
 mod controller;
 mod cron_job;
 mod csr;

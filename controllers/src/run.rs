@@ -8,10 +8,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cluster::Cluster;
 use crate::{
-    Error, autoscaler, bootstrap_token, cron_job, csr, daemonset, deployment, disruption_budget,
-    endpoint_mirror, endpoint_slices, endpoints, garbage_collector, job, namespace, node_ipam,
-    node_lifecycle, node_ttl, pod_gc, replicaset, root_ca, service_account, statefulset,
-    taint_eviction, ttl_after_finished, volumes,
+    Error, autoscaler, bootstrap_token, cluster_role_aggregation, cron_job, csr, daemonset,
+    deployment, disruption_budget, endpoint_mirror, endpoint_slices, endpoints, garbage_collector,
+    job, namespace, node_ipam, node_lifecycle, node_ttl, pod_gc, replicaset, root_ca,
+    service_account, statefulset, taint_eviction, ttl_after_finished, volumes,
 };
 
 /// What differs from cluster to cluster.
@@ -64,6 +64,7 @@ pub async fn run(config: Config, client: Client, shutdown: CancellationToken) ->
     node_lifecycle::start(&config, &cluster, &mut tasks, &shutdown);
     taint_eviction::start(&cluster, &mut tasks, &shutdown);
     pod_gc::start(&config, &cluster, &mut tasks, &shutdown);
+    cluster_role_aggregation::start(&cluster, &mut tasks, &shutdown);
     csr::start(&config, &cluster, &mut tasks, &shutdown);
     bootstrap_token::start(&cluster, &mut tasks, &shutdown);
     deployment::start(&cluster, &mut tasks, &shutdown);
