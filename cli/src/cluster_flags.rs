@@ -42,6 +42,10 @@ pub struct ServerFlags {
     #[arg(long, default_value = "50s", value_name = "DURATION", value_parser = parse_duration)]
     pub node_monitor_grace_period: Duration,
 
+    /// A KubeSchedulerConfiguration: profiles, plugins and their arguments
+    #[arg(long, value_name = "FILE")]
+    pub scheduler_config: Option<PathBuf>,
+
     /// Bytes of objects that may be kept, such as 500Mi; new ones beyond are refused (0: no bound)
     #[arg(long, default_value = "2Gi", value_name = "SIZE", value_parser = parse_size)]
     pub store_quota: u64,
@@ -95,6 +99,16 @@ impl ServerFlags {
             quota: (self.store_quota > 0).then_some(self.store_quota),
             ..store::Options::default()
         }
+    }
+
+    /// How pods are scheduled: as the file says, or as by default.
+    pub fn scheduler_config(&self) -> anyhow::Result<scheduler::Config> {
+        let Some(path) = &self.scheduler_config else {
+            return Ok(scheduler::Config::default());
+        };
+        let named = || format!("scheduler configuration {}", path.display());
+        let text = std::fs::read_to_string(path).with_context(named)?;
+        scheduler::Config::parse(&text).with_context(named)
     }
 
     /// The address of the Service `kubernetes`: the first of the range.

@@ -39,6 +39,7 @@ impl ControlPlane {
         shutdown: &CancellationToken,
     ) -> anyhow::Result<Self> {
         let flags = settings.flags;
+        let scheduler_config = flags.scheduler_config()?;
         let datastore = flags
             .datastore
             .open(instance, flags.store_options())
@@ -79,7 +80,7 @@ impl ControlPlane {
         };
         let server = Server::start(config).await?;
         let plane = Self { server, datastore };
-        plane.start_loops(settings, &authority, tasks, shutdown);
+        plane.start_loops(settings, &authority, &scheduler_config, tasks, shutdown);
         addons::apply(
             &plane.admin(),
             &Addons {
@@ -100,13 +101,15 @@ impl ControlPlane {
         &self,
         settings: &Settings<'_>,
         authority: &Arc<pki::Authority>,
+        scheduler_config: &scheduler::Config,
         tasks: &mut JoinSet<anyhow::Result<()>>,
         shutdown: &CancellationToken,
     ) {
         let user = User::new("system:kube-scheduler", ["system:authenticated".to_owned()]);
         let client = self.server.client_as(user);
+        let config = scheduler_config.clone();
         let scheduler = move |stop| {
-            let run = scheduler::run(scheduler::Config::default(), client.clone(), stop);
+            let run = scheduler::run(config.clone(), client.clone(), stop);
             async move { run.await.context("scheduler") }
         };
         self.start_loop("kube-scheduler", scheduler, tasks, shutdown);
