@@ -32,6 +32,8 @@ use std::sync::Arc;
 use apimachinery::{Status, meta};
 use serde_json::Value;
 
+use store::Revision;
+
 use crate::authz::escalation;
 use crate::mirror::{Mirror, Source};
 use crate::registry::Registry;
@@ -40,7 +42,7 @@ use crate::registry::update::Part;
 use crate::webhook;
 use configuration::Configuration;
 use policies::Policies;
-use reservation::{GivesUp, Outcome, Reservation};
+use reservation::{GivesUp, Reservation};
 use webhooks::Webhooks;
 
 const RBAC: &str = "rbac.authorization.k8s.io";
@@ -250,13 +252,9 @@ impl Admission {
         };
         if is_service(registry) {
             let services = &registry.api.services;
-            match services::allocate(services, object, &Value::Null, dry_run).await {
-                Ok(held) => reserved.held = Some(held),
-                Err(status) => {
-                    reserved.settle(Outcome::Refused).await;
-                    return Err(status);
-                }
-            }
+            reserved
+                .hold(services, object, &Value::Null, dry_run)
+                .await?;
         }
         Ok(reserved)
     }
@@ -266,28 +264,32 @@ impl Admission {
         registry: &Registry<'_>,
         new: &mut Value,
         old: &Value,
+        stored: Revision,
         part: Part,
         dry_run: bool,
     ) -> Result<Reservation, Status> {
-        self.check_quota_of_change(registry, new, old, part).await?;
         if part == Part::Main {
             policies::check_types(registry, new);
         }
-        if !is_service(registry) || part != Part::Main {
-            return Ok(Reservation::default());
-        }
-        let services = &registry.api.services;
-        let held = services::allocate(services, new, old, dry_run).await?;
-        let gives_up = || GivesUp {
-            services: services.clone(),
-            old: old.clone(),
-            new: new.clone(),
+        let mut reserved = Reservation {
+            charge: self
+                .charge_quota_of_change(registry, new, old, stored, part, dry_run)
+                .await?,
+            ..Reservation::default()
         };
-        Ok(Reservation {
-            charge: None,
-            held: Some(held),
-            gives_up: (!dry_run).then(|| Box::new(gives_up())),
-        })
+        if is_service(registry) && part == Part::Main {
+            reserved
+                .hold(&registry.api.services, new, old, dry_run)
+                .await?;
+            reserved.gives_up = (!dry_run).then(|| {
+                Box::new(GivesUp {
+                    services: registry.api.services.clone(),
+                    old: old.clone(),
+                    new: new.clone(),
+                })
+            });
+        }
+        Ok(reserved)
     }
 }
 

@@ -1,7 +1,7 @@
 //! ResourceQuotas: how much of what a namespace may hold.
 //!
-//! What is used is counted from the store at each create, with what creates under
-//! way are going to use ([`charge`]): it cannot be wrong, and namespaces without a
+//! What is used is counted from the store at each create, and at each change that
+//! uses more, with what writes under way are going to use ([`charge`]): it cannot be wrong, and namespaces without a
 //! quota pay nothing.
 
 mod charge;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use apimachinery::{Quantity, Status, meta};
 use serde_json::Value;
-use store::{Entry, Expect, Range};
+use store::{Entry, Expect, Range, Revision};
 
 use super::{Admission, refusal};
 use crate::keys;
@@ -46,19 +46,66 @@ impl Admission {
         if asked.is_empty() {
             return Ok(None);
         }
+        let write = (dry_run, None);
+        self.charge(registry, namespace, &asked, object, write)
+            .await
+    }
+
+    /// A change may use more: a pod that is resized, a claim that grows, a Service
+    /// of another type. `stored` is the revision of what is changed.
+    pub(super) async fn charge_quota_of_change(
+        &self,
+        registry: &Registry<'_>,
+        new: &Value,
+        old: &Value,
+        stored: Revision,
+        part: Part,
+        dry_run: bool,
+    ) -> Result<Option<Charge>, Status> {
+        let may_use_more = match (registry.kind.group(), registry.kind.plural()) {
+            ("", "pods") => part == Part::Resize,
+            ("", "services" | "persistentvolumeclaims") => part == Part::Main,
+            _ => false,
+        };
+        let Some(namespace) = registry.namespace else {
+            return Ok(None);
+        };
+        if !may_use_more || self.quotas.is_empty() {
+            return Ok(None);
+        }
+        let quotas = self.quotas.of(namespace);
+        let mut asked = asked(registry, new, &quotas)?;
+        for one in &mut asked {
+            one.keep_more_than(&usage::of_object(registry.kind, old, one.quota));
+        }
+        asked.retain(|one| !one.wanted.is_empty());
+        if asked.is_empty() {
+            return Ok(None);
+        }
+        let write = (dry_run, Some(stored));
+        self.charge(registry, namespace, &asked, new, write).await
+    }
+
+    /// Writes the charge, unless it is a dry run, and looks whether there is room.
+    async fn charge(
+        &self,
+        registry: &Registry<'_>,
+        namespace: &str,
+        asked: &[Asked<'_>],
+        object: &Value,
+        (dry_run, changes): (bool, Option<Revision>),
+    ) -> Result<Option<Charge>, Status> {
         let mut charge = None;
         if !dry_run {
-            let mut charged = Use::new(&registry.key(meta::name(object)));
-            for one in &asked {
+            let mut charged = Use::new(&registry.key(meta::name(object)), changes);
+            for one in asked {
                 charged.add(meta::name(one.quota), &one.wanted);
             }
             let store = &registry.api.store;
             charge = Some(Charge::write(store, namespace, &charged).await?);
         }
-        match self
-            .check_room(registry, namespace, &asked, object, charge.as_ref())
-            .await
-        {
+        let room = self.check_room(registry, namespace, asked, object, charge.as_ref());
+        match room.await {
             Ok(()) => Ok(charge),
             Err(status) => {
                 if let Some(charge) = charge {
@@ -69,40 +116,6 @@ impl Admission {
         }
     }
 
-    /// A change may use more: a pod that is resized, a claim that grows, a Service
-    /// of another type. It is checked against what is stored, without a charge: of
-    /// two at once both may find the last room.
-    pub(super) async fn check_quota_of_change(
-        &self,
-        registry: &Registry<'_>,
-        new: &Value,
-        old: &Value,
-        part: Part,
-    ) -> Result<(), Status> {
-        let may_use_more = match (registry.kind.group(), registry.kind.plural()) {
-            ("", "pods") => part == Part::Resize,
-            ("", "services" | "persistentvolumeclaims") => part == Part::Main,
-            _ => false,
-        };
-        let Some(namespace) = registry.namespace else {
-            return Ok(());
-        };
-        if !may_use_more || self.quotas.is_empty() {
-            return Ok(());
-        }
-        let quotas = self.quotas.of(namespace);
-        let mut asked = asked(registry, new, &quotas)?;
-        for one in &mut asked {
-            one.keep_more_than(&usage::of_object(registry.kind, old, one.quota));
-        }
-        asked.retain(|one| !one.wanted.is_empty());
-        if asked.is_empty() {
-            return Ok(());
-        }
-        self.check_room(registry, namespace, &asked, new, None)
-            .await
-    }
-
     async fn check_room(
         &self,
         registry: &Registry<'_>,
@@ -111,10 +124,13 @@ impl Admission {
         object: &Value,
         charge: Option<&Charge>,
     ) -> Result<(), Status> {
-        // The order is the proof: a create whose charge is gone by now has its
+        // The order is the proof: a write whose charge is gone by now has its
         // object among those that are read after.
         let store = &*registry.api.store;
-        let earlier = self.charges.before(store, namespace, charge).await?;
+        let mut earlier = self.charges.before(store, namespace, charge).await?;
+        // Of two writes of one object only one will be made.
+        let own = registry.key(meta::name(object));
+        earlier.retain(|charged| !charged.is_for(&own));
         let prefix = keys::collection(registry.prefix, registry.namespace);
         let page = store.range(Range::prefix(prefix)).await;
         let entries = page.map_err(store_failure)?.entries;
@@ -189,7 +205,7 @@ impl Asked<'_> {
     }
 }
 
-/// What the namespace holds of the kind that is about to be created, and is
+/// What the namespace holds of the kind that is about to be written, and is
 /// going to hold.
 fn used(
     registry: &Registry<'_>,
@@ -208,8 +224,7 @@ fn used(
         add(usage::of_object(registry.kind, &held, quota));
     }
     for charged in earlier {
-        let is_stored = |entry: &Entry| entry.key == charged.object.as_bytes();
-        if !entries.iter().any(is_stored) {
+        if !charged.is_over(entries) {
             add(charged.of(meta::name(quota)));
         }
     }

@@ -41,6 +41,25 @@ pub(super) struct GivesUp {
 }
 
 impl Reservation {
+    /// Takes a Service's addresses and ports. When there are none to take, what was
+    /// reserved before is given back.
+    pub(super) async fn hold(
+        &mut self,
+        services: &Services,
+        new: &mut Value,
+        old: &Value,
+        dry_run: bool,
+    ) -> Result<(), Status> {
+        match super::services::allocate(services, new, old, dry_run).await {
+            Ok(held) => self.held = Some(held),
+            Err(status) => {
+                std::mem::take(self).settle(Outcome::Refused).await;
+                return Err(status);
+            }
+        }
+        Ok(())
+    }
+
     pub async fn settle(self, outcome: Outcome) {
         match outcome {
             Outcome::Done => {

@@ -156,7 +156,7 @@ impl Registry<'_> {
             .check_change(self, &new, old, part, options)
             .await?;
         let reserved = admission
-            .reserve_change(self, &mut new, old, part, options.dry_run)
+            .reserve_change(self, &mut new, old, entry.modified, part, options.dry_run)
             .await?;
         let done = self.write(entry, new, old, options).await;
         let outcome = match &done {

@@ -196,6 +196,31 @@ async fn a_change_may_not_use_more_than_is_left() {
 }
 
 #[tokio::test]
+async fn of_changes_at_once_no_more_go_through_than_there_is_room_for() {
+    let cluster = with_namespace().await;
+    quota(&cluster, &json!({ "services.nodeports": "2" })).await;
+    wait_for_used(&cluster, "services.nodeports", "0").await;
+    let path = "/api/v1/namespaces/g/services";
+    let names: Vec<String> = (0..12).map(|n| format!("s{n}")).collect();
+    for name in &names {
+        let service = json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": name },
+            "spec": { "ports": [{ "port": 80 }] } });
+        let made = post(&cluster, path, &service).await;
+        assert_eq!(made["kind"], "Service", "{made}");
+    }
+    let change = json!({ "spec": { "type": "NodePort" } });
+    let changes = names.iter().map(|name| {
+        let path = format!("{path}/{name}");
+        let (cluster, change) = (&cluster, &change);
+        async move { cluster.ask(Method::PATCH, &path, change).await }
+    });
+    let answers = futures::future::join_all(changes).await;
+    let done = answers.iter().filter(|answer| answer["kind"] == "Service");
+    assert_eq!(done.count(), 2, "{answers:?}");
+    wait_for_used(&cluster, "services.nodeports", "2").await;
+}
+
+#[tokio::test]
 async fn a_pod_under_a_quota_says_what_each_container_wants() {
     let cluster = with_namespace().await;
     let account =

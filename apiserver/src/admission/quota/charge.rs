@@ -1,8 +1,8 @@
-//! Charges: what creates that are under way are going to use.
+//! Charges: what writes that are under way are going to use.
 //!
-//! A create writes its charge first; then it reads the charges written before
+//! A create, or a change that uses more, writes its charge first; then it reads the charges written before
 //! its own, and counts what is stored; then it stores its object, and removes
-//! its charge. Of two creates at once, on whichever servers, the later charge
+//! its charge. Of two writes at once, on whichever servers, the later charge
 //! finds the earlier one, or the object that it stood for: they cannot both take
 //! the last room, and the earlier one never loses it to the later.
 
@@ -20,7 +20,7 @@ use crate::keys;
 use crate::registry::store_failure;
 
 const PREFIX: &str = "quotacharges";
-/// A charge that is older was left by a server that died: no create takes so
+/// A charge that is older was left by a server that died: no write takes so
 /// long between its charge and its end.
 const LIFE: Duration = Duration::from_secs(120);
 
@@ -35,7 +35,10 @@ pub struct Charge {
 #[derive(Serialize, Deserialize)]
 pub struct Use {
     /// The key of the object that is going to be.
-    pub object: String,
+    object: String,
+    /// The revision of the object that is changed; none where it is new.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    changes: Option<u64>,
     /// By the name of the quota, what of it.
     used: BTreeMap<String, BTreeMap<String, String>>,
 }
@@ -47,9 +50,10 @@ pub struct Charges {
 }
 
 impl Use {
-    pub fn new(object: &[u8]) -> Self {
+    pub fn new(object: &[u8], changes: Option<Revision>) -> Self {
         Self {
             object: String::from_utf8_lossy(object).into_owned(),
+            changes: changes.map(|revision| revision.0),
             used: BTreeMap::new(),
         }
     }
@@ -57,6 +61,18 @@ impl Use {
     pub fn add(&mut self, quota: &str, usage: &Usage) {
         let texts = usage.iter().map(|(name, n)| (name.clone(), n.to_string()));
         self.used.insert(quota.to_owned(), texts.collect());
+    }
+
+    pub fn is_for(&self, object: &[u8]) -> bool {
+        self.object.as_bytes() == object
+    }
+
+    /// Whether what is stored shows it already, or shows that it will not be: who
+    /// changed the object was quicker.
+    pub fn is_over(&self, stored: &[Entry]) -> bool {
+        let mut stored = stored.iter();
+        let object = stored.find(|entry| self.is_for(&entry.key));
+        object.map(|entry| entry.modified.0) != self.changes
     }
 
     /// What of one quota.
@@ -144,7 +160,7 @@ mod tests {
     use super::*;
 
     async fn charge(store: &Arc<dyn Store>, object: &str) -> Charge {
-        let mut charged = Use::new(object.as_bytes());
+        let mut charged = Use::new(object.as_bytes(), None);
         let one = Usage::from([("pods".to_owned(), Quantity::from_milli(1000))]);
         charged.add("q", &one);
         Charge::write(store, "ns", &charged).await.unwrap()
@@ -171,6 +187,25 @@ mod tests {
         let uses = charges.before(&*store, "ns", None).await.unwrap();
         assert_eq!(uses[0].of("q")["pods"], Quantity::from_milli(1000));
         assert!(uses[0].of("another").is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_charge_is_over_when_its_object_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let store: Arc<dyn Store> = Log::open(dir.path(), Options::default()).unwrap();
+        let stored = async || store.range(Range::prefix("/o")).await.unwrap().entries;
+        let create = Use::new(b"/o", None);
+        assert!(!create.is_over(&stored().await));
+        let words = || store::Value::plain("{}");
+        let made = store.put(b"/o", words(), Expect::Absent).await.unwrap();
+        assert!(create.is_over(&stored().await));
+        let change = Use::new(b"/o", Some(made.modified));
+        assert!(!change.is_over(&stored().await));
+        store
+            .put(b"/o", words(), Expect::At(made.modified))
+            .await
+            .unwrap();
+        assert!(change.is_over(&stored().await));
     }
 
     #[tokio::test(start_paused = true)]
