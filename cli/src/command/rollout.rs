@@ -1,4 +1,4 @@
-//! `skiff rollout`: how a Deployment's change of template goes.
+//! `skiff rollout`: how a workload's change of template goes, and back.
 
 mod history;
 mod status;
@@ -7,7 +7,7 @@ mod undo;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::ensure;
+use anyhow::{bail, ensure};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
@@ -207,33 +207,76 @@ impl Workload {
         )
     }
 
-    /// The Deployment's ReplicaSets by revision, oldest first.
-    async fn revisions(&self, deployment: &Value) -> anyhow::Result<Vec<(i64, Value)>> {
-        ensure!(
-            self.resource.plural == "deployments",
-            "no history viewer has been implemented for {}",
-            self.resource.kind
-        );
-        let sets = self.cluster.resource("replicasets")?;
+    /// The templates that the object has had, oldest first.
+    async fn past(&self, object: &Value) -> anyhow::Result<Vec<Past>> {
+        let (kept_in, read): (_, fn(&Value) -> Past) = match self.resource.plural.as_str() {
+            "deployments" => ("replicasets", Past::of_replica_set),
+            "statefulsets" | "daemonsets" => ("controllerrevisions", Past::of_revision),
+            _ => bail!(
+                "no history viewer has been implemented for {}",
+                self.resource.kind
+            ),
+        };
+        let kept_in = self.cluster.resource(kept_in)?;
         let path = self
             .cluster
-            .path(&sets, Some(&self.cluster.namespace), None);
+            .path(&kept_in, Some(&self.cluster.namespace), None);
         let list = self.cluster.get(&path).await?;
-        let uid = &deployment["metadata"]["uid"];
-        let is_owned = |set: &&Value| {
-            let owners = set["metadata"]["ownerReferences"].as_array();
+        let uid = &object["metadata"]["uid"];
+        let is_owned = |kept: &&Value| {
+            let owners = kept["metadata"]["ownerReferences"].as_array();
             owners.is_some_and(|o| o.iter().any(|o| &o["uid"] == uid))
         };
-        let owned = list["items"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter(is_owned);
-        let mut revisions: Vec<(i64, Value)> =
-            owned.map(|set| (revision(set), set.clone())).collect();
-        revisions.sort_by_key(|(revision, _)| *revision);
-        Ok(revisions)
+        let all = list["items"].as_array().into_iter().flatten();
+        let mut past: Vec<Past> = all.filter(is_owned).map(read).collect();
+        past.sort_by_key(|past| past.revision);
+        Ok(past)
     }
+}
+
+/// A template that a workload has had.
+struct Past {
+    revision: i64,
+    /// Why, if somebody has noted it.
+    cause: Option<String>,
+    template: Value,
+}
+
+impl Past {
+    fn of_replica_set(set: &Value) -> Self {
+        let mut template = set["spec"]["template"].clone();
+        if let Some(labels) = template
+            .pointer_mut("/metadata/labels")
+            .and_then(Value::as_object_mut)
+        {
+            labels.remove("pod-template-hash");
+        }
+        Self {
+            revision: revision(set),
+            cause: cause(set),
+            template,
+        }
+    }
+
+    fn of_revision(kept: &Value) -> Self {
+        let mut template = kept["data"]["spec"]["template"].clone();
+        if let Some(fields) = template.as_object_mut() {
+            fields.remove("$patch");
+        }
+        if let Some(metadata) = template["metadata"].as_object_mut() {
+            metadata.retain(|_, value| !value.is_null());
+        }
+        Self {
+            revision: kept["revision"].as_i64().unwrap_or(0),
+            cause: cause(kept),
+            template,
+        }
+    }
+}
+
+fn cause(object: &Value) -> Option<String> {
+    let cause = &object["metadata"]["annotations"]["kubernetes.io/change-cause"];
+    cause.as_str().map(str::to_owned)
 }
 
 fn revision(object: &Value) -> i64 {
@@ -241,4 +284,26 @@ fn revision(object: &Value) -> i64 {
     text.as_str()
         .and_then(|text| text.parse().ok())
         .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn template_comes_back_without_what_was_put_in_to_keep_it() {
+        let set = json!({ "metadata": { "annotations": { "deployment.kubernetes.io/revision": "3",
+                "kubernetes.io/change-cause": "because" } },
+            "spec": { "template": { "metadata": { "labels": { "a": "b", "pod-template-hash": "x" } } } } });
+        let kept = json!({ "revision": 3, "data": { "spec": { "template": { "$patch": "replace",
+            "metadata": { "creationTimestamp": null, "labels": { "a": "b" } } } } } });
+        let (set, kept) = (Past::of_replica_set(&set), Past::of_revision(&kept));
+        assert_eq!(
+            set.template,
+            json!({ "metadata": { "labels": { "a": "b" } } })
+        );
+        assert_eq!(set.template, kept.template);
+        assert_eq!((set.revision, kept.revision), (3, 3));
+        assert_eq!(set.cause.as_deref(), Some("because"));
+    }
 }

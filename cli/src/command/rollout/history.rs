@@ -3,7 +3,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Args;
 
-use super::{Named, Workload};
+use super::{Named, Past, Workload};
 use crate::cluster::full_name;
 use crate::print::{self, Tabs};
 
@@ -26,39 +26,35 @@ impl History {
     }
 
     async fn show(&self, workload: &Workload) -> anyhow::Result<()> {
-        let deployment = workload.get().await?;
-        let revisions = workload.revisions(&deployment).await?;
+        let object = workload.get().await?;
+        let past = workload.past(&object).await?;
         let name = full_name(&workload.resource, &workload.name);
         if let Some(wanted) = self.revision {
-            let found = revisions.iter().find(|(revision, _)| *revision == wanted);
-            let (_, set) = found.with_context(|| {
+            let found = past.iter().find(|past| past.revision == wanted);
+            let found = found.with_context(|| {
                 format!(
                     "unable to find the specified revision {wanted}; there are {}",
-                    list(&revisions)
+                    list(&past)
                 )
             })?;
             print::out(&format!("{name} with revision #{wanted}\n"));
             print::out(&format!(
                 "{}\n",
-                crate::command::describe::template(&set["spec"]["template"])
+                crate::command::describe::template(&found.template)
             ));
             return Ok(());
         }
         let mut lines = String::from("REVISION\tCHANGE-CAUSE\n");
-        for (revision, set) in &revisions {
-            let cause = &set["metadata"]["annotations"]["kubernetes.io/change-cause"];
-            let cause = cause.as_str().unwrap_or("<none>");
-            lines.push_str(&format!("{revision}\t{cause}\n"));
+        for past in &past {
+            let cause = past.cause.as_deref().unwrap_or("<none>");
+            lines.push_str(&format!("{}\t{cause}\n", past.revision));
         }
         print::out(&format!("{name} \n{}\n", Tabs::PAGE.align(&lines)));
         Ok(())
     }
 }
 
-fn list(revisions: &[(i64, serde_json::Value)]) -> String {
-    let numbers: Vec<String> = revisions
-        .iter()
-        .map(|(revision, _)| revision.to_string())
-        .collect();
+fn list(past: &[Past]) -> String {
+    let numbers: Vec<String> = past.iter().map(|past| past.revision.to_string()).collect();
     numbers.join(", ")
 }

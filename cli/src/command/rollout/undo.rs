@@ -2,9 +2,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{Named, Workload, revision};
+use super::{Named, Past, Workload, revision};
 
 #[derive(Args)]
 pub struct Undo {
@@ -28,26 +28,28 @@ impl Undo {
     }
 
     async fn undo(&self, workload: &Workload) -> anyhow::Result<()> {
-        let deployment = workload.get().await?;
-        if deployment["spec"]["paused"] == true {
+        let object = workload.get().await?;
+        if object["spec"]["paused"] == true {
             bail!(
                 "you cannot rollback a paused deployment; resume it first with 'skiff rollout resume' and try again"
             );
         }
-        let revisions = workload.revisions(&deployment).await?;
-        let set = self.wanted(&revisions, revision(&deployment))?;
-        let mut template = set["spec"]["template"].clone();
-        if let Some(labels) = template
-            .pointer_mut("/metadata/labels")
-            .and_then(Value::as_object_mut)
-        {
-            labels.remove("pod-template-hash");
-        }
-        if template == deployment["spec"]["template"] {
-            workload.say("skipped rollback (current template already matches revision)");
+        let past = workload.past(&object).await?;
+        let newest = past.last().map_or(0, |past| past.revision);
+        let now = match revision(&object) {
+            0 => newest,
+            noted => noted,
+        };
+        let wanted = self.wanted(&past, now)?;
+        if wanted.template == object["spec"]["template"] {
+            workload.say(&format!(
+                "skipped rollback (current template already matches revision {})",
+                wanted.revision
+            ));
             return Ok(());
         }
         // Replaced whole: what the old template lacked must go.
+        let mut template = wanted.template.clone();
         template["$patch"] = "replace".into();
         workload
             .patch(&json!({ "spec": { "template": template } }))
@@ -56,18 +58,14 @@ impl Undo {
         Ok(())
     }
 
-    fn wanted<'a>(&self, revisions: &'a [(i64, Value)], now: i64) -> anyhow::Result<&'a Value> {
-        let found = if self.to_revision == 0 {
-            revisions.iter().rev().find(|(revision, _)| *revision < now)
-        } else {
-            revisions
-                .iter()
-                .find(|(revision, _)| *revision == self.to_revision)
+    fn wanted<'a>(&self, past: &'a [Past], now: i64) -> anyhow::Result<&'a Past> {
+        let found = match self.to_revision {
+            0 => past.iter().rev().find(|past| past.revision < now),
+            wanted => past.iter().find(|past| past.revision == wanted),
         };
-        let (_, set) = found.with_context(|| match self.to_revision {
+        found.with_context(|| match self.to_revision {
             0 => "no rollout history found to go back to".to_owned(),
             wanted => format!("unable to find specified revision {wanted} in history"),
-        })?;
-        Ok(set)
+        })
     }
 }
