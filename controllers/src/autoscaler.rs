@@ -364,3 +364,6 @@ fn tolerance(scaler: &HorizontalPodAutoscaler) -> Tolerance {
         down: number(down),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use apimachinery::selector::LabelSelector;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
@@ -15,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cluster::Cluster;
 use crate::controller::{self, Controller, Next};
 use crate::error::Error;
+use crate::informer::{Informer, Object};
 use crate::key::Key;
 use crate::object::Pod;
 use crate::owner;
@@ -30,7 +32,7 @@ pub fn start(cluster: &Cluster, tasks: &mut JoinSet<()>, shutdown: &Cancellation
     let queue = Queue::new();
     controller::notice(&cluster.disruption_budgets, &queue);
     notice_pods(cluster, &queue);
-    notice_sets(cluster, &queue);
+    notice_owners(cluster, &queue);
     let controller = DisruptionBudgets {
         cluster: cluster.clone(),
     };
@@ -52,15 +54,27 @@ fn notice_pods(cluster: &Cluster, queue: &Arc<Queue>) {
 }
 
 /// A share of the pods is one of those there should be.
-fn notice_sets(cluster: &Cluster, queue: &Arc<Queue>) {
+fn notice_owners(cluster: &Cluster, queue: &Arc<Queue>) {
+    notice_replicas(&cluster.replica_sets, cluster, queue, |s| s.spec.replicas);
+    let controllers = &cluster.replication_controllers;
+    notice_replicas(controllers, cluster, queue, |c| c.spec.replicas);
+    notice_replicas(&cluster.stateful_sets, cluster, queue, |s| s.spec.replicas);
+}
+
+fn notice_replicas<K: Object>(
+    owners: &Informer<K>,
+    cluster: &Cluster,
+    queue: &Arc<Queue>,
+    replicas: impl Fn(&K) -> i32 + Send + Sync + 'static,
+) {
     let (queue, budgets) = (queue.clone(), cluster.disruption_budgets.clone());
-    cluster.replica_sets.on_change(move |old, new| {
-        let replicas = [old, new].map(|set| set.map(|s| s.spec.replicas));
-        let Some(set) = new.or(old).filter(|_| replicas[0] != replicas[1]) else {
+    owners.on_change(move |old, new| {
+        let counts = [old, new].map(|owner| owner.map(&replicas));
+        let Some(owner) = new.or(old).filter(|_| counts[0] != counts[1]) else {
             return;
         };
-        let namespace = set.metadata.namespace.as_deref().unwrap_or_default();
-        for budget in budgets.in_namespace(namespace) {
+        let namespace = controller::namespace_of(owner).name;
+        for budget in budgets.in_namespace(&namespace) {
             queue.add(Key::of(&*budget));
         }
     });
@@ -82,6 +96,8 @@ impl Controller for DisruptionBudgets {
     async fn informed(&self) {
         self.cluster.disruption_budgets.synced().await;
         self.cluster.replica_sets.synced().await;
+        self.cluster.replication_controllers.synced().await;
+        self.cluster.stateful_sets.synced().await;
         self.cluster.deployments.synced().await;
         self.cluster.pods.synced().await;
     }
@@ -121,12 +137,11 @@ impl DisruptionBudgets {
         let mut seen = std::collections::BTreeSet::new();
         let mut wanted = 0;
         for pod in pods {
-            let Some(owner) = owner::controller(&pod.metadata).filter(|o| o.kind == "ReplicaSet")
-            else {
+            let owner = owner::controller(&pod.metadata);
+            let Some((uid, replicas)) = owner.and_then(|o| self.scale_of(namespace, o)) else {
                 wanted += 1;
                 continue;
             };
-            let (uid, replicas) = self.scale_of(namespace, &owner.name, &owner.uid);
             if seen.insert(uid) {
                 wanted += replicas;
             }
@@ -134,15 +149,35 @@ impl DisruptionBudgets {
         wanted
     }
 
+    /// What stands behind a pod, and how many pods it is to keep; nothing for
+    /// an owner of a kind that says no number.
+    fn scale_of(&self, namespace: &str, owner: &OwnerReference) -> Option<(String, i32)> {
+        let key = Key::new(namespace, &owner.name);
+        let replicas = match owner.kind.as_str() {
+            "ReplicaSet" => return Some(self.scale_of_set(&key, &owner.uid)),
+            "ReplicationController" => {
+                let controller = self.cluster.replication_controllers.get(&key);
+                controller.map(|c| c.spec.replicas)
+            }
+            "StatefulSet" => self
+                .cluster
+                .stateful_sets
+                .get(&key)
+                .map(|s| s.spec.replicas),
+            _ => return None,
+        };
+        Some((owner.uid.clone(), replicas.unwrap_or(0)))
+    }
+
     /// What stands behind a pod's ReplicaSet: its Deployment, or itself.
-    fn scale_of(&self, namespace: &str, set: &str, uid: &str) -> (String, i32) {
-        let set = self.cluster.replica_sets.get(&Key::new(namespace, set));
+    fn scale_of_set(&self, key: &Key, uid: &str) -> (String, i32) {
+        let set = self.cluster.replica_sets.get(key);
         let owner = set.as_ref().and_then(|s| owner::controller(&s.metadata));
         let deployment = owner.filter(|o| o.kind == "Deployment").and_then(|o| {
             let found = self
                 .cluster
                 .deployments
-                .get(&Key::new(namespace, &o.name))?;
+                .get(&Key::new(&key.namespace, &o.name))?;
             Some((o.uid.clone(), found.spec.replicas))
         });
         deployment.unwrap_or_else(|| (uid.to_owned(), set.map_or(0, |s| s.spec.replicas)))

@@ -12,6 +12,7 @@ use k8s_openapi::api::autoscaling::v2::{
 };
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::Client;
 use serde_json::{Value, json};
 
@@ -254,6 +255,7 @@ async fn external(scene: &Scene<'_>, source: &ExternalMetricSource) -> Result<Sa
         }),
         ..MetricStatus::default()
     };
+    let selector = source.metric.selector.as_ref().map_or("nil".into(), as_go);
     let name = format!("external metric {name}({selector})");
     Ok(Said {
         replicas: proposal.replicas,
@@ -311,6 +313,25 @@ fn milli(quantity: &Quantity) -> Result<i64, String> {
     Ok(exact.milli_value())
 }
 
+/// A selector as Go prints it, which is what events say.
+fn as_go(selector: &LabelSelector) -> String {
+    let labels = selector.match_labels.iter().flatten();
+    let labels: String = labels
+        .map(|(key, value)| format!("{key}: {value},"))
+        .collect();
+    let rules = selector.match_expressions.iter().flatten();
+    let rules: String = rules
+        .map(|rule| {
+            let values = rule.values.as_deref().unwrap_or_default().join(" ");
+            let (key, operator) = (&rule.key, &rule.operator);
+            format!("LabelSelectorRequirement{{Key:{key},Operator:{operator},Values:[{values}],}},")
+        })
+        .collect();
+    format!(
+        "&LabelSelector{{MatchLabels:map[string]string{{{labels}}},MatchExpressions:[]LabelSelectorRequirement{{{rules}}},}}"
+    )
+}
+
 /// The metric's label selector, as a query says it.
 fn selector_of(metric: &MetricIdentifier) -> String {
     let selector = metric.selector.as_ref().map(|selector| json!(selector));
@@ -319,5 +340,18 @@ fn selector_of(metric: &MetricIdentifier) -> String {
     match selector {
         Ok(selector) if metric.selector.is_some() => selector.to_string(),
         _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn selector_is_told_as_go_prints_it() {
+        let selector = json!({ "matchLabels": { "queue": "mail" } });
+        let selector = serde_json::from_value(selector).unwrap();
+        let go = "&LabelSelector{MatchLabels:map[string]string{queue: mail,},MatchExpressions:[]LabelSelectorRequirement{},}";
+        assert_eq!(as_go(&selector), go);
     }
 }

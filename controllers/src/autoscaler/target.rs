@@ -42,6 +42,12 @@ impl Resources {
         Ok(found)
     }
 
+    #[cfg(test)]
+    pub fn knowing(target: &CrossVersionObjectReference, resource: Resource) -> Self {
+        let name = ("apps".to_owned(), target.kind.clone());
+        Self(Mutex::new(HashMap::from([(name, resource)])))
+    }
+
     fn known(&self) -> std::sync::MutexGuard<'_, HashMap<(String, String), Resource>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
