@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds skiff and its benchmark as they are released, and measures.
 # scripts/bench.sh [api] [create|get|list|watch|memory|all] [options; see --help]
+# scripts/bench.sh scheduling [options; see --help]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/setup.sh

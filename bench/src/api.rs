@@ -1,6 +1,6 @@
 //! The loads on the API server.
 
-mod create;
+pub mod create;
 mod get;
 mod list;
 mod memory;

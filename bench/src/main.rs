@@ -5,6 +5,8 @@
 //! Kubernetes did on the same machine and what skiff means to reach. It judges
 //! nothing: a machine under other load shows other figures.
 //!
+//! `bench scheduling` has many pods wait, and times how they come to nodes.
+//!
 //! Client and server share the machine, so the client is light: HTTP/1.1 written
 //! by hand on rustls, two threads, no parsing of what is not looked at.
 
@@ -14,6 +16,7 @@ mod client;
 mod histogram;
 mod load;
 mod report;
+mod scheduling;
 mod server;
 
 use clap::{Parser, Subcommand};
@@ -29,10 +32,13 @@ struct Bench {
 enum Part {
     /// The API server and its store
     Api(api::Options),
+    /// The scheduler: how fast pods that wait come to nodes
+    Scheduling(scheduling::Options),
 }
 
 fn main() -> anyhow::Result<()> {
     match Bench::parse().part {
         Part::Api(options) => api::run(&options),
+        Part::Scheduling(options) => scheduling::run(&options),
     }
 }

@@ -1,5 +1,6 @@
 //! The server that is measured.
 
+use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -23,7 +24,10 @@ pub struct Server {
     pub target: Target,
     /// What it was started with, for the record.
     pub command: String,
-    _dir: TempDir,
+    binary: PathBuf,
+    /// Those that every start has.
+    args: Vec<OsString>,
+    dir: TempDir,
 }
 
 /// What the server has used so far.
@@ -51,23 +55,17 @@ impl Server {
         std::fs::write(&tokens, format!("{token},bench,bench,\"system:masters\"\n"))?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
         let data = dir.path().join("data");
-        let mut command = Command::new(binary);
-        command.args([
+        let mut args: Vec<OsString> = [
             "server",
             "--bind-address=127.0.0.1",
             "--advertise-address=127.0.0.1",
-        ]);
-        command.arg(format!("--secure-port={}", address.port()));
-        command
-            .arg("--data-dir")
-            .arg(&data)
-            .arg("--token-auth-file")
-            .arg(&tokens)
-            .args(extra);
-        let shown = format!("{command:?}").replace('"', "");
-        let log = std::fs::File::create(dir.path().join("log"))?;
-        let process = command.stdout(Stdio::null()).stderr(log).spawn();
-        let process = process.with_context(|| format!("start {}", binary.display()))?;
+        ]
+        .map(OsString::from)
+        .into();
+        args.push(format!("--secure-port={}", address.port()).into());
+        args.extend(["--data-dir".into(), data.clone().into()]);
+        args.extend(["--token-auth-file".into(), tokens.into()]);
+        let (process, shown) = spawn(binary, &args, extra, dir.path())?;
         let mut process = Guard(Some(process));
         let ca = wait_for_ca(&data.join("admin.kubeconfig"), dir.path(), &mut process)?;
         let target = Target::new(address, &token, &ca)?;
@@ -76,13 +74,39 @@ impl Server {
             process: process.0.take().expect("it was just put there"),
             target,
             command: shown,
-            _dir: dir,
+            binary: binary.to_owned(),
+            args,
+            dir,
         })
+    }
+
+    /// Stops it and starts it again with what it keeps on disk.
+    pub fn restart(&mut self, extra: &[String]) -> anyhow::Result<()> {
+        stop(&mut self.process);
+        let (process, shown) = spawn(&self.binary, &self.args, extra, self.dir.path())?;
+        self.process = process;
+        self.command = shown;
+        wait_for_answers(&self.target)
     }
 
     pub fn usage(&self) -> anyhow::Result<Usage> {
         usage(self.process.id())
     }
+}
+
+fn spawn(
+    binary: &Path,
+    args: &[OsString],
+    extra: &[String],
+    dir: &Path,
+) -> anyhow::Result<(Child, String)> {
+    let mut command = Command::new(binary);
+    command.args(args).args(extra);
+    let shown = format!("{command:?}").replace('"', "");
+    let log = std::fs::File::create(dir.join("log"))?;
+    let process = command.stdout(Stdio::null()).stderr(log).spawn();
+    let process = process.with_context(|| format!("start {}", binary.display()))?;
+    Ok((process, shown))
 }
 
 impl Drop for Server {

@@ -34,7 +34,8 @@ pub fn run(server: &Server, options: &Options) -> anyhow::Result<Figures> {
     })
 }
 
-fn pod(number: u64) -> String {
+/// The pod of a number.
+pub fn pod(number: u64) -> String {
     let label = number % 100;
     format!(
         r#"{{"apiVersion":"v1","kind":"Pod","metadata":{{"name":"p-bench-{number}","labels":{{"app":"bench","n":"{label}"}}}},"spec":{{"containers":[{{"name":"c","image":"registry.example/app:1.2.3","command":["/bin/app","--serve"],"env":[{{"name":"A","value":"1"}},{{"name":"B","value":"two"}}],"ports":[{{"containerPort":8080}}],"resources":{{"requests":{{"cpu":"100m","memory":"64Mi"}},"limits":{{"cpu":"1","memory":"256Mi"}}}}}}]}}}}"#
