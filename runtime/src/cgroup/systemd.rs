@@ -77,7 +77,8 @@ impl Scope {
     /// Where the group is below every hierarchy's root: `a-b.slice` is in `a.slice`.
     pub fn path(&self) -> PathBuf {
         let mut path = PathBuf::new();
-        let stem = self.slice.trim_end_matches(".slice");
+        // `-.slice` is the root itself.
+        let stem = self.slice.trim_end_matches(".slice").trim_matches('-');
         let ends = stem.match_indices('-').map(|(end, _)| end);
         for end in ends.chain([stem.len()]).filter(|end| *end > 0) {
             path.push(format!("{}.slice", &stem[..end]));
