@@ -4,7 +4,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 build=(gcc libc6-dev libprotobuf-dev libseccomp-dev pkg-config protobuf-compiler ca-certificates curl)
-tests=(busybox-static docker-registry etcd-server iproute2 mmdebstrap python3 python3-pip skopeo umoci util-linux)
+tests=(busybox-static containerd crun docker-registry e2fsprogs etcd-server iproute2 mmdebstrap podman python3 python3-pip
+    qemu-system-x86 runc skopeo umoci util-linux)
 
 wanted=("${build[@]}")
 if [ "${1:-}" = --tests ]; then
@@ -18,7 +19,7 @@ for package in "${wanted[@]}"; do
 done
 if [ ${#missing[@]} -gt 0 ]; then
     [ "$(id -u)" = 0 ] || { echo "run this as root: it installs ${missing[*]}" >&2; exit 1; }
-    # docker-registry and etcd-server would start services of their own; the tests start theirs.
+    # containerd, docker-registry and etcd-server would start services of their own; the tests start theirs.
     export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
     apt-get update -qq
     apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null

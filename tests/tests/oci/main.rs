@@ -6,6 +6,7 @@
 //! case nothing may be left of it: no state, control group, mount or process.
 //! `OCI_CASE=part` plays only cases with that part in their names.
 
+mod callers;
 mod harness;
 
 macro_rules! themes {

@@ -157,12 +157,16 @@ impl Drop for Shared {
 
 /// Removes what tests that were killed left.
 fn sweep_dead() {
+    for group in cgroups::named(PREFIX) {
+        let name = group.file_name().unwrap_or_default().to_string_lossy();
+        if is_dead(&name) {
+            cgroups::remove(&group);
+        }
+    }
     for dir in entries(Path::new(HOME))
         .into_iter()
         .filter(|name| is_dead(name))
     {
-        let groups = cgroups::named(&format!("{dir}-"));
-        groups.iter().for_each(|group| cgroups::remove(group));
         let _ = fs::remove_dir_all(Path::new(HOME).join(dir));
     }
 }
@@ -171,12 +175,15 @@ fn base() -> PathBuf {
     Path::new(HOME).join(format!("{PREFIX}-{}", std::process::id()))
 }
 
-/// Whether `name` is the directory of a test process that no longer runs.
+/// Whether `name` is of a test process that no longer runs.
 fn is_dead(name: &str) -> bool {
-    let pid = name
+    let rest = name
         .strip_prefix(PREFIX)
         .and_then(|rest| rest.strip_prefix('-'));
-    pid.is_some_and(|pid| pid.parse::<u32>().is_ok() && !Path::new("/proc").join(pid).exists())
+    let pid = rest
+        .and_then(|rest| rest.split('-').next())
+        .and_then(|pid| pid.parse::<u32>().ok());
+    pid.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists())
 }
 
 fn entries(dir: &Path) -> Vec<String> {
