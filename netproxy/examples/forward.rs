@@ -211,6 +211,7 @@ fn put_service(state: &State, server: Ipv4Addr) {
     let service = Service {
         target: Target::ClusterIps(vec![VIP]),
         ports: ports.map(port).to_vec(),
+        balanced_at: Vec::new(),
         affinity: None,
         publishes_not_ready: false,
         internal_policy: TrafficPolicy::Cluster,

@@ -88,6 +88,8 @@ pub struct ServicePort {
 pub struct Service {
     pub target: Target,
     pub ports: Vec<ServicePort>,
+    /// Nodes' addresses at which it is reached from outside, on its own ports.
+    pub balanced_at: Vec<Ipv4Addr>,
     /// How long a client stays with its endpoint after its last connection.
     pub affinity: Option<Duration>,
     pub publishes_not_ready: bool,

@@ -164,6 +164,7 @@ mod tests {
         Service {
             target: Target::Headless,
             ports: Vec::new(),
+            balanced_at: Vec::new(),
             affinity: None,
             publishes_not_ready: false,
             internal_policy: TrafficPolicy::Cluster,

@@ -25,12 +25,34 @@ pub struct ServiceObject {
     metadata: ObjectMeta,
     #[serde(default)]
     spec: ServiceSpec,
+    #[serde(default)]
+    status: ServiceStatus,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct ServiceStatus {
+    load_balancer: Balancer,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Balancer {
+    ingress: Vec<Ingress>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Ingress {
+    ip: Option<String>,
+    ip_mode: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct ServiceSpec {
     r#type: Option<String>,
+    load_balancer_class: Option<String>,
     #[serde(rename = "clusterIP")]
     cluster_ip: Option<String>,
     #[serde(rename = "clusterIPs")]
@@ -131,6 +153,7 @@ impl ServiceObject {
 
     pub fn into_service(self) -> Service {
         let spec = self.spec;
+        let balanced_at = balanced_at(&spec, &self.status);
         let affinity = (spec.session_affinity.as_deref() == Some("ClientIP")).then(|| {
             let config = spec.session_affinity_config.as_ref();
             let seconds = config.and_then(|config| config.client_ip.as_ref()?.timeout_seconds);
@@ -140,6 +163,7 @@ impl ServiceObject {
         });
         Service {
             ports: spec.ports.iter().filter_map(service_port).collect(),
+            balanced_at,
             affinity,
             publishes_not_ready: spec.publish_not_ready_addresses,
             internal_policy: policy(spec.internal_traffic_policy.as_deref()),
@@ -147,6 +171,18 @@ impl ServiceObject {
             target: target(spec),
         }
     }
+}
+
+/// Addresses that lead to this cluster's nodes themselves: those of somebody's
+/// load balancer, or behind which a proxy stands, are not ours to listen at.
+fn balanced_at(spec: &ServiceSpec, status: &ServiceStatus) -> Vec<Ipv4Addr> {
+    if spec.r#type.as_deref() != Some("LoadBalancer") || spec.load_balancer_class.is_some() {
+        return Vec::new();
+    }
+    let ingress = status.load_balancer.ingress.iter();
+    let vips = ingress.filter(|ingress| ingress.ip_mode.as_deref() != Some("Proxy"));
+    vips.filter_map(|ingress| ingress.ip.as_deref()?.parse().ok())
+        .collect()
 }
 
 fn target(spec: ServiceSpec) -> Target {

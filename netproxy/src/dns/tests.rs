@@ -22,6 +22,7 @@ fn put(state: &State, name: &str, target: Target, endpoints: u16) {
     let service = Service {
         target,
         ports: Vec::new(),
+        balanced_at: Vec::new(),
         affinity: None,
         publishes_not_ready: false,
         internal_policy: TrafficPolicy::Cluster,

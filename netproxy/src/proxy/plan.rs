@@ -57,6 +57,10 @@ pub fn bindings(config: &Config, index: &Index, name: &ObjectName) -> Vec<Bindin
         for ip in ips {
             bind(*ip, port.port, service.internal_policy);
         }
+        let own = service.balanced_at.iter().find(|ip| **ip == config.node_ip);
+        if let Some(own) = own {
+            bind(*own, port.port, service.external_policy);
+        }
         if let Some(node_port) = port.node_port {
             bind(Ipv4Addr::UNSPECIFIED, node_port, service.external_policy);
         }

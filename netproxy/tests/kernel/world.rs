@@ -112,6 +112,7 @@ pub fn service(ip: &str, port: u16, protocol: Protocol, node_port: Option<u16>) 
             port,
             node_port,
         }],
+        balanced_at: Vec::new(),
         affinity: None,
         publishes_not_ready: false,
         internal_policy: TrafficPolicy::Cluster,

@@ -14,6 +14,7 @@ fn service(target: Target) -> Service {
             port: 80,
             node_port: None,
         }],
+        balanced_at: Vec::new(),
         affinity: None,
         publishes_not_ready: false,
         internal_policy: TrafficPolicy::Cluster,

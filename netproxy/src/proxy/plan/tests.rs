@@ -20,6 +20,7 @@ fn service() -> Service {
             port: 80,
             node_port: Some(30080),
         }],
+        balanced_at: Vec::new(),
         affinity: None,
         publishes_not_ready: false,
         internal_policy: TrafficPolicy::Cluster,
@@ -64,6 +65,25 @@ fn lead_to(endpoints: &[&str]) -> Vec<(String, Vec<String>)> {
         ("tcp 10.96.0.7:80".to_owned(), endpoints.clone()),
         ("tcp 0.0.0.0:30080".to_owned(), endpoints),
     ]
+}
+
+#[test]
+fn balanced_service_is_bound_at_this_nodes_own_address_only() {
+    let here = "192.168.0.1".parse().unwrap();
+    let elsewhere = "192.168.0.2".parse().unwrap();
+    let bound_at = |addresses: &[Ipv4Addr]| {
+        let service = Service {
+            balanced_at: addresses.to_vec(),
+            ..service()
+        };
+        let bound = bind(service, vec![endpoint(2, Readiness::Ready, "there")]);
+        let outside = bound.into_iter().map(|(frontend, _)| frontend);
+        outside
+            .filter(|f| f.starts_with("tcp 192"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(bound_at(&[elsewhere, here]), ["tcp 192.168.0.1:80"]);
+    assert_eq!(bound_at(&[elsewhere]), Vec::<String>::new());
 }
 
 #[test]
