@@ -7,19 +7,16 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::Pid;
-use oci_spec::runtime::{
-    ContainerState, LinuxDeviceCgroup, LinuxResources, Process as Program, Spec,
-};
+use oci_spec::runtime::{ContainerState, Process as Program, Spec};
 
 use super::console::{self, Console};
 use super::context::Context;
 use super::error::OrRefuse;
 use super::flags::Flags;
+use super::group::{self, Owned};
 use super::place::{Place, Process, Record, read_spec};
-use super::status::{cgroup_path, group, write_pid_file};
+use super::status::write_pid_file;
 use super::{Refusal, Result, hooks, program};
-use crate::cgroup::Group;
-use crate::cgroup::systemd::Scope;
 use crate::init::Pause;
 use crate::init::alone::Options;
 use crate::init::create::{Creation, Init, Word, create};
@@ -37,7 +34,7 @@ pub struct Made {
     pub place: Place,
     pub record: Record,
     pub spec: Spec,
-    pub group: Group,
+    pub owned: Owned,
     pub init: Init,
     /// The master end of its terminal, where that is ours to serve.
     pub terminal: Option<OwnedFd>,
@@ -60,41 +57,34 @@ pub fn make(context: &Context, flags: &Flags, mode: Mode) -> Result<Made> {
     )?;
     let record = record(context, flags.id(), &bundle, &spec)?;
     let place = Place::make(&context.root, flags.id())?;
-    let group = match write_down(&place, &record, &text) {
-        Ok(group) => group,
+    let owned = match write_down(&place, &record, &text) {
+        Ok(owned) => owned,
         Err(refusal) => {
             // The directory is all there is; the first error says more than a second could.
             let _ = place.remove();
             return Err(refusal);
         }
     };
-    if let Err(used) = group.check_unused() {
-        // Likewise; and what is in the group is none of ours.
-        let _ = place.remove();
-        return Err(used.into());
-    }
-    let scope = record.scope.clone();
     let making = Making {
         flags,
         mode,
         console: &console,
         place: &place,
         spec: &spec,
-        group: &group,
+        owned: &owned,
     };
     match making.run(record) {
         Ok((record, init, terminal)) => Ok(Made {
             place,
             record,
             spec,
-            group,
+            owned,
             init,
             terminal,
         }),
         Err(refusal) => {
             // Likewise.
-            let _ = group.destroy();
-            let _ = scope.map(|scope| scope.stop());
+            let _ = owned.destroy();
             let _ = place.remove();
             Err(refusal)
         }
@@ -102,10 +92,13 @@ pub fn make(context: &Context, flags: &Flags, mode: Mode) -> Result<Made> {
 }
 
 /// What is about to be made, so that it is found whatever happens.
-fn write_down(place: &Place, record: &Record, config: &[u8]) -> Result<Group> {
-    place.save(record)?;
+fn write_down(place: &Place, record: &Record, config: &[u8]) -> Result<Owned> {
+    let owned = Owned::of(record)?;
+    // Before it is called ours: what is ours is killed when something fails.
+    owned.group.check_unused()?;
     place.keep_config(config)?;
-    group(record)
+    place.save(record)?;
+    Ok(owned)
 }
 
 /// One container being made.
@@ -115,22 +108,13 @@ struct Making<'a> {
     console: &'a Console,
     place: &'a Place,
     spec: &'a Spec,
-    group: &'a Group,
+    owned: &'a Owned,
 }
 
 impl Making<'_> {
     fn run(&self, mut record: Record) -> Result<(Record, Init, Option<OwnedFd>)> {
-        let linux = self.spec.linux().as_ref();
-        let resources = linux.and_then(|l| l.resources().as_ref());
         // Until the container's process is in it.
-        let _place_holder = match &record.scope {
-            Some(scope) => Some(scope.start(&record.id, resources, self.group.layout())?),
-            None => None,
-        };
-        self.group.create()?;
-        if let Some(resources) = resources {
-            self.group.apply(&with_common_devices(resources))?;
-        }
+        let _place_holder = self.owned.make(&record.id, self.spec)?;
         let init = self.fork(&record)?;
         let listened = self.bring_up(&init, &mut record);
         match listened {
@@ -160,7 +144,7 @@ impl Making<'_> {
             spec: self.spec,
             bundle: &record.bundle,
             staging: &staging,
-            group: self.group,
+            group: &self.owned.group,
             filter: filter.as_deref(),
             stdio: self.console.stdio(),
             state: hooks::state(record, ContainerState::Creating),
@@ -203,18 +187,6 @@ impl Making<'_> {
         }
         Ok(terminal)
     }
-}
-
-/// The devices that every container has are allowed whatever the rules say, for they are made in its `/dev`.
-fn with_common_devices(resources: &LinuxResources) -> LinuxResources {
-    let mut resources = resources.clone();
-    let Some(mut rules) = resources.devices().clone().filter(|r| !r.is_empty()) else {
-        return resources;
-    };
-    let allowed = crate::defaults::device_rules(&[]);
-    rules.extend(allowed.into_iter().filter(LinuxDeviceCgroup::allow));
-    resources.set_devices(Some(rules));
-    resources
 }
 
 fn next(init: &Init) -> Result<Word> {
@@ -272,17 +244,10 @@ fn check(spec: &Spec) -> Result<&Program> {
 
 fn record(context: &Context, id: &str, bundle: &Path, spec: &Spec) -> Result<Record> {
     super::place::check_id(id)?;
+    let (cgroup, scope) = group::wanted(context, spec, id)?;
     let root = spec.root().as_ref().map(|r| bundle.join(r.path()));
     let rootfs = root.unwrap_or_default();
     let annotations: HashMap<String, String> = spec.annotations().clone().unwrap_or_default();
-    let scope = match context.uses_systemd {
-        true => {
-            let linux = spec.linux().as_ref();
-            let path = linux.and_then(|l| l.cgroups_path().as_deref());
-            Some(Scope::parse(path.and_then(Path::to_str), id)?)
-        }
-        false => None,
-    };
     Ok(Record {
         oci_version: spec.version().clone(),
         id: id.to_owned(),
@@ -290,10 +255,7 @@ fn record(context: &Context, id: &str, bundle: &Path, spec: &Spec) -> Result<Rec
         rootfs: std::fs::canonicalize(&rootfs)
             .or_refuse(|| format!("the root file system {}", rootfs.display()))?,
         created: jiff::Timestamp::now(),
-        cgroup: match &scope {
-            Some(scope) => scope.path(),
-            None => cgroup_path(spec, id)?,
-        },
+        cgroup,
         scope,
         annotations,
         process: None,

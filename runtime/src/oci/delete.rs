@@ -5,12 +5,12 @@ use std::path::Path;
 
 use super::context::Context;
 use super::flags::{Flag, Flags, switch};
+use super::group::Owned;
 use super::hooks;
 use super::log::{Level, Log};
 use super::place::{Place, Record};
-use super::status::{Found, Status, group};
+use super::status::{Found, Status};
 use super::{Refusal, Result};
-use crate::cgroup::systemd::Scope;
 
 pub const FLAGS: &[Flag] = &[switch(
     &["force", "f"],
@@ -49,11 +49,7 @@ fn delete(root: &Path, id: &str, is_forced: bool, log: &Log) -> Result<()> {
 
 /// Kills and removes all there is of a container; its lock is held.
 pub fn remove(place: &Place, record: &Record, log: &Log) -> Result<()> {
-    group(record)?.destroy()?;
-    if let Some(Err(why)) = record.scope.as_ref().map(Scope::stop) {
-        // The group is gone, which is all that matters; systemd finds out by itself.
-        log.write(Level::Warning, &why.to_string());
-    }
+    Owned::of(record)?.destroy()?;
     let spec = place.spec();
     place.remove()?;
     // Poststop hooks run when nothing is left, and stop nothing.

@@ -12,6 +12,7 @@ use super::context::Context;
 use super::create::{died, executed, options};
 use super::error::OrRefuse;
 use super::flags::{Flag, Flags, switch, value};
+use super::log::{Level, Log};
 use super::place::read_bounded;
 use super::start::refusal;
 use super::status::{Found, Status, write_pid_file};
@@ -62,7 +63,7 @@ fn exec(context: &Context, flags: &Flags) -> Result<u8> {
     let found = Found::look(&context.root, flags.id())?;
     check(&found, flags)?;
     let spec = found.place.spec()?;
-    let process = process(&spec, flags)?;
+    let process = process(&spec, flags, &context.log)?;
     let is_detached = flags.has("detach");
     let console = Console::of(&process, flags.value("console-socket"), is_detached)?;
     let signals = match is_detached {
@@ -160,7 +161,7 @@ fn bring_up(
 }
 
 /// The process of `--process`, or the container's own with what the flags change.
-fn process(spec: &Spec, flags: &Flags) -> Result<Process> {
+fn process(spec: &Spec, flags: &Flags, log: &Log) -> Result<Process> {
     if let Some(path) = flags.value("process") {
         let text = read_bounded(Path::new(path))?;
         let process = serde_json::from_slice(&text);
@@ -178,7 +179,7 @@ fn process(spec: &Spec, flags: &Flags) -> Result<Process> {
     env.extend(flags.values("env").map(str::to_owned));
     process.set_env(Some(env));
     set_user(&mut process, flags)?;
-    add_capabilities(&mut process, flags)?;
+    add_capabilities(&mut process, flags, log);
     if flags.has("no-new-privs") {
         process.set_no_new_privileges(Some(true));
     }
@@ -234,16 +235,21 @@ fn id(word: &str) -> Result<u32> {
 }
 
 /// Never inheritable, and so never ambient (CVE-2022-27650).
-fn add_capabilities(process: &mut Process, flags: &Flags) -> Result<()> {
+fn add_capabilities(process: &mut Process, flags: &Flags, log: &Log) {
     let mut wanted = HashSet::new();
     for name in flags.values("cap") {
         let bare = name.strip_prefix("CAP_").unwrap_or(name);
-        let capability = Capability::from_str(bare)
-            .map_err(|_| Refusal::Usage(format!("unknown capability {name:?}")))?;
-        wanted.insert(capability);
+        match Capability::from_str(bare) {
+            Ok(capability) => drop(wanted.insert(capability)),
+            // Less than was asked for, as in runc; a caller may know newer ones.
+            Err(_) => log.write(
+                Level::Warning,
+                &format!("ignoring unknown or unavailable capabilities: [{name}]"),
+            ),
+        }
     }
     if wanted.is_empty() {
-        return Ok(());
+        return;
     }
     let own = process.capabilities().clone();
     let mut sets = own.unwrap_or_default();
@@ -261,7 +267,6 @@ fn add_capabilities(process: &mut Process, flags: &Flags) -> Result<()> {
         .set_effective(effective)
         .set_permitted(permitted);
     process.set_capabilities(Some(sets));
-    Ok(())
 }
 
 #[cfg(test)]
@@ -272,7 +277,7 @@ mod tests {
     fn of(args: &[&str]) -> Result<Process> {
         let args = args.iter().map(|&a| a.to_owned()).collect();
         let flags = Flags::parse(FLAGS, args, Order::BeforeArguments)?;
-        process(&Spec::default(), &flags)
+        process(&Spec::default(), &flags, &Log::stderr())
     }
 
     #[test]

@@ -79,11 +79,7 @@ pub fn update(context: &Context, flags: &Flags) -> Result<u8> {
         Some(path) => parse(&read_bounded(Path::new(path))?)?,
         None => of_flags(flags)?,
     };
-    let group = found.group()?;
-    group.apply(&wanted)?;
-    if let Some(scope) = &found.record.scope {
-        scope.update(&wanted, group.layout())?;
-    }
+    found.owned()?.update(&wanted)?;
     Ok(0)
 }
 

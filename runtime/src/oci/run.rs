@@ -35,7 +35,7 @@ fn run_here(context: &Context, flags: &Flags) -> Result<u8> {
     let terminal = made.terminal.take();
     let code = serve(made.init.pid, &made.init.pidfd, &signals, terminal);
     if flags.has("keep") {
-        made.group.kill_all()?;
+        made.owned.group.kill_all()?;
         return code;
     }
     delete::remove(&made.place, &made.record, &context.log)?;

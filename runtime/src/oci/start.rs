@@ -18,7 +18,8 @@ pub fn command(context: &Context, flags: &Flags) -> Result<u8> {
         }
         Status::Stopped => "cannot start a container that has stopped",
         Status::Creating => "cannot start a container that was not created to the end",
-        Status::Running | Status::Paused => "cannot start an already running container",
+        Status::Paused => "cannot start a container in the paused state",
+        Status::Running => "cannot start an already running container",
     };
     Err(Refusal::Status(why.into()))
 }

@@ -2,14 +2,14 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use oci_spec::runtime::Spec;
 use serde::Serialize;
 
+use super::group::Owned;
 use super::place::{Place, Process, Record};
 use super::{Refusal, Result};
-use crate::cgroup::{Group, Layout};
+use crate::cgroup::Group;
 
 /// The life of a container, in the spec's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -71,7 +71,11 @@ impl Found {
     }
 
     pub fn group(&self) -> Result<Group> {
-        group(&self.record)
+        Ok(self.owned()?.group)
+    }
+
+    pub fn owned(&self) -> Result<Owned> {
+        Owned::of(&self.record)
     }
 
     /// The first process of a container that has one.
@@ -81,17 +85,6 @@ impl Found {
             _ => Err(Refusal::Status("container not running".into())),
         }
     }
-}
-
-pub fn group(record: &Record) -> Result<Group> {
-    Ok(Group::at(Layout::detect()?, &record.cgroup)?)
-}
-
-/// The container's group below every hierarchy's root: `cgroupsPath`, or its id.
-pub fn cgroup_path(spec: &Spec, id: &str) -> Result<PathBuf> {
-    let path = spec.linux().as_ref().and_then(|l| l.cgroups_path().clone());
-    let path = path.filter(|p| !p.as_os_str().is_empty());
-    Ok(path.unwrap_or_else(|| PathBuf::from(id)))
 }
 
 fn status(place: &Place, record: &Record) -> Result<Status> {
@@ -104,14 +97,12 @@ fn status(place: &Place, record: &Record) -> Result<Status> {
     if !record.is_complete {
         return Ok(Status::Creating);
     }
-    if crate::init::pause::is_waited_for(&place.dir) {
-        return Ok(Status::Created);
+    if Owned::of(record)?.group.is_frozen() {
+        return Ok(Status::Paused);
     }
-    let is_frozen = group(record)?.is_frozen();
-    Ok(if is_frozen {
-        Status::Paused
-    } else {
-        Status::Running
+    Ok(match crate::init::pause::is_waited_for(&place.dir) {
+        true => Status::Created,
+        false => Status::Running,
     })
 }
 
