@@ -32,6 +32,7 @@ mod hash;
 mod informer;
 mod job;
 mod key;
+mod load_balancer;
 mod merge_patch;
 mod namespace;
 mod node_ipam;

@@ -130,9 +130,10 @@ pub struct NodeSpec {
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 pub struct NodeStatus {
     pub addresses: Vec<core::NodeAddress>,
+    pub daemon_endpoints: Option<core::NodeDaemonEndpoints>,
     pub conditions: Vec<core::NodeCondition>,
 }
 
@@ -154,6 +155,7 @@ pub struct LeaseSpec {
 pub struct Service {
     pub metadata: ObjectMeta,
     pub spec: ServiceSpec,
+    pub status: core::ServiceStatus,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -167,6 +169,9 @@ pub struct ServiceSpec {
     pub ports: Vec<core::ServicePort>,
     pub publish_not_ready_addresses: bool,
     pub selector: BTreeMap<String, String>,
+    pub external_traffic_policy: Option<String>,
+    pub load_balancer_class: Option<String>,
+    pub load_balancer_source_ranges: Vec<String>,
 }
 
 fn one() -> i32 {
@@ -209,6 +214,25 @@ impl Service {
     /// Has no address of its own: its name stands for its pods' addresses.
     pub fn is_headless(&self) -> bool {
         self.spec.cluster_ip.as_deref() == Some("None")
+    }
+
+    /// To be reached from outside by what the cluster has itself.
+    pub fn is_balanced(&self) -> bool {
+        self.spec.type_.as_deref() == Some("LoadBalancer")
+            && self.spec.load_balancer_class.is_none()
+            && self.metadata.deletion_timestamp.is_none()
+    }
+
+    /// What comes from outside is answered on the node where it comes in.
+    pub fn stays_local(&self) -> bool {
+        self.is_balanced() && self.spec.external_traffic_policy.as_deref() == Some("Local")
+    }
+
+    /// Where it is reached from outside.
+    pub fn addresses(&self) -> impl Iterator<Item = &str> {
+        let balancer = self.status.load_balancer.iter();
+        let ingress = balancer.flat_map(|balancer| balancer.ingress.iter().flatten());
+        ingress.filter_map(|ingress| ingress.ip.as_deref())
     }
 }
 

@@ -10,8 +10,8 @@ use crate::cluster::Cluster;
 use crate::{
     Error, autoscaler, bootstrap_token, cluster_role_aggregation, cron_job, csr, daemonset,
     deployment, disruption_budget, endpoint_mirror, endpoint_slices, endpoints, garbage_collector,
-    job, namespace, node_ipam, node_lifecycle, node_ttl, pod_gc, replicaset, root_ca,
-    service_account, statefulset, taint_eviction, ttl_after_finished, volumes,
+    job, load_balancer, namespace, node_ipam, node_lifecycle, node_ttl, pod_gc, replicaset,
+    root_ca, service_account, statefulset, taint_eviction, ttl_after_finished, volumes,
 };
 
 /// What differs from cluster to cluster.
@@ -80,6 +80,7 @@ pub async fn run(config: Config, client: Client, shutdown: CancellationToken) ->
     endpoints::start(&cluster, &mut tasks, &shutdown);
     endpoint_mirror::start(&cluster, &mut tasks, &shutdown);
     volumes::start(&cluster, &mut tasks, &shutdown);
+    load_balancer::start(&cluster, &mut tasks, &shutdown);
     let on_gone = namespace::start(&cluster, &mut tasks, &shutdown);
     garbage_collector::start(&cluster, &mut tasks, &shutdown, Box::new(on_gone));
     cluster.start(&mut tasks, &shutdown);

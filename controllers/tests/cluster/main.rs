@@ -13,6 +13,7 @@ mod fake_node;
 mod garbage;
 mod jobs;
 mod leavings;
+mod load_balancers;
 mod namespaces;
 mod nodes;
 mod quotas;
