@@ -193,9 +193,10 @@ impl Cache {
     }
 
     /// Takes an assumption back; a pod that the API has put there stays.
-    pub fn forget(&mut self, key: &str) -> Option<Placed> {
-        let is_assumed = self.pods.get(key).is_some_and(|p| p.is_assumed);
-        is_assumed.then(|| self.remove_pod(key)).flatten()
+    pub fn forget(&mut self, pod: &Candidate) -> Option<Placed> {
+        let placed = self.pods.get(&pod.key);
+        let is_assumed = placed.is_some_and(|p| p.is_assumed && p.uid == pod.uid);
+        is_assumed.then(|| self.remove_pod(&pod.key)).flatten()
     }
 
     /// Frees what a pod held.

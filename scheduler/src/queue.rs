@@ -180,9 +180,23 @@ impl Queue {
     }
 
     /// Something went wrong that may pass by itself: looks again after a back-off.
-    pub fn retry(&mut self, key: &str, now: Instant) {
-        if let Some(until) = self.until(key) {
-            self.wait(key, until, now, State::Failed { until });
+    pub fn retry(&mut self, pod: &Candidate, now: Instant) {
+        // By now another pod of this name may wait.
+        let taken = self
+            .pods
+            .get(&pod.key)
+            .filter(|waiting| waiting.state == State::Taken && waiting.candidate.uid == pod.uid);
+        if taken.is_some()
+            && let Some(until) = self.until(&pod.key)
+        {
+            self.wait(&pod.key, until, now, State::Failed { until });
+        }
+    }
+
+    /// The pod is where it was to go.
+    pub fn done(&mut self, pod: &Candidate) {
+        if self.get(&pod.key).is_some_and(|known| known.uid == pod.uid) {
+            self.remove(&pod.key);
         }
     }
 

@@ -42,7 +42,7 @@ fn assumption_that_is_forgotten_leaves_the_node_as_it_was() {
     let index = only(&mut cache).index;
     cache.assume(&candidate, index);
     assert_eq!(only(&mut cache).requested.milli_cpu, 1000);
-    assert!(cache.forget("d/p").is_some());
+    assert!(cache.forget(&candidate).is_some());
     let info = only(&mut cache);
     assert_eq!(
         (info.requested.milli_cpu, info.pods.len(), info.ports.len()),
@@ -58,9 +58,10 @@ fn confirmed_pod_is_counted_once_and_not_forgotten() {
     let mut p = pod("p");
     let template = Templates::default().take(&mut p);
     let index = only(&mut cache).index;
-    cache.assume(&Candidate::new(&p, template.clone()), index);
+    let candidate = Candidate::new(&p, template.clone());
+    cache.assume(&candidate, index);
     assert!(!cache.set_pod(&p, "a", template));
-    assert!(cache.forget("d/p").is_none());
+    assert!(cache.forget(&candidate).is_none());
     assert_eq!(only(&mut cache).requested.milli_cpu, 1000);
 }
 

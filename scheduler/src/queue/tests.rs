@@ -118,9 +118,10 @@ fn back_off_doubles_up_to_ten_seconds() {
 #[test]
 fn removed_pod_is_never_popped_and_its_timer_does_nothing() {
     let mut fixture = Fixture::new();
-    fixture.park("a");
+    fixture.add("a", 0);
     let now = fixture.now;
-    fixture.queue.retry("d/a", now);
+    let pod = fixture.queue.pop(now).unwrap();
+    fixture.queue.retry(&pod, now);
     fixture.queue.remove("d/a");
     fixture.queue.tick(now + Duration::from_secs(600));
     assert!(fixture.queue.pop(now).is_none());
@@ -147,4 +148,23 @@ fn changed_spec_of_a_parked_pod_is_looked_at_at_once() {
     assert!(fixture.queue.pop(fixture.now).is_none(), "nothing changed");
     fixture.add("a", 1);
     assert!(fixture.queue.pop(fixture.now).is_some());
+}
+
+#[test]
+fn what_becomes_of_a_pod_does_not_touch_the_next_of_its_name() {
+    let mut fixture = Fixture::new();
+    fixture.add("a", 0);
+    let now = fixture.now;
+    let first = fixture.queue.pop(now).unwrap();
+    let mut next = first.clone();
+    next.uid = "next".into();
+    fixture.queue.add(next.clone());
+    fixture.queue.retry(&first, now);
+    fixture.queue.done(&first);
+    let popped = fixture.queue.pop(now).unwrap();
+    assert_eq!(popped.uid, next.uid);
+    assert!(fixture.queue.pop(now).is_none(), "it is popped once");
+    fixture.queue.retry(&popped, now);
+    fixture.queue.tick(now + Duration::from_secs(1));
+    assert!(fixture.queue.pop(now).is_some());
 }

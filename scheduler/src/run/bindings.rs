@@ -132,7 +132,7 @@ impl Scheduler {
     fn on_bound(&mut self, pod: &Candidate, node: &str, result: Result<(), Error>) {
         match result {
             Ok(()) => {
-                self.queue.remove(&pod.key);
+                self.queue.done(pod);
                 self.reports.scheduled(pod, node);
             }
             Err(error) => {
@@ -193,8 +193,8 @@ impl Scheduler {
     /// The pod did not get there: what it was given is free again.
     fn take_back(&mut self, pod: &Candidate) {
         let now = Instant::now();
-        self.queue.retry(&pod.key, now);
-        if self.cluster.cache.forget(&pod.key).is_some() {
+        self.queue.retry(pod, now);
+        if self.cluster.cache.forget(pod).is_some() {
             self.queue.wake(&Happened::PodLeft(&pod.template), now);
         }
     }
