@@ -32,7 +32,8 @@ impl Rollout {
 }
 
 impl Deployments {
-    /// Gives a set this many replicas, and tells it the size of the whole.
+    /// Gives a set this many replicas, and tells it the size of the whole, but
+    /// for one that has none and gets none.
     pub(super) async fn scale_set(
         &self,
         rollout: &Rollout,
@@ -42,7 +43,8 @@ impl Deployments {
         let before = set.spec.replicas;
         let mut annotations = annotation::size(&rollout.deployment);
         annotations.retain(|name, value| annotation::get(&*set, name) != value.as_str());
-        if before == replicas && annotations.is_empty() {
+        let stays_empty = before == 0 && replicas == 0;
+        if stays_empty || (before == replicas && annotations.is_empty()) {
             return Ok(set);
         }
         let patch = json!({

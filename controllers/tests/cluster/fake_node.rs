@@ -24,15 +24,28 @@ pub struct FakeNodes {
     alive: Arc<Mutex<BTreeSet<String>>>,
     addresses: Arc<AtomicUsize>,
     stop: CancellationToken,
+    /// Somebody else puts pods on nodes, and pods come to their end.
+    is_scheduled: bool,
 }
 
 impl FakeNodes {
     pub fn start(client: Client, stop: CancellationToken) -> Self {
+        Self::run_with(client, stop, false)
+    }
+
+    /// Kubelets alone. Their pods that do not restart end at once, and fail
+    /// where they are labelled so.
+    pub fn start_unscheduled(client: Client, stop: CancellationToken) -> Self {
+        Self::run_with(client, stop, true)
+    }
+
+    fn run_with(client: Client, stop: CancellationToken, is_scheduled: bool) -> Self {
         let nodes = Self {
             client,
             alive: Arc::default(),
             addresses: Arc::default(),
             stop: stop.clone(),
+            is_scheduled,
         };
         let (pods, beats) = (nodes.clone(), nodes.clone());
         tokio::spawn(async move { pods.stop.run_until_cancelled(pods.run()).await });
@@ -63,7 +76,9 @@ impl FakeNodes {
             condition("Ready", "True")
         ]);
         let path = format!("/api/v1/nodes/{name}/status");
-        let status = json!({ "status": { "conditions": conditions } });
+        let room = json!({ "cpu": "32", "memory": "64Gi", "pods": "110" });
+        let status = json!({ "status": { "conditions": conditions,
+            "capacity": room, "allocatable": room } });
         ask(&self.client, Method::PATCH, &path, status).await;
     }
 
@@ -110,7 +125,10 @@ impl FakeNodes {
         let node = pod.spec.as_ref().and_then(|s| s.node_name.clone());
         let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref());
         let Some(node) = node else {
-            return self.bind(&path, pod).await;
+            if !self.is_scheduled {
+                self.bind(&path, pod).await;
+            }
+            return;
         };
         if !self.alive.lock().unwrap().contains(&node) {
             return;
@@ -124,6 +142,15 @@ impl FakeNodes {
                 Method::PATCH,
                 &format!("{path}/status"),
                 self.running(),
+            )
+            .await;
+        } else if phase == Some("Running") && self.is_scheduled && ends(pod) {
+            let status = ended(pod);
+            ask(
+                &self.client,
+                Method::PATCH,
+                &format!("{path}/status"),
+                status,
             )
             .await;
         }
@@ -176,4 +203,23 @@ fn wanted_node(pod: &Pod) -> Option<String> {
     let required = &affinity["requiredDuringSchedulingIgnoredDuringExecution"];
     let field = &required["nodeSelectorTerms"][0]["matchFields"][0];
     (field["key"] == "metadata.name").then(|| field["values"][0].as_str().unwrap().to_owned())
+}
+
+fn ends(pod: &Pod) -> bool {
+    let policy = pod.spec.as_ref().and_then(|s| s.restart_policy.as_deref());
+    policy == Some("Never")
+}
+
+fn ended(pod: &Pod) -> Value {
+    let labels = pod.metadata.labels.as_ref();
+    let fails = labels.is_some_and(|l| l.contains_key("fail"));
+    let (phase, code) = if fails {
+        ("Failed", 1)
+    } else {
+        ("Succeeded", 0)
+    };
+    let now = jiff::Timestamp::now().to_string();
+    json!({ "status": { "phase": phase, "containerStatuses": [{ "name": "c", "image": "x",
+        "imageID": "x", "ready": false, "restartCount": 0, "state": { "terminated": {
+            "exitCode": code, "startedAt": now, "finishedAt": now } } }] } })
 }

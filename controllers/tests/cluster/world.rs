@@ -54,6 +54,30 @@ impl World {
     }
 
     pub async fn start_with(configure: impl FnOnce(&mut controllers::Config)) -> Self {
+        let world = Self::bare(configure, FakeNodes::start).await;
+        world.nodes.register("n1").await;
+        world.nodes.register("n2").await;
+        world.make_namespace("t").await;
+        world
+    }
+
+    /// A cluster with the nodes `hn1`, `hn2` and `hn3` and the real scheduler;
+    /// pods that do not restart come to their end at once.
+    pub async fn start_scheduled() -> Self {
+        let world = Self::bare(|_| {}, FakeNodes::start_unscheduled).await;
+        for node in ["hn1", "hn2", "hn3"] {
+            world.nodes.register(node).await;
+        }
+        let (client, stop) = (world.client.clone(), world.stop.clone());
+        let scheduling = scheduler::run(scheduler::Config::default(), client, stop);
+        tokio::spawn(async move { scheduling.await.unwrap() });
+        world
+    }
+
+    async fn bare(
+        configure: impl FnOnce(&mut controllers::Config),
+        nodes: impl FnOnce(Client, CancellationToken) -> FakeNodes,
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let authority = pki::Authority::load_or_create(dir.path(), "ca", "ca").unwrap();
         let server = serve(&dir, &authority).await;
@@ -63,20 +87,15 @@ impl World {
         let stop = CancellationToken::new();
         let controllers = Controllers::start(config.clone(), server.client());
         let client = server.client();
-        let nodes = FakeNodes::start(client.clone(), stop.clone());
-        let world = Self {
+        Self {
+            nodes: nodes(client.clone(), stop.clone()),
             client,
-            nodes,
             server,
             stop,
             controllers,
             config,
             _dir: dir,
-        };
-        world.nodes.register("n1").await;
-        world.nodes.register("n2").await;
-        world.make_namespace("t").await;
-        world
+        }
     }
 
     /// Stops the controllers, does something, and starts them anew.
