@@ -21,6 +21,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::autoscaling::v2::{
     HorizontalPodAutoscaler, HorizontalPodAutoscalerStatus, MetricStatus,
 };
+use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
@@ -202,12 +203,13 @@ impl Autoscalers {
         size: &Size,
         status: &mut Status,
     ) -> Option<Called> {
-        if !self.has_selector(scaler, size, status) {
-            return None;
-        }
+        let selector = self.selector(scaler, size, status)?;
         let client = &self.cluster.client;
         let pods = target::pods(client, &key.namespace, &size.selector).await;
         let pods = pods.unwrap_or_default();
+        if !self.is_alone(key, scaler, selector, &pods, status) {
+            return None;
+        }
         let scene = Scene {
             client,
             resources: &self.resources,
@@ -272,27 +274,61 @@ impl Autoscalers {
         (said, silent)
     }
 
-    fn has_selector(
+    fn selector(
         &self,
         scaler: &HorizontalPodAutoscaler,
         size: &Size,
         status: &mut Status,
-    ) -> bool {
+    ) -> Option<LabelSelector> {
         if size.selector.is_empty() {
             self.warn(scaler, "SelectorRequired", "selector is required");
             let why = "the HPA target's scale is missing a selector";
             status.set(ACTIVE, false, "InvalidSelector", why);
-            return false;
+            return None;
         }
-        if let Err(error) = size.selector.parse::<LabelSelector>() {
-            let why = format!(
-                "couldn't convert selector into a corresponding internal selector object: {error}"
-            );
-            self.warn(scaler, "InvalidSelector", &why);
-            status.set(ACTIVE, false, "InvalidSelector", &why);
-            return false;
+        match size.selector.parse() {
+            Ok(selector) => Some(selector),
+            Err(error) => {
+                let why = format!(
+                    "couldn't convert selector into a corresponding internal selector object: {error}"
+                );
+                self.warn(scaler, "InvalidSelector", &why);
+                status.set(ACTIVE, false, "InvalidSelector", &why);
+                None
+            }
         }
-        true
+    }
+
+    /// Two that scale by the same pods would work against each other.
+    fn is_alone(
+        &self,
+        key: &Key,
+        scaler: &HorizontalPodAutoscaler,
+        selector: LabelSelector,
+        pods: &[Pod],
+        status: &mut Status,
+    ) -> bool {
+        let text = selector.to_string();
+        let mut memories = self.memories();
+        memories.entry(key.clone()).or_default().selector = Some(selector);
+        let is_rival = |memory: &Memory| {
+            let selector = memory.selector.as_ref();
+            selector.is_some_and(|s| pods.iter().any(|pod| target::is_selected(s, pod)))
+        };
+        let mut rivals: Vec<String> = memories
+            .iter()
+            .filter(|(of, memory)| of.namespace == key.namespace && is_rival(memory))
+            .map(|(of, _)| of.to_string())
+            .collect();
+        if rivals.len() < 2 {
+            return true;
+        }
+        rivals.sort();
+        let rivals = rivals.join(" ");
+        let why = format!("pods by selector {text} are controlled by multiple HPAs: [{rivals}]");
+        self.warn(scaler, "AmbiguousSelector", &why);
+        status.set(ACTIVE, false, "AmbiguousSelector", &why);
+        false
     }
 
     async fn resize(

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use apimachinery::selector::LabelSelector;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::autoscaling::v2::{
     HPAScalingPolicy, HPAScalingRules, HorizontalPodAutoscalerSpec,
@@ -18,6 +19,8 @@ pub struct Memory {
     recommended: VecDeque<(Timestamp, i32)>,
     /// Changes of the number of pods, up above zero.
     changes: VecDeque<(Timestamp, i32)>,
+    /// The pods that it scales by.
+    pub selector: Option<LabelSelector>,
 }
 
 /// Why a number is not what was recommended.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 use apimachinery::Quantity;
+use apimachinery::selector::LabelSelector;
 use k8s_openapi::api::autoscaling::v1::Scale;
 use k8s_openapi::api::autoscaling::v2::CrossVersionObjectReference;
 use k8s_openapi::api::core::v1::Pod;
@@ -12,6 +13,7 @@ use kube::{Api, Client};
 use serde_json::json;
 
 use super::replicas::PodSeen;
+use crate::owner;
 use crate::resources::{self, Resource};
 use crate::workload;
 
@@ -102,6 +104,11 @@ pub async fn pods(client: &Client, namespace: &str, selector: &str) -> Result<Ve
     let listed = api.list(&ListParams::default().labels(selector)).await;
     let listed = listed.map_err(|error| workload::words(&error))?;
     Ok(listed.items)
+}
+
+pub fn is_selected(selector: &LabelSelector, pod: &Pod) -> bool {
+    let labels = pod.metadata.labels.as_ref();
+    owner::selects(selector, |name| labels?.get(name).map(String::as_str))
 }
 
 pub fn seen(pod: &Pod) -> PodSeen {

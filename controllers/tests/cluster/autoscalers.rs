@@ -104,3 +104,20 @@ async fn autoscaler_without_its_target_is_not_able_to_scale() {
     assert_eq!(told["message"], why);
     world.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_autoscalers_of_the_same_pods_both_refuse() {
+    let world = start().await;
+    world.create(DEPLOYMENTS, deployment(2, "app:1")).await;
+    world.until_rolled_out(2, "app:1").await;
+    world.create(SCALERS, scaler(1, 5, "web")).await;
+    let mut other = scaler(1, 5, "web");
+    other["metadata"]["name"] = "web2".into();
+    world.create(SCALERS, other).await;
+    let told = world
+        .until_scaler("ScalingActive", "AmbiguousSelector")
+        .await;
+    let why = "pods by selector app=a are controlled by multiple HPAs: [t/web t/web2]";
+    assert_eq!(told["message"], why);
+    world.stop().await;
+}

@@ -485,3 +485,40 @@ async fn job_of_another_manager_is_left_alone() {
     assert_eq!(world.list(PODS).await.len(), 1);
     world.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn namespace_with_a_running_job_ends() {
+    let world = World::start().await;
+    world
+        .create(JOBS, job(json!({ "completions": 4, "parallelism": 2 })))
+        .await;
+    world.until_running(2).await;
+    world.delete("/api/v1/namespaces/t", "Background").await;
+    world.until_gone("/api/v1/namespaces/t").await;
+    world.stop().await;
+}
+
+/// A pod that somebody deletes is a failure, and another follows after the back-off only.
+#[tokio::test(flavor = "multi_thread")]
+async fn deleted_pod_of_a_job_is_counted_as_failed_once() {
+    let world = World::start().await;
+    let spec = json!({ "completions": 2, "parallelism": 2, "backoffLimit": 4 });
+    world.create(JOBS, job(spec)).await;
+    let pods = world.until_running(2).await;
+    world
+        .delete(&format!("{PODS}/{}", name(&pods[0])), "Background")
+        .await;
+    let job = world
+        .until_job("one failure", |job| job["status"]["failed"] == 1)
+        .await;
+    assert_eq!(job["status"]["uncountedTerminatedPods"], json!({}));
+    world
+        .until_gone(&format!("{PODS}/{}", name(&pods[0])))
+        .await;
+    world.end(&pods[1], 0).await;
+    let job = world
+        .until_job("one success", |job| job["status"]["succeeded"] == 1)
+        .await;
+    assert_eq!(job["status"]["failed"], 1);
+    world.stop().await;
+}
