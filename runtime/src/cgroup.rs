@@ -52,6 +52,9 @@ enum Missing {
     Refused,
 }
 
+/// What a kernel that does not say so has to delegate.
+const DELEGATED: &str = "cgroup.procs\ncgroup.subtree_control\ncgroup.threads";
+
 /// Relative to the root, which `..` does not leave.
 fn clean(path: &Path) -> PathBuf {
     let mut clean = PathBuf::new();
@@ -225,6 +228,25 @@ impl Group {
 
     pub fn is_v2(&self) -> bool {
         matches!(self.layout, Layout::V2 { .. })
+    }
+
+    /// On v2, gives the group to a user, who may then make groups of its own in it (cgroups(7), delegation).
+    pub fn delegate(&self, uid: u32) -> Result<()> {
+        let Layout::V2 { mount } = &self.layout else {
+            return Ok(());
+        };
+        let dir = mount.join(&self.path);
+        let listed = fs::read_to_string("/sys/kernel/cgroup/delegate");
+        let listed = listed.unwrap_or_else(|_| DELEGATED.into());
+        let files = listed.lines().map(|file| dir.join(file));
+        for path in files.chain([dir.clone()]) {
+            match std::os::unix::fs::chown(&path, Some(uid), None) {
+                // Not all of them are in every group.
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                owned => owned.map_err(|e| failed("delegate", &path, e))?,
+            }
+        }
+        Ok(())
     }
 
     /// Refuses a group that somebody is in: it would be killed with the container.

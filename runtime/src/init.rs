@@ -229,7 +229,7 @@ fn build(
     let tty = container
         .stdio
         .open_tty(root.as_fd(), process, &container.sync)?;
-    masks::apply(root.as_fd(), spec, null.as_fd())?;
+    masks::apply(root.as_fd(), spec, null.as_ref())?;
     rootfs::make_cwd(root.as_fd(), process.cwd())?;
     let mut no_pivot = false;
     if let Some(alone) = &mut container.alone {

@@ -22,7 +22,7 @@ use std::path::Path;
 use nix::sched::{CloneFlags, setns};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::unistd::Pid;
-use oci_spec::runtime::{LinuxNamespaceType as Kind, Process, Spec, State};
+use oci_spec::runtime::{LinuxNamespaceType as Kind, Mount, Process, Spec, State};
 use sys::process::Cloned;
 
 use super::alone::{Alone, GO, MOUNTED, Options};
@@ -99,16 +99,7 @@ pub(crate) fn create(creation: Creation<'_>) -> Result<Init, Failure> {
 
 fn make(creation: Creation<'_>) -> Result<Init, Fault> {
     let spec = creation.spec;
-    super::labels::check(spec)?;
-    if spec
-        .linux()
-        .as_ref()
-        .is_some_and(|l| l.intel_rdt().is_some())
-    {
-        return Err(Fault::Create(
-            "linux.intelRdt is not supported: leave it out".into(),
-        ));
-    }
+    check_supported(spec)?;
     let namespaces = Namespaces::of(spec)?;
     let root = spec
         .root()
@@ -123,6 +114,7 @@ fn make(creation: Creation<'_>) -> Result<Init, Fault> {
         shm: None,
         namespaces: Some(&namespaces),
     })?;
+    delegate(&creation, &namespaces)?;
     let into = creation.group.clone_target();
     let into = into.or_fault(|| "open the container's cgroup".into())?;
     let child = |sync| {
@@ -157,6 +149,58 @@ fn make(creation: Creation<'_>) -> Result<Init, Fault> {
             })?;
     }
     Ok(init)
+}
+
+/// What is asked for and cannot be had; better no container than one without it.
+fn check_supported(spec: &Spec) -> Result<(), Fault> {
+    super::labels::check(spec)?;
+    let linux = spec.linux().as_ref();
+    let absent = [
+        (
+            "linux.intelRdt",
+            linux.is_some_and(|l| l.intel_rdt().is_some()),
+        ),
+        (
+            "linux.netDevices",
+            linux.is_some_and(|l| l.net_devices().as_ref().is_some_and(|n| !n.is_empty())),
+        ),
+        ("vm", spec.vm().is_some()),
+    ];
+    match absent.iter().find(|(_, is_asked_for)| *is_asked_for) {
+        Some((what, _)) => Err(Fault::Create(format!(
+            "{what} is not supported: leave it out"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Gives the group to the container's user, where the container may write to it
+/// (config-linux.md, "Cgroup ownership").
+fn delegate(creation: &Creation<'_>, namespaces: &Namespaces) -> Result<(), Fault> {
+    let is_writable = |mount: &Mount| {
+        let kind = mount.typ().as_deref().unwrap_or_default();
+        let options = mount.options().as_deref().unwrap_or_default();
+        ["cgroup", "cgroup2"].contains(&kind) && !options.iter().any(|o| o == "ro" || o == "rro")
+    };
+    let mounts = creation.spec.mounts().as_deref().unwrap_or_default();
+    if !namespaces.makes(Kind::Cgroup) || !mounts.iter().any(is_writable) {
+        return Ok(());
+    }
+    let process = creation.spec.process().as_ref();
+    let uid = process.map_or(0, |p| p.user().uid());
+    let linux = creation.spec.linux().as_ref();
+    let maps = linux.and_then(|l| l.uid_mappings().as_deref());
+    let on_host = match namespaces.makes(Kind::User) {
+        true => super::idmap::on_host(maps.unwrap_or_default(), uid),
+        false => Some(uid),
+    };
+    match on_host {
+        None | Some(0) => Ok(()),
+        Some(uid) => {
+            let given = creation.group.delegate(uid);
+            given.or_fault(|| "give the cgroup to the container's user".into())
+        }
+    }
 }
 
 /// Makes one more process of a container; it says [`Word::Terminal`], [`Word::Notify`], and [`Word::Created`].

@@ -41,13 +41,14 @@ pub enum Filling {
     UnlessBound,
 }
 
-/// Fills `/dev`, and gives the container's `/dev/null` back, verified to be it (CVE-2025-31133).
+/// Fills `/dev`, and gives the container's `/dev/null` back, verified to be it (CVE-2025-31133);
+/// none where a bound `/dev` lacks it.
 pub fn make_all(
     root: BorrowedFd<'_>,
     spec: &Spec,
     of_host: &[(PathBuf, OwnedFd)],
     filling: Filling,
-) -> Result<OwnedFd, Fault> {
+) -> Result<Option<OwnedFd>, Fault> {
     // An image whose /dev is a link has nothing to win: links are refused (CVE-2026-41579).
     let dev = make_dir(root, Path::new("/dev"), Links::Refused).or_fault(|| "open /dev".into())?;
     if filling == Filling::UnlessBound && is_bound(spec) {
@@ -118,7 +119,7 @@ fn bind(root: BorrowedFd<'_>, path: &Path, device: &OwnedFd) -> io::Result<()> {
     attach(device.as_fd(), place.as_fd())
 }
 
-fn open_null(dev: BorrowedFd<'_>) -> Result<OwnedFd, Fault> {
+fn open_null(dev: BorrowedFd<'_>) -> Result<Option<OwnedFd>, Fault> {
     let what = || "open /dev/null".to_owned();
     let null = open_in_root(
         dev,
@@ -127,11 +128,14 @@ fn open_null(dev: BorrowedFd<'_>) -> Result<OwnedFd, Fault> {
         Mode::empty(),
         Links::Refused,
     );
-    let null = null.or_fault(what)?;
+    let null = match null {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        null => null.or_fault(what)?,
+    };
     let meta = fstat(&null).or_fault(what)?;
     let is_character = SFlag::from_bits_truncate(meta.st_mode) & SFlag::S_IFMT == SFlag::S_IFCHR;
     if is_character && (major(meta.st_rdev), minor(meta.st_rdev)) == (1, 3) {
-        return Ok(null);
+        return Ok(Some(null));
     }
     Err(Fault::Create(
         "the container's /dev/null is not the null device".into(),

@@ -15,6 +15,15 @@ use super::Fault;
 /// user_namespaces(7): what the kernel takes.
 const MAX_LINES: usize = 340;
 
+/// What the host calls a user of the container's; none where it knows no such user.
+pub(crate) fn on_host(maps: &[LinuxIdMapping], uid: u32) -> Option<u32> {
+    maps.iter().find_map(|map| {
+        let offset = uid.checked_sub(map.container_id())?;
+        let is_in = offset < map.size();
+        map.host_id().checked_add(offset).filter(|_| is_in)
+    })
+}
+
 /// As the kernel wants them: a line a range, `inside outside count`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Maps {
@@ -104,5 +113,20 @@ mod tests {
         let maps = Maps::new(&map, &map[..1], "linux").unwrap();
         assert_eq!(maps.uid, "0 100000 65536\n70000 5 1\n");
         assert_eq!(maps.gid, "0 100000 65536\n");
+    }
+
+    #[test]
+    fn a_user_of_the_container_is_another_on_the_host() {
+        let map = r#"[{"containerID": 0, "hostID": 100000, "size": 10}, {"containerID": 50, "hostID": 5, "size": 1}]"#;
+        let map: Vec<LinuxIdMapping> = serde_json::from_str(map).unwrap();
+        let expected = [
+            (0, Some(100_000)),
+            (9, Some(100_009)),
+            (10, None),
+            (50, Some(5)),
+        ];
+        for (uid, host) in expected {
+            assert_eq!(on_host(&map, uid), host);
+        }
     }
 }

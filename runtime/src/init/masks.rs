@@ -13,7 +13,7 @@ use sys::path::{Links, open_in_root};
 
 use super::{Fault, OrFault};
 
-pub fn apply(root: BorrowedFd<'_>, spec: &Spec, null: BorrowedFd<'_>) -> Result<(), Fault> {
+pub fn apply(root: BorrowedFd<'_>, spec: &Spec, null: Option<&OwnedFd>) -> Result<(), Fault> {
     let Some(linux) = spec.linux() else {
         return Ok(());
     };
@@ -40,7 +40,7 @@ fn make_read_only(root: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
 }
 
 /// Hides a directory under an empty one, a file under the container's `/dev/null`.
-fn mask(root: BorrowedFd<'_>, path: &Path, null: BorrowedFd<'_>) -> io::Result<()> {
+fn mask(root: BorrowedFd<'_>, path: &Path, null: Option<&OwnedFd>) -> io::Result<()> {
     let Some(place) = open(root, path)? else {
         return Ok(());
     };
@@ -48,7 +48,8 @@ fn mask(root: BorrowedFd<'_>, path: &Path, null: BorrowedFd<'_>) -> io::Result<(
     let cover = if kind == SFlag::S_IFDIR {
         sys::mount::tmpfs(&[], Attributes::READ_ONLY)?
     } else {
-        clone_tree(null, Path::new(""), Reach::This)?
+        let null = null.ok_or_else(|| io::Error::other("the container has no /dev/null"))?;
+        clone_tree(null.as_fd(), Path::new(""), Reach::This)?
     };
     attach(cover.as_fd(), place.as_fd())
 }
