@@ -20,6 +20,7 @@ mod delete;
 mod error;
 mod exec;
 mod flags;
+mod group;
 mod hooks;
 mod kill;
 mod log;

@@ -175,6 +175,10 @@ impl Sets {
         caps::set(None, CapSet::Effective, &self.effective).or_fault(what)?;
         caps::set(None, CapSet::Permitted, &self.permitted).or_fault(what)?;
         caps::set(None, CapSet::Inheritable, &self.inheritable).or_fault(what)?;
+        if self.ambient.is_empty() {
+            // One call, where `set` takes one for every capability there is.
+            return caps::clear(None, CapSet::Ambient).or_fault(what);
+        }
         caps::set(None, CapSet::Ambient, &self.ambient).or_fault(what)
     }
 }

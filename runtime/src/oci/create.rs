@@ -96,8 +96,7 @@ fn write_down(place: &Place, record: &Record, config: &[u8]) -> Result<Owned> {
     let owned = Owned::of(record)?;
     // Before it is called ours: what is ours is killed when something fails.
     owned.group.check_unused()?;
-    place.keep_config(config)?;
-    place.save(record)?;
+    place.begin(record, config)?;
     Ok(owned)
 }
 
@@ -133,7 +132,6 @@ impl Making<'_> {
             .as_ref()
             .and_then(|l| l.seccomp().as_ref());
         let filter = seccomp.map(crate::seccomp::compile).transpose()?;
-        let staging = self.place.staging()?;
         let pause = match self.mode {
             Mode::Create => {
                 Some(Pause::make(&self.place.dir).or_refuse(|| "make the start's fifo".into())?)
@@ -143,7 +141,8 @@ impl Making<'_> {
         let creation = Creation {
             spec: self.spec,
             bundle: &record.bundle,
-            staging: &staging,
+            // Any directory will do, in the container's mount namespace.
+            staging: &self.place.dir,
             group: &self.owned.group,
             filter: filter.as_deref(),
             stdio: self.console.stdio(),
@@ -157,12 +156,15 @@ impl Making<'_> {
     /// Serves the container's process until its program runs, or waits for the start.
     fn bring_up(&self, init: &Init, record: &mut Record) -> Result<Option<OwnedFd>> {
         record.process = Process::of(init.pid.as_raw());
-        self.place.save(record)?;
         let mut terminal = None;
         loop {
             match next(init)? {
                 Word::Terminal(master) => terminal = self.console.take(master)?,
                 Word::Mounted => {
+                    if self.spec.hooks().is_some() {
+                        // A hook may ask for it. Until here the group alone says what to kill.
+                        self.place.save(record)?;
+                    }
                     hooks::create_runtime(self.spec, record)?;
                     init.go_on()
                         .or_refuse(|| "let the container go on".into())?;

@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use oci_spec::runtime::Spec;
+
 use super::context::Context;
 use super::flags::{Flag, Flags, switch};
 use super::group::Owned;
@@ -27,13 +29,10 @@ pub fn command(context: &Context, flags: &Flags) -> Result<u8> {
 
 fn delete(root: &Path, id: &str, is_forced: bool, log: &Log) -> Result<()> {
     let place = Place::lock_found(root, id)?;
-    if matches!(place.record(), Err(Refusal::NotFound)) {
+    match place.record() {
         // A runtime was killed before it made anything else.
-        return if is_forced {
-            place.remove()
-        } else {
-            Err(Refusal::NotFound)
-        };
+        Err(Refusal::NotFound) if is_forced => return place.remove(),
+        record => record.map(drop)?,
     }
     let found = Found::at(place)?;
     let status = found.status;
@@ -44,19 +43,23 @@ fn delete(root: &Path, id: &str, is_forced: bool, log: &Log) -> Result<()> {
             "cannot delete container {id} that is not stopped: {status}"
         )));
     }
-    remove(&found.place, &found.record, log)
+    let (owned, spec) = (found.owned()?, found.place.spec());
+    remove(&found.place, &owned)?;
+    if let Ok(spec) = spec {
+        tell_poststop(&spec, &found.record, log);
+    }
+    Ok(())
 }
 
 /// Kills and removes all there is of a container; its lock is held.
-pub fn remove(place: &Place, record: &Record, log: &Log) -> Result<()> {
-    Owned::of(record)?.destroy()?;
-    let spec = place.spec();
-    place.remove()?;
-    // Poststop hooks run when nothing is left, and stop nothing.
-    if let Ok(spec) = spec {
-        for why in hooks::poststop(&spec, record) {
-            log.write(Level::Warning, &why);
-        }
+pub fn remove(place: &Place, owned: &Owned) -> Result<()> {
+    owned.destroy()?;
+    place.remove()
+}
+
+/// Poststop hooks run when nothing is left, and stop nothing.
+pub fn tell_poststop(spec: &Spec, record: &Record, log: &Log) {
+    for why in hooks::poststop(spec, record) {
+        log.write(Level::Warning, &why);
     }
-    Ok(())
 }

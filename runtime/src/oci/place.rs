@@ -117,8 +117,13 @@ impl Place {
         }
     }
 
+    /// Lets others at it.
+    pub fn unlock(&mut self) {
+        self.lock = None;
+    }
+
     /// Says whether the directory is still the container's when its lock is ours.
-    fn lock(&mut self) -> Result<bool> {
+    pub fn lock(&mut self) -> Result<bool> {
         let what = || format!("lock {}", self.dir.display());
         let open = File::options()
             .read(true)
@@ -152,9 +157,13 @@ impl Place {
         self.replace(STATE, &text)
     }
 
-    /// Keeps the configuration the container was made of: the bundle's may change.
-    pub fn keep_config(&self, text: &[u8]) -> Result<()> {
-        self.replace(CONFIG, text)
+    /// Writes down what is about to be made, and the configuration, for the bundle's may change.
+    ///
+    /// In this order: a state that is there has its configuration.
+    pub fn begin(&self, record: &Record, config: &[u8]) -> Result<()> {
+        let path = self.dir.join(CONFIG);
+        write_new(&path, config).or_refuse(|| format!("write {}", path.display()))?;
+        self.save(record)
     }
 
     pub fn spec(&self) -> Result<Spec> {
@@ -163,32 +172,28 @@ impl Place {
 
     fn replace(&self, name: &str, text: &[u8]) -> Result<()> {
         let (path, new) = (self.dir.join(name), self.dir.join(format!("{name}.new")));
-        let write = || {
-            let mut options = File::options();
-            options.create(true).write(true).truncate(true).mode(0o600);
-            options.open(&new)?.write_all(text)?;
-            fs::rename(&new, &path)
-        };
+        let write = || write_new(&new, text).and_then(|()| fs::rename(&new, &path));
         write().or_refuse(|| format!("write {}", path.display()))
-    }
-
-    /// An empty directory to mount the root on, in the container's mount namespace.
-    pub fn staging(&self) -> Result<PathBuf> {
-        let dir = self.dir.join("rootfs");
-        match DirBuilder::new().mode(0o700).create(&dir) {
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-            made => made.or_refuse(|| format!("make {}", dir.display()))?,
-        }
-        Ok(dir)
     }
 
     /// Removes the directory and what is in it; what is gone already is no error.
     pub fn remove(&self) -> Result<()> {
+        // What is there as a rule; the rest is found the slow way.
+        let known = [STATE, CONFIG].map(|name| fs::remove_file(self.dir.join(name)));
+        if known.iter().all(std::result::Result::is_ok) && fs::remove_dir(&self.dir).is_ok() {
+            return Ok(());
+        }
         match fs::remove_dir_all(&self.dir) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
             gone => gone.or_refuse(|| format!("remove {}", self.dir.display())),
         }
     }
+}
+
+fn write_new(path: &Path, text: &[u8]) -> io::Result<()> {
+    let mut options = File::options();
+    options.create(true).write(true).truncate(true).mode(0o600);
+    options.open(path)?.write_all(text)
 }
 
 /// The root directory, for root only and for nobody else to write to.

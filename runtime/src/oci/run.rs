@@ -1,7 +1,5 @@
 //! `run`: create, start, wait, delete.
 
-use std::os::fd::AsFd;
-
 use super::context::Context;
 use super::create::{Made, Mode, make};
 use super::error::OrRefuse;
@@ -32,23 +30,31 @@ fn run_here(context: &Context, flags: &Flags) -> Result<u8> {
     let signals = Signals::hold_back()?;
     let mut made = make(context, flags, Mode::RunHere)?;
     started(context, &made)?;
+    // While it runs it is everybody's: to pause, to kill, to delete.
+    made.place.unlock();
     let terminal = made.terminal.take();
     let code = serve(made.init.pid, &made.init.pidfd, &signals, terminal);
     if flags.has("keep") {
         made.owned.group.kill_all()?;
         return code;
     }
-    delete::remove(&made.place, &made.record, &context.log)?;
+    if made.place.lock()? {
+        remove(context, &made)?;
+    }
     code
 }
 
 fn started(context: &Context, made: &Made) -> Result<()> {
     let poststart = hooks::poststart(&made.spec, &made.record);
     if poststart.is_err() {
-        // It may have ended by itself.
-        let _ = sys::process::pidfd_send(made.init.pidfd.as_fd(), libc::SIGKILL);
-        let _ = nix::sys::wait::waitpid(made.init.pid, None);
-        delete::remove(&made.place, &made.record, &context.log)?;
+        made.init.kill();
+        remove(context, made)?;
     }
     poststart
+}
+
+fn remove(context: &Context, made: &Made) -> Result<()> {
+    delete::remove(&made.place, &made.owned)?;
+    delete::tell_poststop(&made.spec, &made.record, &context.log);
+    Ok(())
 }
