@@ -49,6 +49,5 @@ mod volumes;
 
 pub use config::{Config, Tls};
 pub use dirs::remove as remove_dir;
-pub use dirs::remove as remove_dir;
 pub use error::{Error, Result};
 pub use run::{remove_everything, run};
