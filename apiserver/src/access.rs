@@ -32,6 +32,8 @@ pub struct Access {
     pub admission: Option<PathBuf>,
     /// Kubernetes' `EncryptionConfiguration`.
     pub encryption: Option<PathBuf>,
+    /// That file is read again when it changes.
+    pub reloads_encryption: bool,
 }
 
 impl Default for Access {
@@ -47,6 +49,7 @@ impl Default for Access {
             audit: None,
             admission: None,
             encryption: None,
+            reloads_encryption: false,
         }
     }
 }

@@ -35,6 +35,11 @@ pub enum Error {
     TokenWebhook {
         source: crate::webhook::kubeconfig::Error,
     },
+    #[error("watch {} for changes", path.display())]
+    WatchEncryption {
+        path: std::path::PathBuf,
+        source: std::io::Error,
+    },
     #[error("use the authorization webhook")]
     AuthorizationWebhook {
         source: crate::webhook::kubeconfig::Error,

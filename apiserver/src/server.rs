@@ -93,7 +93,12 @@ impl Server {
         })?;
         let proxy_ca = config.access.front_proxy.as_ref().map(|p| &*p.ca_pem);
         let tls = tls::server(&config.serving, &config.client_ca_pem, proxy_ca)?;
-        config.store = sealed::layer(config.store, config.access.encryption.as_deref()).await?;
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let reload = sealed::Reload {
+            stop: &stop,
+            tasks: &tasks,
+        };
+        config.store = sealed::layer(config.store, &config.access, reload).await?;
         let advertise = config.advertise.unwrap_or(address);
         let advertise = SocketAddr::new(
             advertise.ip(),
@@ -103,7 +108,6 @@ impl Server {
                 advertise.port()
             },
         );
-        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let source = Source {
             store: config.store.clone(),
             tasks: tasks.clone(),

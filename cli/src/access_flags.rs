@@ -36,6 +36,10 @@ pub struct AccessFlags {
     #[arg(long, value_name = "FILE")]
     pub encryption_provider_config: Option<PathBuf>,
 
+    /// Whether that file is read again when it changes
+    #[arg(long, requires = "encryption_provider_config")]
+    encryption_provider_config_automatic_reload: bool,
+
     /// File that configures admission plugins (PodSecurity: defaults and exemptions)
     #[arg(long, value_name = "FILE")]
     pub admission_control_config_file: Option<PathBuf>,
@@ -196,6 +200,7 @@ impl AccessFlags {
             audit: self.audit.config(),
             admission: self.admission_control_config_file.clone(),
             encryption: self.encryption_provider_config.clone(),
+            reloads_encryption: self.encryption_provider_config_automatic_reload,
         })
     }
 }

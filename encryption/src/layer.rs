@@ -1,6 +1,6 @@
 //! The store with its chosen values sealed.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -17,19 +17,56 @@ use crate::{Error, error::OpenError};
 /// A [`Store`] over another: what is read is plain, what is kept is sealed.
 pub struct Layer {
     inner: Arc<dyn Store>,
-    rules: Arc<Rules>,
+    resources: Vec<Resource>,
+    rules: Arc<InForce>,
     recent: Arc<Recent>,
+    /// The rules stay as they are: what they leave alone needs no look.
+    is_fixed: bool,
+}
+
+/// The rules; what is under way goes on by those that it began with.
+struct InForce(RwLock<Arc<Rules>>);
+
+impl InForce {
+    fn get(&self) -> Arc<Rules> {
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
 }
 
 impl Layer {
     /// `resources` says where the built-in kinds lie; custom ones lie below
     /// `/registry/<group>/<plural>/`.
     pub fn new(inner: Arc<dyn Store>, config: Config, resources: &[Resource]) -> Self {
+        let rules = Rules::new(config, resources);
         Self {
             inner,
-            rules: Arc::new(Rules::new(config, resources)),
+            resources: resources.to_vec(),
+            rules: Arc::new(InForce(RwLock::new(Arc::new(rules)))),
             recent: Arc::default(),
+            is_fixed: true,
         }
+    }
+
+    /// One whose configuration can be replaced.
+    pub fn replaceable(inner: Arc<dyn Store>, config: Config, resources: &[Resource]) -> Self {
+        Self {
+            is_fixed: false,
+            ..Self::new(inner, config, resources)
+        }
+    }
+
+    /// From now on `config` holds, for watches that are open too.
+    pub fn replace(&self, config: Config) {
+        debug_assert!(!self.is_fixed, "its watches do not look at the rules");
+        let rules = Arc::new(Rules::new(config, &self.resources));
+        *self.rules.0.write().unwrap_or_else(PoisonError::into_inner) = rules;
+    }
+
+    fn rules(&self) -> Arc<Rules> {
+        self.rules.get()
     }
 }
 
@@ -127,7 +164,7 @@ impl Rules {
 /// A watch whose changes are opened on the way.
 struct Opening {
     inner: Watch,
-    rules: Arc<Rules>,
+    rules: Arc<InForce>,
     recent: Arc<Recent>,
 }
 
@@ -153,13 +190,17 @@ impl Source for Opening {
 
 impl Opening {
     fn open(&self, change: Arc<Change>) -> Result<Arc<Change>, store::Error> {
-        if self.rules.of(change.key()).is_none() {
-            return Ok(change);
+        let rules = self.rules.get();
+        if rules.of(change.key()).is_none() {
+            return match &*change {
+                Change::Put { entry, .. } => check_plain(entry).map(|()| change),
+                Change::Delete { .. } => Ok(change),
+            };
         }
         if let Some(known) = self.recent.get(change.revision()) {
             return Ok(known);
         }
-        let opened = Arc::new(self.rules.opened_change(&change)?);
+        let opened = Arc::new(rules.opened_change(&change)?);
         self.recent.add(&opened);
         Ok(opened)
     }
@@ -189,13 +230,14 @@ impl Store for Layer {
 
     async fn get(&self, key: &[u8]) -> Result<Option<Entry>, store::Error> {
         let found = self.inner.get(key).await?;
-        found.map(|entry| self.rules.opened(entry)).transpose()
+        found.map(|entry| self.rules().opened(entry)).transpose()
     }
 
     async fn range(&self, range: Range) -> Result<Page, store::Error> {
         let mut page = self.inner.range(range).await?;
+        let rules = self.rules();
         for entry in &mut page.entries {
-            match self.rules.of(&entry.key) {
+            match rules.of(&entry.key) {
                 Some(providers) => entry.value = open(providers, entry)?.bytes,
                 None => check_plain(entry)?,
             }
@@ -208,36 +250,38 @@ impl Store for Layer {
     }
 
     async fn put(&self, key: &[u8], value: Value, expect: Expect) -> Result<Entry, store::Error> {
-        let providers = self.rules.of(key);
+        let rules = self.rules();
+        let providers = rules.of(key);
         if let Some(at) = value.revision_at.filter(|at| *at > value.bytes.len()) {
             let size = value.bytes.len();
             return Err(store::Error::BadHole { at, size });
         }
         let Some(sealed) = providers.and_then(|providers| providers.seal(key, &value)) else {
             let put = self.inner.put(key, value, expect).await;
-            return put.map_err(|error| self.rules.opened_error(error));
+            return put.map_err(|error| rules.opened_error(error));
         };
         let put = self.inner.put(key, Value::plain(sealed), expect).await;
-        let mut entry = put.map_err(|error| self.rules.opened_error(error))?;
+        let mut entry = put.map_err(|error| rules.opened_error(error))?;
         entry.value = as_written(&value, entry.modified);
         Ok(entry)
     }
 
     async fn delete(&self, key: &[u8], expect: Expect) -> Result<(Entry, Revision), store::Error> {
+        let rules = self.rules();
         // A delete that happened must not be told as an error.
-        if self.rules.of(key).is_some()
+        if rules.of(key).is_some()
             && let Some(entry) = self.inner.get(key).await?
         {
-            self.rules.opened(entry)?;
+            rules.opened(entry)?;
         }
         let deleted = self.inner.delete(key, expect).await;
-        let (entry, revision) = deleted.map_err(|error| self.rules.opened_error(error))?;
-        Ok((self.rules.opened(entry)?, revision))
+        let (entry, revision) = deleted.map_err(|error| rules.opened_error(error))?;
+        Ok((rules.opened(entry)?, revision))
     }
 
     async fn watch(&self, prefix: &[u8], from: Revision) -> Result<Watch, store::Error> {
         let inner = self.inner.watch(prefix, from).await?;
-        if self.rules.leave_alone(prefix) {
+        if self.is_fixed && self.rules().leave_alone(prefix) {
             return Ok(inner);
         }
         Ok(Watch::new(Opening {
@@ -252,7 +296,8 @@ impl Store for Layer {
     }
 
     async fn is_stale(&self, key: &[u8]) -> Result<bool, store::Error> {
-        let Some(providers) = self.rules.of(key) else {
+        let rules = self.rules();
+        let Some(providers) = rules.of(key) else {
             return Ok(false);
         };
         let Some(entry) = self.inner.get(key).await? else {

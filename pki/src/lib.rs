@@ -6,6 +6,7 @@
 //! talks to the network or knows an API object.
 
 mod authority;
+mod changes;
 mod error;
 mod identity;
 pub mod join;
@@ -15,6 +16,7 @@ pub mod tls;
 mod token;
 
 pub use authority::{Authority, Issued, Request, Usage, fingerprint, make_csr};
+pub use changes::Changes;
 pub use error::Error;
 pub use identity::load_or_issue;
 pub use token::{BoundObject, Claims, KubernetesClaims, LegacyClaims, PublicKey, TokenKey};

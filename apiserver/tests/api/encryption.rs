@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 use apiserver::{Access, Error};
 use http::Method;
 use serde_json::{Value, json};
+use store::Store as _;
 use tempfile::TempDir;
 
 use crate::cluster::Cluster;
@@ -151,4 +152,33 @@ async fn a_server_works_on_a_store_in_which_everything_is_sealed() {
     let list = cluster.get(maps).await;
     assert_eq!(list["items"].as_array().unwrap().len(), 1);
     cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_configuration_that_is_replaced_holds_without_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let access = Access {
+        reloads_encryption: true,
+        ..config(dir.path(), &["identity: {}"])
+    };
+    let cluster = Cluster::start_with(dir, 0, access).await.unwrap();
+    let made = make_secret(&cluster).await;
+    let key = b"/registry/secrets/default/s";
+    let is_plain = async || {
+        let stored = cluster.store.get(key).await.unwrap().unwrap();
+        stored.value.starts_with(b"{")
+    };
+    assert!(is_plain().await);
+    config(cluster.dir.path(), &[NEW, "identity: {}"]);
+    let one = format!("{SECRETS}/s");
+    let change = |n: u32| json!({ "metadata": { "labels": { "n": n.to_string() } } });
+    for n in 0..200 {
+        let changed = cluster.ask(Method::PATCH, &one, &change(n)).await;
+        assert_eq!(changed["data"], made["data"], "{changed}");
+        if !is_plain().await {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("the new configuration never held");
 }

@@ -153,3 +153,54 @@ async fn a_lost_race_shows_the_plain_value_that_won() {
     };
     assert_eq!(entry.value, "{\"v\":\"1\",\"d\":\"a\"}");
 }
+
+#[tokio::test]
+async fn a_replaced_configuration_holds_for_what_is_written_and_watched_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = log(&dir);
+    let resource = |plural: &str| Resource {
+        group: String::new(),
+        plural: plural.into(),
+        prefix: plural.into(),
+    };
+    let resources = [resource("secrets"), resource("pods")];
+    let layer = Layer::replaceable(log.clone(), config(&["identity: {}"]), &resources);
+    let mut watch = layer.watch(b"/registry/", Revision(0)).await.unwrap();
+    let plain = layer
+        .put(SECRET, object("one"), Expect::Absent)
+        .await
+        .unwrap();
+    assert!(
+        !log.get(SECRET)
+            .await
+            .unwrap()
+            .unwrap()
+            .value
+            .starts_with(MARK)
+    );
+
+    layer.replace(config(&[NEW, "identity: {}"]));
+    assert_eq!(layer.get(SECRET).await.unwrap(), Some(plain.clone()));
+    assert!(layer.is_stale(SECRET).await.unwrap());
+    let sealed = layer
+        .put(SECRET, object("two"), Expect::At(plain.modified))
+        .await
+        .unwrap();
+    assert!(
+        log.get(SECRET)
+            .await
+            .unwrap()
+            .unwrap()
+            .value
+            .starts_with(MARK)
+    );
+    for expected in [plain, sealed] {
+        let Some(Ok(Signal::Change(change))) = watch.next().await else {
+            panic!("no change");
+        };
+        let Change::Put { entry, .. } = &*change else {
+            panic!("no put");
+        };
+        assert_eq!(entry.value, expected.value);
+    }
+}

@@ -7,10 +7,9 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use pki::Changes;
 use tokio::fs::File;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
-use tokio::net::unix::pipe;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::sync::mpsc;
 
 use super::Entry;
@@ -234,7 +233,7 @@ async fn follow(
     writer: &mut Writer<'_>,
     ended: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let mut changes = Changes::watch(path)?;
+    let mut changes = Changes::of_content(path)?;
     tokio::pin!(ended);
     let mut is_over = false;
     loop {
@@ -258,30 +257,6 @@ async fn follow(
             () = &mut ended => is_over = true,
             () = writer.sink.closed() => return Ok(()),
         }
-    }
-}
-
-/// Tells when something in a file's directory changes. An inotify descriptor
-/// reads like a pipe of events; what they say does not matter.
-struct Changes(pipe::Receiver);
-
-impl Changes {
-    fn watch(path: &Path) -> io::Result<Self> {
-        let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
-        let flags = AddWatchFlags::IN_MODIFY
-            | AddWatchFlags::IN_CREATE
-            | AddWatchFlags::IN_MOVED_TO
-            | AddWatchFlags::IN_DELETE;
-        inotify.add_watch(path.parent().unwrap_or(path), flags)?;
-        Ok(Self(pipe::Receiver::from_owned_fd_unchecked(
-            inotify.into(),
-        )?))
-    }
-
-    async fn next(&mut self) -> io::Result<()> {
-        // The kernel gives whole events, of at most 16 bytes and a file name.
-        let mut events = [0; 8 << 10];
-        self.0.read(&mut events).await.map(drop)
     }
 }
 
