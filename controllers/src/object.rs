@@ -16,7 +16,6 @@ use serde_json::Value;
 mod batch;
 mod controller_revision;
 mod daemon_set;
-pub mod labels;
 mod pod;
 pub mod small_meta;
 mod stateful_set;

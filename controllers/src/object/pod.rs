@@ -3,10 +3,9 @@
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use objects::labels::Labels;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-
-use super::labels::Labels;
 
 mod job;
 mod wanted_node;
