@@ -220,7 +220,7 @@ fn build(
     if let Some(alone) = &container.alone {
         alone.namespaces.become_root()?;
     }
-    mounts::mount_all(root.as_fd(), sources.mounts)?;
+    let propagating = mounts::mount_all(root.as_fd(), sources.mounts)?;
     let filling = match container.alone {
         Some(_) => devices::Filling::UnlessBound,
         None => devices::Filling::Always,
@@ -237,6 +237,7 @@ fn build(
         no_pivot = alone.options.no_pivot;
     }
     rootfs::finish(&root, spec, no_pivot)?;
+    mounts::restore_propagation(&propagating, spec)?;
     if let Some(alone) = &container.alone {
         sysctl::apply(spec, alone.namespaces)?;
     }

@@ -115,6 +115,12 @@ pub(crate) fn hand_over(listener: &OwnedFd, sync: &OwnedFd) -> Result<(), Fault>
 
 fn name(spec: &Spec) -> Result<(), Fault> {
     let given = |name: &Option<String>| name.clone().filter(|n| !n.is_empty());
+    for name in [spec.hostname(), spec.domainname()].into_iter().flatten() {
+        // The kernel takes bytes by their count, and would show half of it to most.
+        if name.contains('\0') {
+            return Err(Fault::Create(format!("the name {name:?} has a null byte")));
+        }
+    }
     if let Some(name) = given(spec.hostname()) {
         nix::unistd::sethostname(&name).or_fault(|| format!("set the hostname {name:?}"))?;
     }

@@ -2,12 +2,12 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use nix::fcntl::{AT_FDCWD, OFlag};
 use nix::sys::stat::{Mode, SFlag, fstat, mkdirat};
 use nix::unistd::symlinkat;
-use oci_spec::runtime::Mount;
+use oci_spec::runtime::{Mount, Spec};
 use sys::mount::{Attributes, Change, Filesystem, Propagation, Reach, attach, change, clone_tree};
 use sys::path::{Links, open_in_root};
 
@@ -16,6 +16,9 @@ use super::rootfs::{make_dir, make_file};
 use super::sources::Host;
 use super::{Fault, OrFault, procfs};
 use crate::cgroup::Group;
+
+/// More would keep the kernel busy for minutes, and everybody else who mounts.
+const MAX_MOUNTS: usize = 10_000;
 
 /// A mount of the spec with its source in hand.
 pub struct Prepared {
@@ -37,8 +40,14 @@ enum Source {
 
 /// Opens the host's side of every mount while the host's mounts are in sight.
 pub fn open_sources(host: &Host<'_>) -> Result<Vec<Prepared>, Fault> {
-    let mounts = host.spec.mounts().iter().flatten();
-    mounts.map(|mount| prepare(mount, host)).collect()
+    let mounts = host.spec.mounts().as_deref().unwrap_or_default();
+    if mounts.len() > MAX_MOUNTS {
+        let asked = mounts.len();
+        return Err(Fault::Create(format!(
+            "the spec has {asked} mounts: at most {MAX_MOUNTS} are made"
+        )));
+    }
+    mounts.iter().map(|mount| prepare(mount, host)).collect()
 }
 
 fn prepare(mount: &Mount, host: &Host<'_>) -> Result<Prepared, Fault> {
@@ -66,16 +75,40 @@ fn prepare(mount: &Mount, host: &Host<'_>) -> Result<Prepared, Fault> {
         }
         (_, false) => {}
     }
-    if matches!(source, Source::Tree(_)) {
+    match &source {
         // They were the original's.
-        options.data.clear();
+        Source::Tree(_) => options.data.clear(),
+        Source::New(kind, _) if !UNLABELLED.contains(&kind.as_str()) => {
+            let label = super::labels::mount_label(host.spec);
+            let context = label.map(|l| ("context".to_owned(), Some(l.to_owned())));
+            options.data.extend(context);
+        }
+        _ => {}
     }
     Ok(Prepared {
-        target: mount.destination().clone(),
+        target: in_root(mount.destination()),
         options,
         source,
     })
 }
+
+/// The path as its words say, with nothing above the root (config.md, "Mounts").
+fn in_root(path: &Path) -> PathBuf {
+    let mut clean = PathBuf::from("/");
+    for component in path.components() {
+        match component {
+            Component::Normal(name) => clean.push(name),
+            Component::ParentDir => {
+                clean.pop();
+            }
+            _ => {}
+        }
+    }
+    clean
+}
+
+/// SELinux has labels of its own for what is in these.
+const UNLABELLED: [&str; 4] = ["cgroup2", "mqueue", "proc", "sysfs"];
 
 fn open_source(mount: &Mount, options: &Options, host: &Host<'_>) -> io::Result<Source> {
     let kind = mount.typ().as_deref().unwrap_or("none");
@@ -101,21 +134,43 @@ fn open_hierarchies(group: &Group) -> io::Result<Vec<(String, OwnedFd)>> {
     group.directories().into_iter().map(clone).collect()
 }
 
+/// A mount that is to propagate as its own options say, whatever the root's do.
+pub struct Propagating {
+    tree: OwnedFd,
+    as_asked: (Propagation, Reach),
+}
+
+/// Undoes what the root's propagation did to mounts with one of their own.
+pub fn restore_propagation(mounts: &[Propagating], spec: &Spec) -> Result<(), Fault> {
+    let linux = spec.linux().as_ref();
+    if linux.is_none_or(|l| l.rootfs_propagation().is_none()) {
+        return Ok(());
+    }
+    mounts.iter().try_for_each(|mount| {
+        let (propagation, reach) = mount.as_asked;
+        propagate(&mount.tree, propagation, reach)
+    })
+}
+
 /// Mounts everything beneath `root`, in the spec's order.
-pub fn mount_all(root: BorrowedFd<'_>, mounts: Vec<Prepared>) -> Result<(), Fault> {
+pub fn mount_all(root: BorrowedFd<'_>, mounts: Vec<Prepared>) -> Result<Vec<Propagating>, Fault> {
+    let mut propagating = Vec::new();
     for mount in mounts {
         let target = mount.target.clone();
-        mount_one(root, mount).map_err(|fault| match fault {
+        let as_asked = mount.options.propagation;
+        let tree = mount_one(root, mount).map_err(|fault| match fault {
             Fault::Create(why) => {
                 Fault::Create(format!("error mounting at {:?}: {why}", target.display()))
             }
             fault => fault,
         })?;
+        propagating.extend(as_asked.map(|as_asked| Propagating { tree, as_asked }));
     }
-    Ok(())
+    Ok(propagating)
 }
 
-fn mount_one(root: BorrowedFd<'_>, mount: Prepared) -> Result<(), Fault> {
+/// Gives what it mounted.
+fn mount_one(root: BorrowedFd<'_>, mount: Prepared) -> Result<OwnedFd, Fault> {
     let Prepared {
         target,
         options,
@@ -126,7 +181,8 @@ fn mount_one(root: BorrowedFd<'_>, mount: Prepared) -> Result<(), Fault> {
             adjust(&tree, &options)?;
             let at = target_of(root, &target, &tree)?;
             procfs::check_target(&target, at.as_fd(), tree.as_fd())?;
-            attach(tree.as_fd(), at.as_fd()).or_fault(|| "attach".into())
+            attach(tree.as_fd(), at.as_fd()).or_fault(|| "attach".into())?;
+            Ok(tree)
         }
         Source::New(kind, source) => mount_new(root, &target, &options, &kind, &source),
         Source::Hierarchies(trees) => mount_hierarchies(root, &target, &options, trees),
@@ -134,7 +190,8 @@ fn mount_one(root: BorrowedFd<'_>, mount: Prepared) -> Result<(), Fault> {
             let flags = OFlag::O_PATH;
             let at = open_in_root(root, &target, flags, Mode::empty(), Links::InRoot)
                 .or_fault(|| "open the mount point".into())?;
-            change_all(&at, &options)
+            change_all(&at, &options)?;
+            Ok(at)
         }
     }
 }
@@ -145,7 +202,7 @@ fn mount_new(
     options: &Options,
     kind: &str,
     source: &Path,
-) -> Result<(), Fault> {
+) -> Result<OwnedFd, Fault> {
     // Nothing can show a container another /proc than this (CVE-2023-27561).
     let links = match kind {
         "proc" | "sysfs" => Links::Refused,
@@ -172,7 +229,8 @@ fn mount_new(
     if options.propagation.is_some() || options.recursive != Recursive::default() {
         adjust(&tree, options)?;
     }
-    attach(tree.as_fd(), at.as_fd()).or_fault(|| "attach".into())
+    attach(tree.as_fd(), at.as_fd()).or_fault(|| "attach".into())?;
+    Ok(tree)
 }
 
 const DIRECTORY: OFlag = OFlag::O_PATH.union(OFlag::O_DIRECTORY);
@@ -213,12 +271,16 @@ fn target_of(root: BorrowedFd<'_>, target: &Path, tree: &OwnedFd) -> Result<Owne
 fn adjust(tree: &OwnedFd, options: &Options) -> Result<(), Fault> {
     let default = (Propagation::Private, Reach::Recursive);
     let (propagation, reach) = options.propagation.unwrap_or(default);
-    let propagate = Change {
+    propagate(tree, propagation, reach)?;
+    change_all(tree, options)
+}
+
+fn propagate(tree: &OwnedFd, propagation: Propagation, reach: Reach) -> Result<(), Fault> {
+    let wanted = Change {
         propagation: Some(propagation),
         ..Change::default()
     };
-    change(tree.as_fd(), propagate, reach).or_fault(|| "set the mount's propagation".to_owned())?;
-    change_all(tree, options)
+    change(tree.as_fd(), wanted, reach).or_fault(|| "set the mount's propagation".to_owned())
 }
 
 fn change_all(tree: &OwnedFd, options: &Options) -> Result<(), Fault> {
@@ -264,7 +326,7 @@ fn mount_hierarchies(
     target: &Path,
     options: &Options,
     trees: Vec<(String, OwnedFd)>,
-) -> Result<(), Fault> {
+) -> Result<OwnedFd, Fault> {
     let closed = Attributes::NO_SUID | Attributes::NO_DEV | Attributes::NO_EXEC;
     let tmpfs = sys::mount::tmpfs(&[("mode", "755")], closed).or_fault(|| "make a tmpfs".into())?;
     let at = make_dir(root, target, Links::InRoot).or_fault(|| "make the directory".into())?;
@@ -274,7 +336,7 @@ fn mount_hierarchies(
         mount_hierarchy(&tmpfs, options, &name, &tree).or_fault(|| format!("attach {name}"))?;
     }
     // It stays writable, as runc's does: there is nothing in it but places to mount on.
-    Ok(())
+    Ok(tmpfs)
 }
 
 fn mount_hierarchy(
@@ -302,4 +364,17 @@ fn mount_hierarchy(
     others
         .into_iter()
         .try_for_each(|other| Ok(symlinkat(name, tmpfs, other)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_destination_has_nothing_above_the_root() {
+        let cleaned = |path| in_root(Path::new(path));
+        assert_eq!(cleaned("/../../mnt"), Path::new("/mnt"));
+        assert_eq!(cleaned("relative/./deep/../er"), Path::new("/relative/er"));
+        assert_eq!(cleaned("/a/../../.."), Path::new("/"));
+    }
 }
