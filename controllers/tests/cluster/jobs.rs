@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 use crate::world::World;
 
 pub const JOBS: &str = "/apis/batch/v1/namespaces/t/jobs";
-const JOB: &str = "/apis/batch/v1/namespaces/t/jobs/j";
+pub const JOB: &str = "/apis/batch/v1/namespaces/t/jobs/j";
 pub const PODS: &str = "/api/v1/namespaces/t/pods";
 const TRACKING: &str = "batch.kubernetes.io/job-tracking";
 
-fn job(spec: Value) -> Value {
+pub fn job(spec: Value) -> Value {
     let mut whole = json!({ "template": template("Never") });
     for (key, value) in spec.as_object().unwrap() {
         whole[key] = value.clone();
@@ -40,7 +40,7 @@ fn is_owned(pod: &Value) -> bool {
     pod["metadata"]["ownerReferences"][0]["kind"] == "Job"
 }
 
-fn is_tracked(pod: &Value) -> bool {
+pub fn is_tracked(pod: &Value) -> bool {
     let finalizers = pod["metadata"]["finalizers"].as_array();
     finalizers.is_some_and(|all| all.iter().any(|f| f == TRACKING))
 }
@@ -76,12 +76,12 @@ impl World {
             .await;
     }
 
-    async fn until_job(&self, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
+    pub async fn until_job(&self, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
         self.until(what, async || self.find(JOB).await.filter(|job| is_it(job)))
             .await
     }
 
-    async fn until_ended(&self, type_: &str) -> Value {
+    pub async fn until_ended(&self, type_: &str) -> Value {
         self.until_job(type_, |job| condition(job, type_).is_some())
             .await
     }
@@ -273,36 +273,6 @@ async fn job_whose_success_policy_is_met_ends_the_pods_it_does_not_need() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn job_that_failed_too_often_ends_its_other_pods_and_fails() {
-    let world = World::start().await;
-    let spec = json!({ "completions": 3, "parallelism": 3, "backoffLimit": 1 });
-    world.create(JOBS, job(spec)).await;
-    let pods = world.until_running(3).await;
-    world.end(&pods[0], 1).await;
-    world
-        .until_job("one failure", |job| job["status"]["failed"] == 1)
-        .await;
-    world.end(&pods[1], 1).await;
-    let job = world.until_ended("Failed").await;
-    assert_eq!(job["status"]["failed"], 3);
-    let message = "Job has reached the specified backoff limit";
-    for type_ in ["FailureTarget", "Failed"] {
-        let why = condition(&job, type_).unwrap();
-        assert_eq!(
-            (&why["reason"], &why["message"]),
-            (&json!("BackoffLimitExceeded"), &json!(message))
-        );
-    }
-    assert!(job["status"]["completionTime"].is_null());
-    let told = world.until_told("j", "BackoffLimitExceeded").await;
-    assert!(
-        told.contains(&("BackoffLimitExceeded".into(), message.into())),
-        "{told:?}"
-    );
-    world.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn suspended_job_has_no_pods_until_it_goes_on() {
     let world = World::start().await;
     let spec = json!({ "completions": 2, "parallelism": 2, "suspend": true });
@@ -328,80 +298,6 @@ async fn suspended_job_has_no_pods_until_it_goes_on() {
         told.iter().any(|(reason, _)| reason == "Resumed"),
         "{told:?}"
     );
-    world.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn job_that_ran_longer_than_its_deadline_fails() {
-    let world = World::start().await;
-    world
-        .create(JOBS, job(json!({ "activeDeadlineSeconds": 1 })))
-        .await;
-    world.until_running(1).await;
-    let job = world.until_ended("Failed").await;
-    let why = condition(&job, "Failed").unwrap();
-    assert_eq!(why["reason"], "DeadlineExceeded");
-    assert_eq!(
-        why["message"],
-        "Job was active longer than specified deadline"
-    );
-    world
-        .until("the end of the pods", async || {
-            world.list(PODS).await.is_empty().then_some(())
-        })
-        .await;
-    world.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn failure_policy_ignores_one_exit_code_and_fails_the_job_by_another() {
-    let world = World::start().await;
-    let rule = |action, code| json!({ "action": action, "onExitCodes": { "operator": "In", "values": [code] } });
-    let rules = [rule("Ignore", 7), rule("FailJob", 42)];
-    let spec = json!({ "completions": 2, "parallelism": 2, "backoffLimit": 0, "podFailurePolicy": { "rules": rules } });
-    world.create(JOBS, job(spec)).await;
-    let pods = world.until_running(2).await;
-    world.end(&pods[0], 7).await;
-    world
-        .until("the release of the ignored", async || {
-            let pod = world.find(&format!("{PODS}/{}", name(&pods[0]))).await?;
-            (!is_tracked(&pod)).then_some(())
-        })
-        .await;
-    world.end(&pods[1], 42).await;
-    let job = world.until_ended("Failed").await;
-    let why = condition(&job, "Failed").unwrap();
-    assert_eq!(why["reason"], "PodFailurePolicy");
-    let message = format!(
-        "Container c for pod t/{} failed with exit code 42 matching FailJob rule at index 1",
-        name(&pods[1])
-    );
-    assert_eq!(why["message"], message);
-    assert_eq!(job["status"]["failed"], 1);
-    world.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn index_over_its_limit_fails_the_job_only_at_the_end() {
-    let world = World::start().await;
-    let spec = json!({ "completionMode": "Indexed", "completions": 2, "parallelism": 2, "backoffLimitPerIndex": 0 });
-    world.create(JOBS, job(spec)).await;
-    let pods = world.until_running(2).await;
-    world.end(&pods[0], 1).await;
-    let job = world
-        .until_job("a failed index", |job| {
-            job["status"]["failedIndexes"] == "0"
-        })
-        .await;
-    assert!(condition(&job, "FailureTarget").is_none());
-    world.end(&pods[1], 0).await;
-    let job = world.until_ended("Failed").await;
-    assert_eq!(
-        condition(&job, "Failed").unwrap()["reason"],
-        "FailedIndexes"
-    );
-    assert_eq!(job["status"]["completedIndexes"], "1");
-    assert_eq!(job["status"]["failed"], 1);
     world.stop().await;
 }
 
@@ -495,30 +391,5 @@ async fn namespace_with_a_running_job_ends() {
     world.until_running(2).await;
     world.delete("/api/v1/namespaces/t", "Background").await;
     world.until_gone("/api/v1/namespaces/t").await;
-    world.stop().await;
-}
-
-/// A pod that somebody deletes is a failure, and another follows after the back-off only.
-#[tokio::test(flavor = "multi_thread")]
-async fn deleted_pod_of_a_job_is_counted_as_failed_once() {
-    let world = World::start().await;
-    let spec = json!({ "completions": 2, "parallelism": 2, "backoffLimit": 4 });
-    world.create(JOBS, job(spec)).await;
-    let pods = world.until_running(2).await;
-    world
-        .delete(&format!("{PODS}/{}", name(&pods[0])), "Background")
-        .await;
-    let job = world
-        .until_job("one failure", |job| job["status"]["failed"] == 1)
-        .await;
-    assert_eq!(job["status"]["uncountedTerminatedPods"], json!({}));
-    world
-        .until_gone(&format!("{PODS}/{}", name(&pods[0])))
-        .await;
-    world.end(&pods[1], 0).await;
-    let job = world
-        .until_job("one success", |job| job["status"]["succeeded"] == 1)
-        .await;
-    assert_eq!(job["status"]["failed"], 1);
     world.stop().await;
 }

@@ -11,6 +11,7 @@ mod deployments;
 mod endpoints;
 mod fake_node;
 mod garbage;
+mod job_failures;
 mod jobs;
 mod leavings;
 mod load_balancers;
