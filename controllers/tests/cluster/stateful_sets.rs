@@ -174,7 +174,8 @@ async fn stateful_set_scaling_is_in_order_and_halts_at_an_unhealthy_pod() {
     world.scale_set(0).await;
     world.settle().await;
     assert_eq!(names(&world.list(PODS).await), ["ss-0", "ss-1", "ss-2"]);
-    for pod in ["ss-0", "ss-1", "ss-2"] {
+    // The last may go, unhealthy as it is, once those before it are well.
+    for pod in ["ss-0", "ss-1"] {
         world.set_status(pod, ready()).await;
     }
     world
