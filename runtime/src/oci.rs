@@ -12,6 +12,7 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+mod capabilities;
 mod command;
 mod console;
 mod context;

@@ -22,7 +22,7 @@ use std::path::Path;
 use nix::sched::{CloneFlags, setns};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::unistd::Pid;
-use oci_spec::runtime::{LinuxNamespaceType as Kind, Mount, Process, Spec, State};
+use oci_spec::runtime::{LinuxDevice, LinuxNamespaceType as Kind, Mount, Process, Spec, State};
 use sys::process::Cloned;
 
 use super::alone::{Alone, GO, MOUNTED, Options};
@@ -155,6 +155,14 @@ fn make(creation: Creation<'_>) -> Result<Init, Fault> {
 fn check_supported(spec: &Spec) -> Result<(), Fault> {
     super::labels::check(spec)?;
     let linux = spec.linux().as_ref();
+    let devices = linux.and_then(|l| l.devices().as_deref());
+    let is_relative = |device: &&LinuxDevice| !device.path().is_absolute();
+    if let Some(device) = devices.unwrap_or_default().iter().find(is_relative) {
+        let path = device.path().display();
+        return Err(Fault::Create(format!(
+            "the device {path} is not at an absolute path"
+        )));
+    }
     let absent = [
         (
             "linux.intelRdt",

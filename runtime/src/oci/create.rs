@@ -14,7 +14,7 @@ use super::context::Context;
 use super::error::OrRefuse;
 use super::flags::Flags;
 use super::group::{self, Owned};
-use super::place::{Place, Process, Record, read_spec};
+use super::place::{Config, Place, Process, Record, read_spec};
 use super::status::write_pid_file;
 use super::{Refusal, Result, hooks, program};
 use crate::init::Pause;
@@ -48,7 +48,15 @@ pub fn command(context: &Context, flags: &Flags) -> Result<u8> {
 
 pub fn make(context: &Context, flags: &Flags, mode: Mode) -> Result<Made> {
     let bundle = enter_bundle(flags.value("bundle"))?;
-    let (spec, text) = read_spec(&bundle)?;
+    let Config {
+        mut spec,
+        text,
+        unknown,
+    } = read_spec(&bundle)?;
+    context.log.leaves_out(&unknown);
+    if let Some(program) = spec.process_mut() {
+        hand_on_activation(program);
+    }
     let program = check(&spec)?;
     let console = Console::of(
         program,
@@ -265,11 +273,26 @@ fn record(context: &Context, id: &str, bundle: &Path, spec: &Spec) -> Result<Rec
     })
 }
 
+/// Tells the program of the sockets that it was activated by (sd_listen_fds(3)).
+pub fn hand_on_activation(program: &mut Program) {
+    let sockets = activated();
+    if sockets > 0 {
+        let mut env = program.env().clone().unwrap_or_default();
+        env.push(format!("LISTEN_FDS={sockets}"));
+        env.push("LISTEN_PID=1".into());
+        program.set_env(Some(env));
+    }
+}
+
+/// How many sockets a service manager has opened for us.
+fn activated() -> u32 {
+    let sockets = std::env::var("LISTEN_FDS").ok();
+    sockets.and_then(|n| n.parse().ok()).unwrap_or(0)
+}
+
 pub fn options(flags: &Flags) -> Result<Options> {
-    let activated = std::env::var("LISTEN_FDS").ok();
-    let activated = activated.and_then(|n| n.parse::<u32>().ok()).unwrap_or(0);
     let asked = flags.number::<u32>("preserve-fds")?.unwrap_or(0);
-    let preserve_fds = asked.saturating_add(activated);
+    let preserve_fds = asked.saturating_add(activated());
     console::check_open(preserve_fds)?;
     Ok(Options {
         no_pivot: flags.has("no-pivot"),

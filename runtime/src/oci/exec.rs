@@ -9,15 +9,15 @@ use oci_spec::runtime::{Capability, Process, Spec, User};
 
 use super::console::{self, Console};
 use super::context::Context;
-use super::create::{died, executed, options};
+use super::create::{died, executed, hand_on_activation, options};
 use super::error::OrRefuse;
 use super::flags::{Flag, Flags, switch, value};
-use super::log::{Level, Log};
+use super::log::Log;
 use super::place::read_bounded;
 use super::start::refusal;
 use super::status::{Found, Status, write_pid_file};
 use super::wait::{Signals, serve};
-use super::{Refusal, Result, program};
+use super::{Refusal, Result, capabilities, program};
 use crate::init::create::{Addition, Init, Word, add};
 
 pub const FLAGS: &[Flag] = &[
@@ -63,7 +63,8 @@ fn exec(context: &Context, flags: &Flags) -> Result<u8> {
     let found = Found::look(&context.root, flags.id())?;
     check(&found, flags)?;
     let spec = found.place.spec()?;
-    let process = process(&spec, flags, &context.log)?;
+    let mut process = process(&spec, flags, &context.log)?;
+    hand_on_activation(&mut process);
     let is_detached = flags.has("detach");
     let console = Console::of(&process, flags.value("console-socket"), is_detached)?;
     let signals = match is_detached {
@@ -164,8 +165,10 @@ fn bring_up(
 fn process(spec: &Spec, flags: &Flags, log: &Log) -> Result<Process> {
     if let Some(path) = flags.value("process") {
         let text = read_bounded(Path::new(path))?;
-        let process = serde_json::from_slice(&text);
-        return checked(process.or_refuse(|| format!("understand {path}"))?);
+        let read = capabilities::read(&text, "/capabilities");
+        let (process, unknown) = read.or_refuse(|| format!("understand {path}"))?;
+        log.leaves_out(&unknown);
+        return checked(process);
     }
     let own = spec.process().clone();
     let mut process = own.ok_or_else(|| Refusal::failed("config.json", "it has no process"))?;
@@ -236,18 +239,16 @@ fn id(word: &str) -> Result<u32> {
 
 /// Never inheritable, and so never ambient (CVE-2022-27650).
 fn add_capabilities(process: &mut Process, flags: &Flags, log: &Log) {
-    let mut wanted = HashSet::new();
+    let (mut wanted, mut unknown) = (HashSet::new(), Vec::new());
     for name in flags.values("cap") {
         let bare = name.strip_prefix("CAP_").unwrap_or(name);
         match Capability::from_str(bare) {
             Ok(capability) => drop(wanted.insert(capability)),
             // Less than was asked for, as in runc; a caller may know newer ones.
-            Err(_) => log.write(
-                Level::Warning,
-                &format!("ignoring unknown or unavailable capabilities: [{name}]"),
-            ),
+            Err(_) => unknown.push(name.to_owned()),
         }
     }
+    log.leaves_out(&unknown);
     if wanted.is_empty() {
         return;
     }

@@ -75,6 +75,15 @@ impl Log {
         })
     }
 
+    /// Tells of capabilities that a caller asks for and nobody here knows.
+    pub fn leaves_out(&self, capabilities: &[String]) {
+        if !capabilities.is_empty() {
+            let names = capabilities.join(" ");
+            let message = format!("ignoring unknown or unavailable capabilities: [{names}]");
+            self.write(Level::Warning, &message);
+        }
+    }
+
     pub fn write(&self, level: Level, message: &str) {
         if level == Level::Debug && !self.is_debug {
             return;

@@ -16,7 +16,7 @@ use oci_spec::runtime::Spec;
 use serde::{Deserialize, Serialize};
 
 use super::error::OrRefuse;
-use super::{Refusal, Result};
+use super::{Refusal, Result, capabilities};
 use crate::cgroup::systemd::Scope;
 
 /// A config.json beyond this is no config.json.
@@ -167,7 +167,8 @@ impl Place {
     }
 
     pub fn spec(&self) -> Result<Spec> {
-        read_spec(&self.dir).map(|(spec, _)| spec)
+        // What is unknown in it was told when the container was made.
+        read_spec(&self.dir).map(|config| config.spec)
     }
 
     fn replace(&self, name: &str, text: &[u8]) -> Result<()> {
@@ -231,13 +232,25 @@ pub fn ids(root: &Path) -> Result<Vec<String>> {
     Ok(ids)
 }
 
-/// Reads a bundle's `config.json`: what it says, and its text.
-pub fn read_spec(dir: &Path) -> Result<(Spec, Vec<u8>)> {
+/// A bundle's `config.json`.
+#[derive(Debug)]
+pub struct Config {
+    pub spec: Spec,
+    pub text: Vec<u8>,
+    /// Capabilities that it names and nobody knows; the spec is without them.
+    pub unknown: Vec<String>,
+}
+
+pub fn read_spec(dir: &Path) -> Result<Config> {
     let path = dir.join(CONFIG);
     let text = read_bounded(&path)?;
-    let spec =
-        serde_json::from_slice(&text).or_refuse(|| format!("understand {}", path.display()))?;
-    Ok((spec, text))
+    let read = capabilities::read(&text, "/process/capabilities");
+    let (spec, unknown) = read.or_refuse(|| format!("understand {}", path.display()))?;
+    Ok(Config {
+        spec,
+        text,
+        unknown,
+    })
 }
 
 /// Reads a regular file of at most [`MAX_CONFIG`] bytes.
