@@ -158,28 +158,13 @@ impl StatefulSets {
         done.into_iter().collect()
     }
 
-    /// Batches double from one, so that a pod that cannot be made fails once
-    /// and not five hundred times.
     async fn create_all(&self, view: &View, steps: &[Step]) -> Result<(), Error> {
         let ordinals = steps.iter().filter_map(|step| match step {
             Step::Create(ordinal) => Some(*ordinal),
             _ => None,
         });
         let ordinals: Vec<i64> = ordinals.collect();
-        let (mut left, mut batch) = (&ordinals[..], 1);
-        while !left.is_empty() {
-            let (now, later) = left.split_at(batch.min(left.len()));
-            let made = join_all(now.iter().map(|ordinal| self.create(view, *ordinal))).await;
-            match made.into_iter().collect::<Result<Vec<()>, Error>>() {
-                Err(Error::Api { source, .. }) if workload::is_ending_namespace(&source) => {
-                    return Ok(());
-                }
-                made => drop(made?),
-            }
-            left = later;
-            batch *= 2;
-        }
-        Ok(())
+        workload::in_batches(ordinals.len(), |at| self.create(view, ordinals[at])).await
     }
 
     async fn create(&self, view: &View, ordinal: i64) -> Result<(), Error> {

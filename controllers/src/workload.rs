@@ -155,8 +155,7 @@ pub async fn create_told<K: Workload>(
     }
 }
 
-/// Makes `count` pods, in batches that double from one, so that a pod that
-/// cannot be made fails once and not five hundred times.
+/// Makes `count` pods in batches, and tells of them as most kinds do.
 pub async fn create_many<'a, K: Workload>(
     cluster: &Cluster,
     recorder: &Recorder,
@@ -164,14 +163,27 @@ pub async fn create_many<'a, K: Workload>(
     count: usize,
     pod: impl Fn(usize) -> Cow<'a, Value>,
 ) -> Result<(), Error> {
-    let create_one = async |at| create_told(cluster, recorder, owner, &pod(at)).await;
+    let pod = &pod;
+    let create_one = |at| async move {
+        let made = create_told(cluster, recorder, owner, &pod(at)).await;
+        made.map(drop)
+    };
+    in_batches(count, create_one).await
+}
+
+/// Does what makes pods `count` times, in batches that double from one, so
+/// that what cannot be made fails once and not five hundred times.
+pub async fn in_batches<F: Future<Output = Result<(), Error>>>(
+    count: usize,
+    make: impl Fn(usize) -> F,
+) -> Result<(), Error> {
     let (mut done, mut batch) = (0, 1);
     while done < count {
         let end = (done + batch).min(count);
-        let made = join_all((done..end).map(&create_one)).await;
-        match made.into_iter().collect::<Result<Vec<Pod>, Error>>() {
-            Err(Error::Api { source, .. }) if is_ending_namespace(&source) => return Ok(()),
-            made => drop(made?),
+        let made = join_all((done..end).map(&make)).await;
+        match made.into_iter().collect::<Result<(), Error>>() {
+            Err(error) if error.is_ending_namespace() => return Ok(()),
+            made => made?,
         }
         done = end;
         batch *= 2;
