@@ -38,6 +38,18 @@ mod wait;
 
 pub use error::Refusal;
 
+/// Prints a line; who has closed the pipe does not want to read it.
+fn say(line: impl std::fmt::Display) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// As [`say`], on the standard error.
+fn say_error(line: impl std::fmt::Display) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
 /// What every step of a command returns.
 type Result<T> = std::result::Result<T, Refusal>;
 
@@ -48,7 +60,7 @@ pub const SPEC_VERSION: &str = "1.2.0";
 pub fn main(name: &str, args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args = args.into_iter().map(OsString::into_string);
     let Ok(args) = args.collect::<std::result::Result<Vec<String>, _>>() else {
-        eprintln!("{name}: arguments must be UTF-8");
+        say_error(format_args!("{name}: arguments must be UTF-8"));
         return ExitCode::FAILURE;
     };
     ExitCode::from(command::run(name, args))

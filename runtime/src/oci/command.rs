@@ -3,7 +3,7 @@
 use super::context::{Context, FLAGS};
 use super::flags::{Flag, Flags, Order, switch, value};
 use super::log::{Level, Log};
-use super::{Refusal, Result, SPEC_VERSION};
+use super::{Refusal, Result, SPEC_VERSION, say};
 use super::{create, delete, exec, kill, query, resources, run, settings, spec, start};
 
 /// One command.
@@ -224,13 +224,13 @@ pub fn run(name: &str, args: Vec<String>) -> u8 {
         Err(refusal) => return tell(&Log::stderr(), &refusal),
     };
     if global.has("version") {
-        println!("{}", version(name));
+        say(version(name));
         return 0;
     }
     let mut words = global.args.iter().cloned();
     let word = words.next().unwrap_or_else(|| "help".into());
     if global.has("help") || word == "help" {
-        println!("{}", usage(name));
+        say(usage(name));
         return 0;
     }
     let context = match Context::new(name, &global) {
@@ -251,7 +251,7 @@ impl Command {
     fn run(&self, context: &Context, args: Vec<String>) -> u8 {
         let leading = args.iter().take_while(|a| a.starts_with('-'));
         if leading.into_iter().any(|a| a == "--help" || a == "-h") {
-            println!("{}", self.usage(&context.name));
+            say(self.usage(&context.name));
             return 0;
         }
         let done = Flags::parse(self.flags, args, self.order)

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::error::OrRefuse;
-use super::{Refusal, Result};
+use super::{Refusal, Result, say_error};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Format {
@@ -95,7 +95,7 @@ impl Log {
             None => std::io::stderr().write_all(line.as_bytes()),
         };
         if self.file.is_some() && level == Level::Error {
-            eprintln!("{message}");
+            say_error(message);
         }
     }
 

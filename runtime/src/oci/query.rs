@@ -13,7 +13,7 @@ use super::flags::{Flag, Flags, switch, value};
 use super::log::Level;
 use super::place::ids;
 use super::status::{Found, Status};
-use super::{Refusal, Result};
+use super::{Refusal, Result, say};
 
 pub const LIST_FLAGS: &[Flag] = &[
     value(&["format", "f"], "format", "table (default) or json"),
@@ -57,7 +57,7 @@ fn told<'a>(found: &'a Found, owner: &'a str) -> Told<'a> {
 pub fn state(context: &Context, flags: &Flags) -> Result<u8> {
     let found = Found::look(&context.root, flags.id())?;
     let text = serde_json::to_string_pretty(&told(&found, ""));
-    println!("{}", text.expect("a state has only string keys"));
+    say(text.expect("a state has only string keys"));
     Ok(0)
 }
 
@@ -74,16 +74,16 @@ pub fn list(context: &Context, flags: &Flags) -> Result<u8> {
         }
     }
     if flags.has("quiet") {
-        all.iter().for_each(|found| println!("{}", found.record.id));
+        all.iter().for_each(|found| say(&found.record.id));
         return Ok(0);
     }
     match format(flags)? {
         Format::Json => {
             let told: Vec<_> = all.iter().map(|found| told(found, "root")).collect();
             let text = serde_json::to_string(&told);
-            println!("{}", text.expect("a state has only string keys"));
+            say(text.expect("a state has only string keys"));
         }
-        Format::Table => print!("{}", table(&all)),
+        Format::Table => say(table(&all).trim_end()),
     }
     Ok(0)
 }
@@ -141,7 +141,7 @@ pub fn ps(context: &Context, flags: &Flags) -> Result<u8> {
         .collect();
     if let Format::Json = format(flags)? {
         let text = serde_json::to_string(&pids);
-        println!("{}", text.expect("numbers are JSON"));
+        say(text.expect("numbers are JSON"));
         return Ok(0);
     }
     let mut args = flags.args[1..].to_vec();
@@ -160,10 +160,7 @@ pub fn ps(context: &Context, flags: &Flags) -> Result<u8> {
             said.trim(),
         ));
     }
-    print!(
-        "{}",
-        own_lines(&String::from_utf8_lossy(&output.stdout), &pids)?
-    );
+    say(own_lines(&String::from_utf8_lossy(&output.stdout), &pids)?.trim_end());
     Ok(0)
 }
 

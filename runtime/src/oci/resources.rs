@@ -12,7 +12,7 @@ use super::error::OrRefuse;
 use super::flags::{Flag, Flags, switch, value};
 use super::place::read_bounded;
 use super::status::{Found, Status};
-use super::{Refusal, Result};
+use super::{Refusal, Result, say};
 use crate::cgroup::Group;
 
 pub const EVENTS_FLAGS: &[Flag] = &[
@@ -164,7 +164,7 @@ pub fn events(context: &Context, flags: &Flags) -> Result<u8> {
             }
             _ => {}
         }
-        println!("{}", stats(&found.record.id, &found.group()?)?);
+        say(stats(&found.record.id, &found.group()?)?);
         if flags.has("stats") {
             return Ok(0);
         }

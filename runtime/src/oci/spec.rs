@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::context::Context;
 use super::error::OrRefuse;
 use super::flags::{Flag, Flags, switch, value};
-use super::{Refusal, Result, SPEC_VERSION};
+use super::{Refusal, Result, SPEC_VERSION, say};
 
 pub const FLAGS: &[Flag] = &[
     value(
@@ -152,7 +152,7 @@ fn rootless() -> Value {
 
 pub fn features(_: &Context, _: &Flags) -> Result<u8> {
     let text = serde_json::to_string_pretty(&able()).expect("literals are JSON");
-    println!("{text}");
+    say(text);
     Ok(0)
 }
 
