@@ -16,6 +16,7 @@ pub mod registry;
 pub mod run;
 pub mod skiff;
 pub mod sweep;
+pub mod vm;
 pub mod wait;
 
 pub use kubectl::Kubectl;

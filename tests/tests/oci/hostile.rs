@@ -4,6 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
+use crate::harness::case::is_brief;
 use crate::harness::{Bundle, Ground, Outcome, cases};
 
 cases! {
@@ -115,7 +116,8 @@ fn change_each(g: &Ground, change: impl Fn(&mut Value) -> bool) {
     let mut paths = Vec::new();
     pointers(&spec, "", &mut paths);
     assert!(paths.len() > 50);
-    for path in paths {
+    let step = if is_brief() { 7 } else { 1 };
+    for path in paths.into_iter().step_by(step) {
         let mut changed = spec.clone();
         if change(changed.pointer_mut(&path).expect("it was found there")) {
             is_harmless(g, &path, &changed);

@@ -8,6 +8,7 @@
 
 mod callers;
 mod harness;
+mod machine;
 
 macro_rules! themes {
     ($($theme:ident),* $(,)?) => {

@@ -12,6 +12,11 @@ use super::runtime::{self, Runtime};
 /// How many cases of a theme run at once.
 const AT_ONCE: usize = 2;
 
+/// Whether only a part of what takes long is asked for, as on an emulated machine.
+pub fn is_brief() -> bool {
+    std::env::var_os("OCI_BRIEF").is_some()
+}
+
 pub struct Case {
     pub name: &'static str,
     pub run: fn(&Ground),
