@@ -136,9 +136,14 @@ fn make(creation: Creation<'_>) -> Result<Init, Fault> {
             }),
         })
     };
+    hide()?;
     let init = namespaces.with_children_in(|| {
-        fork(namespaces.flags(), into.as_ref().map(AsFd::as_fd), child)
-            .or_fault(|| "make the container's first process".into())
+        let into = into.as_ref().map(AsFd::as_fd);
+        let forked = match namespaces.joins_users() {
+            true => fork_within(&namespaces, into, child),
+            false => fork(namespaces.flags(), into, child),
+        };
+        forked.or_fault(|| "make the container's first process".into())
     })?;
     if let Some(maps) = &namespaces.maps {
         let mapped = maps.write(init.pid).and_then(|()| init.go_on());
@@ -172,7 +177,6 @@ fn check_supported(spec: &Spec) -> Result<(), Fault> {
             "linux.netDevices",
             linux.is_some_and(|l| l.net_devices().as_ref().is_some_and(|n| !n.is_empty())),
         ),
-        ("vm", spec.vm().is_some()),
     ];
     match absent.iter().find(|(_, is_asked_for)| *is_asked_for) {
         Some((what, _)) => Err(Fault::Create(format!(
@@ -220,6 +224,8 @@ pub(crate) fn add(addition: Addition<'_>) -> Result<Init, Failure> {
     if let Some(cpus) = cpus.and_then(|a| a.initial().as_deref()) {
         super::scheduling::run_on(cpus)?;
     }
+    // The new process is seen in the container from its first moment on, with what it has from us.
+    nix::sys::prctl::set_dumpable(false).or_fault(|| "hide from the container".into())?;
     let own = std::fs::File::open("/proc/self/ns/pid").or_fault(|| "open our namespaces".into())?;
     let into = addition.group.clone_target();
     let into = into.or_fault(|| "open the container's cgroup".into())?;
@@ -227,6 +233,7 @@ pub(crate) fn add(addition: Addition<'_>) -> Result<Init, Failure> {
     if namespaces.contains(CloneFlags::CLONE_NEWPID) {
         setns(addition.init, CloneFlags::CLONE_NEWPID).map_err(|_| Failure::NotRunning)?;
     }
+    hide()?;
     let child = |sync| {
         super::join(Joining {
             process: addition.process,
@@ -320,6 +327,72 @@ impl Init {
         let _ = sys::process::pidfd_send(self.pidfd.as_fd(), libc::SIGKILL);
         let _ = nix::sys::wait::waitpid(self.pid, None);
     }
+}
+
+/// From its first moment a child may be looked at by the container's processes; it has this from us.
+fn hide() -> Result<(), Fault> {
+    nix::sys::prctl::set_dumpable(false).or_fault(|| "hide from the container".into())
+}
+
+/// As [`fork`], from inside of a user namespace that is joined: the new namespaces belong to it.
+fn fork_within(
+    namespaces: &Namespaces,
+    cgroup: Option<BorrowedFd<'_>>,
+    child: impl FnOnce(OwnedFd),
+) -> io::Result<Init> {
+    let pair = || {
+        let flags = SockFlag::SOCK_CLOEXEC;
+        socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)
+    };
+    let ((sync, theirs), (told, tell)) = (pair()?, pair()?);
+    match sys::process::clone(CloneFlags::empty(), None)? {
+        Cloned::Child => {
+            drop((sync, told));
+            let _ = catch_unwind(AssertUnwindSafe(|| {
+                let parted = namespaces.join().map_err(|fault| fault.to_string());
+                let flags = namespaces.flags() | CloneFlags::CLONE_PARENT;
+                let cloned = parted
+                    .and_then(|()| sys::process::clone(flags, cgroup).map_err(|e| e.to_string()));
+                // Nobody else can be told.
+                let _ = match cloned {
+                    Ok(Cloned::Child) => {
+                        drop(tell);
+                        child(theirs);
+                        Ok(0)
+                    }
+                    Ok(Cloned::Parent { pidfd, .. }) => {
+                        sys::socket::send(tell.as_fd(), GO, &[pidfd.as_fd()])
+                    }
+                    Err(why) => sys::socket::send(tell.as_fd(), why.as_bytes(), &[]),
+                };
+            }));
+            sys::process::exit_now(1)
+        }
+        Cloned::Parent { pid, .. } => {
+            drop((theirs, tell));
+            let mut words = [0; 4096];
+            let heard = sys::socket::receive(told.as_fd(), &mut words, 1);
+            nix::sys::wait::waitpid(pid, None)?;
+            let (length, mut fds) = heard?;
+            let pidfd = fds.pop().ok_or_else(|| {
+                io::Error::other(String::from_utf8_lossy(&words[..length]).into_owned())
+            })?;
+            let pid = pid_of(&pidfd)?;
+            Ok(Init { pid, pidfd, sync })
+        }
+    }
+}
+
+/// A process's number as we know it, whoever made it.
+fn pid_of(pidfd: &OwnedFd) -> io::Result<Pid> {
+    use std::os::fd::AsRawFd;
+    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd()))?;
+    let pid = info.lines().find_map(|line| line.strip_prefix("Pid:"));
+    let pid = pid
+        .and_then(|pid| pid.trim().parse().ok())
+        .filter(|pid| *pid > 0);
+    pid.map(Pid::from_raw)
+        .ok_or_else(|| io::Error::from_raw_os_error(libc::ESRCH))
 }
 
 /// Forks; the child runs `child` and never comes back.
