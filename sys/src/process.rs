@@ -36,7 +36,8 @@ const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 /// Forks into new namespaces, and on cgroup v2 straight into a group.
 ///
 /// Only for processes with one thread: with more, the child could find locks
-/// that nobody is left to release. That is checked.
+/// that nobody is left to release. That is checked. With `CLONE_PARENT` among
+/// `namespaces` the new process is a child of the caller's parent.
 pub fn clone(namespaces: CloneFlags, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Cloned> {
     assert_single_threaded()?;
     let mut pidfd: libc::c_int = -1;
@@ -47,6 +48,10 @@ pub fn clone(namespaces: CloneFlags, cgroup: Option<BorrowedFd<'_>>) -> io::Resu
         exit_signal: u64::from(libc::SIGCHLD.cast_unsigned()),
         ..CloneArgs::default()
     };
+    if args.flags & u64::from(libc::CLONE_PARENT.cast_unsigned()) != 0 {
+        // clone(2): it is the caller's own then.
+        args.exit_signal = 0;
+    }
     if let Some(group) = cgroup {
         args.flags |= CLONE_INTO_CGROUP;
         args.cgroup = u64::from(group.as_raw_fd().cast_unsigned());

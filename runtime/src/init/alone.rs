@@ -44,7 +44,11 @@ pub(crate) struct Options {
 impl Alone<'_> {
     /// Enters all namespaces but what depends on the cgroup.
     pub fn enter(&mut self, sync: &OwnedFd, spec: &Spec) -> Result<(), Fault> {
-        self.namespaces.join()?;
+        if !self.namespaces.joins_users() {
+            // Else before the clone, so that the new ones belong to the user namespace.
+            self.namespaces.join()?;
+        }
+        self.namespaces.join_mount()?;
         if self.namespaces.makes(Kind::User) {
             // Its maps take the parent's privileges.
             hear(sync)?;

@@ -149,6 +149,9 @@ fn make_device(root: BorrowedFd<'_>, device: &LinuxDevice) -> nix::Result<()> {
         LinuxDeviceType::C | LinuxDeviceType::U => SFlag::S_IFCHR,
         LinuxDeviceType::A => return Err(Errno::EINVAL),
     };
+    if !device.path().is_absolute() {
+        return Err(Errno::EINVAL);
+    }
     let number = |n: i64| u64::try_from(n).map_err(|_| Errno::EINVAL);
     let id = makedev(number(device.major())?, number(device.minor())?);
     let (parent, name) = device

@@ -132,24 +132,40 @@ impl Namespaces {
         forked
     }
 
-    /// In the child: joins what is joined by path.
+    /// In the child: joins what is joined by path, but the mount namespace.
     pub fn join(&self) -> Result<(), Fault> {
         // The host's capabilities end with the user namespace; with it begin those in its others.
-        let is_ours = |kind: Kind| !matches!(kind, Kind::Pid | Kind::User | Kind::Mount);
-        let others = self.joined.iter().filter(|(kind, _)| is_ours(*kind));
+        let is_later = |kind: Kind| matches!(kind, Kind::Pid | Kind::User | Kind::Mount);
+        let others = self.joined.iter().filter(|(kind, _)| !is_later(*kind));
         let mut after = Vec::new();
         for (kind, fd) in others {
             if setns(fd, flag(*kind)).is_err() {
                 after.push((*kind, fd));
             }
         }
-        let of = |kind| self.joined.iter().find(move |(k, _)| *k == kind);
-        let user = of(Kind::User).map(|(kind, fd)| (*kind, fd));
-        let mount = of(Kind::Mount).map(|(kind, fd)| (*kind, fd));
-        for (kind, fd) in user.into_iter().chain(after).chain(mount) {
+        let user = self.joined_one(Kind::User);
+        for (kind, fd) in user.map(|fd| (Kind::User, fd)).into_iter().chain(after) {
             setns(fd, flag(kind)).or_fault(|| format!("join the {kind} namespace"))?;
         }
         Ok(())
+    }
+
+    /// Last, for with it the host's files are gone.
+    pub fn join_mount(&self) -> Result<(), Fault> {
+        match self.joined_one(Kind::Mount) {
+            Some(fd) => setns(fd, flag(Kind::Mount)).or_fault(|| "join the mount namespace".into()),
+            None => Ok(()),
+        }
+    }
+
+    fn joined_one(&self, kind: Kind) -> Option<&OwnedFd> {
+        let found = self.joined.iter().find(|(joined, _)| *joined == kind);
+        found.map(|(_, fd)| fd)
+    }
+
+    /// Whether the new namespaces are to belong to a user namespace that is there already.
+    pub fn joins_users(&self) -> bool {
+        self.joined_one(Kind::User).is_some()
     }
 
     /// In the child, once it is in a user namespace that has its maps.
