@@ -29,7 +29,7 @@ fn suite_passes_on_debian_with_systemd_and_cgroup_v2() {
     let case = std::env::var("OCI_CASE").unwrap_or_default();
     let script = format!(
         "export SKIFF_BIN=/work/skiff CI=1 OCI_BRIEF=1 RUST_BACKTRACE=0 OCI_CASE={case} HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin\n\
-         ./oci {} --nocapture --test-threads 1 2>&1 | sed 's/^test .* \\.\\.\\. //' | grep -vE '^(ok|running .*|)$'\n\
+         ./oci {} --nocapture --test-threads 1 2>&1 | sed -u 's/^test .* \\.\\.\\. //' | grep --line-buffered -vE '^(ok|running .*|)$'\n\
          ./oci {} --list | grep -c ': test' | sed 's/^/tests: /'",
         filter(),
         filter()

@@ -35,10 +35,7 @@ cases! {
     user_namespace_keeps_all_capabilities_to_itself;
     user_namespace_with_a_user_that_is_not_mapped_is_refused;
     user_namespace_without_maps_is_refused (Crun: "maps all to themselves");
-    user_namespace_is_joined_by_path (
-        Skiff: "its other new namespaces are made outside of it, so it sets no hostname (issue 4)",
-        Runc: "1.1 wants its maps too",
-    );
+    user_namespace_is_joined_by_path (Runc: "1.1 wants its maps too");
     user_namespace_has_setgroups;
     user_namespace_with_a_network_namespace_may_configure_it;
     user_namespace_with_its_own_mounts_of_sysfs_and_mqueue;
