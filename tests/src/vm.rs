@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::cache::cached;
-use crate::run;
+use crate::{run, skiff, sweep};
 
 pub const PROGRAMS: &[&str] = &["qemu-system-x86_64", "mmdebstrap", "mkfs.ext4", "tar"];
 
@@ -55,9 +55,7 @@ pub fn run(files: &[(&str, PathBuf)], script: &str, limit: Duration) -> String {
     let image = cached(IMAGE, |out| {
         run::ok(Command::new("sh").args(["-c", MAKE]).arg(out));
     });
-    let dir = Path::new("/var/tmp").join(format!("ske2e-vm-{}", std::process::id()));
-    let _ = std::fs::remove_dir_all(&dir);
-    std::fs::create_dir(&dir).expect("create a directory for the disk");
+    let dir = scratch("disk");
     let disk = pack(&dir, files, script);
     let output = boot(&image, &disk, &dir, limit);
     let boot_log = std::fs::read_to_string(dir.join("boot")).unwrap_or_default();
@@ -69,6 +67,15 @@ pub fn run(files: &[(&str, PathBuf)], script: &str, limit: Duration) -> String {
         "{output}\nthe machine's console: {boot_log}"
     );
     output
+}
+
+/// An empty directory of this test's own, which the sweep finds if the test is killed.
+pub fn scratch(name: &str) -> PathBuf {
+    sweep::once();
+    let dir = skiff::base_dir(std::process::id()).join(format!("vm.{name}"));
+    let _ = std::fs::remove_dir_all(&dir);
+    std::fs::create_dir_all(&dir).expect("create a directory of the test's own");
+    dir
 }
 
 /// A tar archive, which is a disk as good as any.
