@@ -200,9 +200,10 @@ async fn daemon_set_rollback_leaves_pods_that_were_not_updated() {
     world.patch(DS, with_image("lazy:1")).await;
     let stuck = async || {
         let pods = world.list(PODS).await;
-        pods.iter().find(|p| image(p) == "lazy:1").cloned()
+        let is_stuck = |p: &&Value| image(p) == "lazy:1" && p["spec"]["nodeName"].is_string();
+        pods.iter().find(is_stuck).cloned()
     };
-    let replaced = world.until("one new pod", stuck).await;
+    let replaced = world.until("one new pod on its node", stuck).await;
     world.patch(DS, with_image("app:1")).await;
     let after = world.until_daemons_run(&["n1", "n2"], "app:1").await;
     let kept: Vec<&str> = before

@@ -155,8 +155,11 @@ fn pid_file_of_exec_has_the_pid_seen_outside(g: &Ground) {
     let flags = ["--detach", "--pid-file", file.to_str().expect("text")];
     bundle.exec_with(&flags, &["sleep", "777"]).ok();
     let pid = fs::read_to_string(file).expect("a pid file");
-    let words = fs::read_to_string(format!("/proc/{pid}/cmdline")).expect("a living process");
-    assert_eq!(words, ["sleep", "777", ""].join("\0"));
+    // crun does not wait for the program to be executed.
+    until("the program's own words", || {
+        let words = fs::read_to_string(format!("/proc/{pid}/cmdline")).expect("a living process");
+        words == ["sleep", "777", ""].join("\0")
+    });
 }
 
 fn kill_takes_names_numbers_and_prefixes(g: &Ground) {
