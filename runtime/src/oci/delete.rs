@@ -45,6 +45,9 @@ fn delete(root: &Path, id: &str, is_forced: bool, log: &Log) -> Result<()> {
     }
     let (owned, spec) = (found.owned()?, found.place.spec());
     remove(&found.place, &owned)?;
+    if let Some(process) = found.record.process {
+        process.await_end()?;
+    }
     if let Ok(spec) = spec {
         tell_poststop(&spec, &found.record, log);
     }

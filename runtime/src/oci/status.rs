@@ -2,14 +2,21 @@
 
 use std::fs;
 use std::io::Write;
+use std::os::fd::AsFd;
 use std::path::Path;
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::unistd::Pid;
 use serde::Serialize;
 
+use super::error::OrRefuse;
 use super::group::Owned;
 use super::place::{Place, Process, Record};
 use super::{Refusal, Result};
 use crate::cgroup::Group;
+
+/// For a process that was killed to end; its children end before it.
+const LONGEST_END_MS: u16 = 10_000;
 
 /// The life of a container, in the spec's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -117,6 +124,24 @@ impl Process {
         let stat = read_stat(self.pid);
         stat.is_some_and(|(state, start)| start == self.start_time && !matches!(state, 'Z' | 'X'))
     }
+
+    /// Waits for a process that was killed: it leaves its group some moments before it ends.
+    pub fn await_end(&self) -> Result<()> {
+        let Ok(pidfd) = sys::process::pidfd_open(Pid::from_raw(self.pid)) else {
+            return Ok(());
+        };
+        if !self.is_alive() {
+            return Ok(());
+        }
+        let mut fds = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut fds, PollTimeout::from(LONGEST_END_MS)) {
+            Ok(0) => Err("it was killed and is still there")
+                .or_refuse(|| format!("end process {}", self.pid)),
+            ended => ended
+                .map(drop)
+                .or_refuse(|| format!("wait for process {}", self.pid)),
+        }
+    }
 }
 
 /// The state and the start time of a process (proc_pid_stat(5)).
@@ -129,7 +154,6 @@ fn read_stat(pid: i32) -> Option<(char, u64)> {
 
 /// Writes the process id where the caller wants it, whole or not at all.
 pub fn write_pid_file(path: &str, pid: i32) -> Result<()> {
-    use super::error::OrRefuse;
     let what = || format!("write the pid file {path}");
     let path = Path::new(path);
     let name = path.file_name().ok_or("it has no name").or_refuse(what)?;
