@@ -93,9 +93,15 @@ pub struct PodView {
     pub containers: Vec<ContainerView>,
 }
 
+struct Known {
+    /// Which pod of a name came later.
+    number: u64,
+    view: Arc<PodView>,
+}
+
 /// The live pods by uid.
 pub struct Registry {
-    views: Mutex<HashMap<String, Arc<PodView>>>,
+    views: Mutex<HashMap<String, Known>>,
     /// Counts up at every change.
     changes: watch::Sender<u64>,
 }
@@ -110,12 +116,19 @@ impl Default for Registry {
 }
 
 impl Registry {
-    fn views(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<PodView>>> {
+    fn views(&self) -> std::sync::MutexGuard<'_, HashMap<String, Known>> {
         self.views.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn put(&self, uid: &str, view: PodView) {
-        self.views().insert(uid.to_owned(), Arc::new(view));
+        let view = Arc::new(view);
+        let mut views = self.views();
+        let number = match views.get(uid) {
+            Some(known) => known.number,
+            None => views.values().map(|k| k.number + 1).max().unwrap_or(0),
+        };
+        views.insert(uid.to_owned(), Known { number, view });
+        drop(views);
         self.changes.send_modify(|count| *count += 1);
     }
 
@@ -130,7 +143,7 @@ impl Registry {
     }
 
     pub fn get(&self, uid: &str) -> Option<Arc<PodView>> {
-        self.views().get(uid).cloned()
+        self.views().get(uid).map(|known| known.view.clone())
     }
 
     pub fn has(&self, uid: &str) -> bool {
@@ -138,19 +151,60 @@ impl Registry {
     }
 
     pub fn all(&self) -> Vec<Arc<PodView>> {
-        self.views().values().cloned().collect()
+        let views = self.views();
+        views.values().map(|known| known.view.clone()).collect()
     }
 
-    /// The pod of this name; of several, the one that is not going away.
+    /// The pod of this name; of several, the latest: others are going away, though those
+    /// deleted without grace do not say so.
     pub fn find(&self, namespace: &str, name: &str, uid: Option<&str>) -> Option<Arc<PodView>> {
-        let matches = |view: &Arc<PodView>| {
-            let metadata = &view.pod.metadata;
+        let matches = |known: &&Known| {
+            let metadata = &known.view.pod.metadata;
             metadata.namespace.as_deref() == Some(namespace)
                 && metadata.name.as_deref() == Some(name)
                 && uid.is_none_or(|uid| metadata.uid.as_deref() == Some(uid))
         };
-        let mut found: Vec<_> = self.all().into_iter().filter(matches).collect();
-        found.sort_by_key(|view| view.pod.metadata.deletion_timestamp.is_some());
-        found.into_iter().next()
+        let views = self.views();
+        let found = views.values().filter(matches);
+        let latest = found.max_by_key(|known| known.number);
+        latest.map(|known| known.view.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view(uid: &str) -> PodView {
+        let pod =
+            serde_json::json!({ "metadata": { "namespace": "d", "name": "web-0", "uid": uid } });
+        PodView {
+            pod: Arc::new(serde_json::from_value(pod).unwrap()),
+            status: PodStatus::default(),
+            sandbox: None,
+            containers: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_latest_pod_of_a_name_is_found_while_an_earlier_one_goes_away() {
+        let pods = Registry::default();
+        for n in 0..20 {
+            let uid = n.to_string();
+            pods.put(&uid, view(&uid));
+        }
+        pods.put("3", view("3"));
+        let uid = |pods: &Registry| {
+            pods.find("d", "web-0", None)
+                .unwrap()
+                .pod
+                .metadata
+                .uid
+                .clone()
+        };
+        assert_eq!(uid(&pods).as_deref(), Some("19"));
+        pods.remove("19");
+        assert_eq!(uid(&pods).as_deref(), Some("18"));
+        assert!(pods.find("d", "web-0", Some("3")).is_some());
     }
 }

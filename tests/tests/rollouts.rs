@@ -59,7 +59,8 @@ fn rolls_out_and_back_by_kubectl(kubectl: &Kubectl<'_>, what: &str, first_pod: &
     kubectl.ok(&["rollout", "undo", what]);
     is_rolled_out(kubectl, what);
     assert_eq!(word(kubectl, what), "one");
-    assert!(kubectl.ok(&["logs", first_pod]).contains("one"));
+    let logs = kubectl.ok(&["logs", first_pod]);
+    assert!(logs.contains("one"), "{what}: {logs:?}");
     kubectl.ok(&["rollout", "restart", what]);
     is_rolled_out(kubectl, what);
     let history = kubectl.ok(&["rollout", "history", what]);
