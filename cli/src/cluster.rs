@@ -14,7 +14,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 pub use discovery::Resource;
-pub use error::{ServerError, is_conflict, is_not_found, refused, server_error, when};
+pub use error::{ServerError, has_code, is_conflict, is_not_found, refused, server_error, when};
 
 use crate::client::ClientFlags;
 

@@ -1,18 +1,24 @@
 //! The commands, one file each.
 
 mod agent;
+mod annotate;
 mod api_resources;
 mod apply;
 mod attach;
+mod chosen;
+mod cordon;
 mod create;
 mod delete;
 mod describe;
+mod drain;
 mod exec;
 mod expose;
 mod get;
 mod hello;
 mod hollow_nodes;
 mod image;
+mod key_values;
+mod label;
 mod logs;
 pub mod oci;
 mod port_forward;
@@ -24,6 +30,7 @@ mod server;
 mod session;
 mod set;
 mod snapshot;
+mod taint;
 mod token;
 mod up;
 mod workload;
@@ -86,6 +93,18 @@ pub enum Command {
     Exec(exec::Exec),
     /// Reach a pod's ports from this machine
     PortForward(port_forward::PortForward),
+    /// Set labels of objects, and remove some
+    Label(label::Label),
+    /// Set annotations of objects, and remove some
+    Annotate(annotate::Annotate),
+    /// Say which pods nodes do not take
+    Taint(taint::Taints),
+    /// Let nodes take no new pods
+    Cordon(cordon::Cordon),
+    /// Let nodes take new pods again
+    Uncordon(cordon::Cordon),
+    /// Move all pods away from nodes
+    Drain(drain::Drain),
     /// List the types of objects that the server has
     ApiResources(api_resources::ApiResources),
     /// Add nodes that run pods in name only, to measure the cluster with
@@ -122,6 +141,12 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
             Command::Rollout(rollout) => rollout.run().await,
             Command::Logs(logs) => logs.run().await,
             Command::Attach(attach) => attach.run().await,
+            Command::Label(label) => label.run().await,
+            Command::Annotate(annotate) => annotate.run().await,
+            Command::Taint(taints) => taints.run().await,
+            Command::Cordon(cordon) => cordon.run(cordon::Wanted::Cordoned).await,
+            Command::Uncordon(cordon) => cordon.run(cordon::Wanted::Uncordoned).await,
+            Command::Drain(drain) => drain.run().await,
             Command::ApiResources(list) => list.run().await,
             Command::HollowNodes(nodes) => logged(nodes.run()).await,
             Command::Exec(exec) => exec.run().await,

@@ -117,7 +117,7 @@ pub fn is_conflict(error: &anyhow::Error) -> bool {
     has_code(error, 409)
 }
 
-fn has_code(error: &anyhow::Error, code: u16) -> bool {
+pub fn has_code(error: &anyhow::Error, code: u16) -> bool {
     let refused = error.downcast_ref::<ServerError>();
     refused.is_some_and(|refused| refused.code == code)
 }
