@@ -13,7 +13,8 @@ cleanup() {
     kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null || true
     "$skiff" reset --yes
 }
-"$skiff" up >.demo.log 2>&1 &
+# How full this machine's disk is does not matter to a demonstration.
+"$skiff" up --eviction-hard '' >.demo.log 2>&1 &
 pid=$!
 [ "${1:-}" = --keep ] || trap cleanup EXIT
 

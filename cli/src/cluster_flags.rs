@@ -84,6 +84,10 @@ pub struct NodeFlags {
     #[arg(long, default_value_t = 110, value_name = "N")]
     pub max_pods: u32,
 
+    /// What must be free on this node for it to take new pods; what is not named is not looked at
+    #[arg(long, default_value = kubelet::DEFAULT_EVICTION_HARD, value_name = "SIGNAL<AMOUNT,...")]
+    pub eviction_hard: kubelet::Thresholds,
+
     /// Resolver configuration of the node, for names outside the cluster
     #[arg(long, default_value = "/etc/resolv.conf", value_name = "FILE")]
     pub resolv_conf: PathBuf,

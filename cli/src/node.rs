@@ -4,6 +4,7 @@ pub mod address;
 pub mod join;
 mod network;
 mod program;
+pub mod ready;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -102,6 +103,7 @@ impl Node {
             pod_cidr: None,
             cgroup_root: self.instance.cgroup_root.clone(),
             max_pods: self.flags.max_pods,
+            eviction_hard: self.flags.eviction_hard,
             labels: std::collections::BTreeMap::new(),
             taints: Vec::new(),
             version: crate::KUBERNETES_VERSION.to_owned(),

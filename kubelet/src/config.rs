@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 
+use crate::node::pressure::Thresholds;
+
 /// Everything about one node that the agent cannot find out by itself.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -32,6 +34,8 @@ pub struct Config {
     /// The cgroup, below each hierarchy's root, that holds all pods' groups.
     pub cgroup_root: String,
     pub max_pods: u32,
+    /// Below these the node takes no new pods.
+    pub eviction_hard: Thresholds,
     /// Labels and taints the node registers with, besides its own.
     pub labels: BTreeMap<String, String>,
     pub taints: Vec<k8s_openapi::api::core::v1::Taint>,

@@ -50,4 +50,5 @@ mod volumes;
 pub use config::{Config, Tls};
 pub use dirs::remove as remove_dir;
 pub use error::{Error, Result};
+pub use node::pressure::{DEFAULT as DEFAULT_EVICTION_HARD, Thresholds};
 pub use run::{remove_everything, run};

@@ -21,6 +21,7 @@ use crate::resources::Allocatable;
 
 mod lease;
 pub mod machine;
+pub mod pressure;
 mod status;
 
 use machine::Machine;
@@ -147,6 +148,7 @@ impl Keeper {
     /// Writes the status as it is now.
     async fn report(&self, before: &Node) -> kube::Result<Node> {
         let status = status::of_node(self, before.status.as_ref(), Timestamp::now());
+        status::warn_of_pressure(before.status.as_ref(), &status);
         let patch = json!({"status": status});
         self.api()
             .patch_status(

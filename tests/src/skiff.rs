@@ -39,6 +39,9 @@ pub fn binary() -> PathBuf {
     dir.join("skiff")
 }
 
+/// How full the machine's disk is must not matter to a test.
+const NO_EVICTION: [&str; 2] = ["--eviction-hard", ""];
+
 /// Where the data directories of this test process are.
 pub(crate) fn base_dir(pid: u32) -> PathBuf {
     PathBuf::from(format!("/var/tmp/{}-{pid}", crate::machine::PREFIX))
@@ -87,7 +90,8 @@ impl<'m> Skiff<'m> {
             "--node-ip",
             &node_ip,
         ];
-        let mut skiff = Self::new(machine, args.map(str::to_owned).to_vec());
+        let args = args.iter().chain(&NO_EVICTION);
+        let mut skiff = Self::new(machine, args.map(|arg| (*arg).to_owned()).collect());
         skiff.start();
         skiff
     }
@@ -118,6 +122,7 @@ impl<'m> Skiff<'m> {
                 "--node-name".into(),
                 "node".into(),
             ]);
+            args.extend(NO_EVICTION.map(str::to_owned));
         } else if !flags.contains(&"--advertise-address") {
             args.extend(["--advertise-address".into(), machine.ip.to_string()]);
         }

@@ -2,21 +2,26 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use k8s_openapi::api::core::v1::Node as ApiNode;
-use kube::Api;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster_flags::{NodeFlags, ServerFlags};
+use crate::config_file::ConfigFlag;
 use crate::control_plane::{ControlPlane, Settings};
 use crate::data_dir::DataDir;
 use crate::instance::{Instance, InstanceFlags};
-use crate::node::Node;
+use crate::log::LogFlags;
+use crate::node::{Node, ready};
+use crate::notify::{self, Watch};
 use crate::{identities, preflight, shutdown};
 
 /// `skiff up`: server and node in one process.
 #[derive(Args)]
 pub struct Up {
+    #[command(flatten)]
+    config: ConfigFlag,
+    #[command(flatten)]
+    log: LogFlags,
     #[command(flatten)]
     instance: InstanceFlags,
     #[command(flatten)]
@@ -27,6 +32,7 @@ pub struct Up {
 
 impl Up {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
+        self.log.start()?;
         let started = Instant::now();
         let instance = self.instance.instance()?;
         preflight::check_node()?;
@@ -39,8 +45,11 @@ impl Up {
             .start_server(&instance, ip, &mut tasks, &shutdown)
             .await?;
         self.start_node(&instance, &plane, &name, ip, &mut tasks, &shutdown)?;
-        say_ready(&self, &instance, &plane, &name, started, &shutdown).await;
-        let ended = super::server::until_end(&mut tasks, &shutdown).await;
+        let _watch = Watch::start(plane.is_alive());
+        let (ended, ()) = tokio::join!(
+            super::server::until_end(&mut tasks, &shutdown),
+            say_ready(&self, &instance, &plane, &name, started, &shutdown),
+        );
         plane.stop().await;
         println!("stopped; containers go on running (skiff reset removes them)");
         ended
@@ -108,31 +117,26 @@ async fn say_ready(
         env!("CARGO_PKG_VERSION"),
         up.server.listen()
     );
-    let nodes: Api<ApiNode> = Api::all(plane.admin());
-    let ready = kube::runtime::wait::await_condition(nodes, node, is_ready);
-    let ready = tokio::time::timeout(Duration::from_secs(60), ready);
-    match shutdown.run_until_cancelled(ready).await {
-        None => return,
-        Some(Ok(Ok(_))) => println!(
+    let patience = Duration::from_secs(60);
+    let Some(found) = ready::wait(plane.admin(), node, patience, shutdown).await else {
+        return;
+    };
+    if let ready::Found::Ready { pressures } = &found {
+        println!(
             "node {node} is Ready after {:.1} s",
             started.elapsed().as_secs_f64()
-        ),
-        Some(_) => println!("node {node} is not Ready yet; see: skiff describe node {node}"),
+        );
+        for name in pressures {
+            println!("but it has {name} and takes no pods; see --eviction-hard in: skiff up --help");
+        }
+    } else {
+        println!("node {node} is not Ready yet; see: skiff describe node {node}");
     }
+    notify::ready(&found.words(node));
     println!("next:");
     println!(
         "  export KUBECONFIG={}",
         instance.admin_kubeconfig().display()
     );
     println!("  kubectl get nodes          (or, without kubectl: skiff get nodes)");
-}
-
-fn is_ready(node: Option<&ApiNode>) -> bool {
-    let status = node.and_then(|node| node.status.as_ref());
-    let conditions = status
-        .and_then(|s| s.conditions.as_deref())
-        .unwrap_or_default();
-    conditions
-        .iter()
-        .any(|c| c.type_ == "Ready" && c.status == "True")
 }

@@ -12,12 +12,6 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::{Keeper, machine};
 use crate::status::whole_seconds;
 
-/// Less free memory than this is pressure, as with Kubernetes' defaults.
-const LEAST_MEMORY: i64 = 100 << 20;
-/// Less than a tenth of the disk, or a twentieth of its inodes, is pressure.
-const LEAST_DISK: u64 = 10;
-const LEAST_INODES: u64 = 20;
-
 pub fn of_node(keeper: &Keeper, before: Option<&NodeStatus>, now: Timestamp) -> NodeStatus {
     let amounts: BTreeMap<String, Text> = keeper
         .allocatable
@@ -71,15 +65,11 @@ fn info(keeper: &Keeper) -> NodeSystemInfo {
 struct Verdict(&'static str, &'static str, &'static str, &'static str);
 
 fn conditions(keeper: &Keeper, before: Option<&NodeStatus>, now: Timestamp) -> Vec<NodeCondition> {
-    let memory = machine::memory("MemAvailable").is_some_and(|free| free < LEAST_MEMORY);
-    let disk = machine::room(&keeper.config.data_dir).is_some_and(|room| {
-        room.bytes_free < room.bytes / LEAST_DISK || room.inodes_free < room.inodes / LEAST_INODES
-    });
-    let processes = machine::processes().is_some_and(|(used, most)| used > most - most / 10);
+    let low = keeper.config.eviction_hard.look(&keeper.config.data_dir);
     let verdicts = [
         pressure(
             "MemoryPressure",
-            memory,
+            low.memory,
             [
                 "KubeletHasInsufficientMemory",
                 "kubelet has insufficient memory available",
@@ -91,13 +81,13 @@ fn conditions(keeper: &Keeper, before: Option<&NodeStatus>, now: Timestamp) -> V
         ),
         pressure(
             "DiskPressure",
-            disk,
+            low.disk,
             ["KubeletHasDiskPressure", "kubelet has disk pressure"],
             ["KubeletHasNoDiskPressure", "kubelet has no disk pressure"],
         ),
         pressure(
             "PIDPressure",
-            processes,
+            low.processes,
             [
                 "KubeletHasInsufficientPID",
                 "kubelet has insufficient PID available",
@@ -155,6 +145,24 @@ fn condition(
             .and_then(|c| c.last_transition_time.clone())
             .or(Some(now)),
     }
+}
+
+/// Tells the log what this node has just become short of.
+pub fn warn_of_pressure(before: Option<&NodeStatus>, now: &NodeStatus) {
+    let before: Vec<_> = before.map(short_of).unwrap_or_default();
+    for name in short_of(now).iter().filter(|name| !before.contains(name)) {
+        tracing::warn!("this node has {name}: it takes no new pods (see --eviction-hard)");
+    }
+}
+
+/// The pressures that a status tells of.
+fn short_of(status: &NodeStatus) -> Vec<&str> {
+    let conditions = status.conditions.iter().flatten();
+    let is_pressure = |c: &&NodeCondition| c.type_.ends_with("Pressure") && c.status == "True";
+    conditions
+        .filter(is_pressure)
+        .map(|c| c.type_.as_str())
+        .collect()
 }
 
 /// Whether there is news worth writing at once.

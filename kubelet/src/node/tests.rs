@@ -24,6 +24,7 @@ fn keeper(api: &FakeApi) -> Keeper {
         pod_cidr: None,
         cgroup_root: "/x".into(),
         max_pods: 110,
+        eviction_hard: pressure::DEFAULT.parse().unwrap(),
         labels: BTreeMap::from([("zone".to_owned(), "a".to_owned())]),
         taints: vec![],
         version: "v1".into(),
