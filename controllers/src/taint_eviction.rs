@@ -3,9 +3,11 @@
 
 mod tolerance;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use events::Recorder;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod as FullPod, Taint};
 use kube::Api;
 use kube::api::{DeleteParams, Preconditions};
@@ -26,6 +28,15 @@ const WORKERS: usize = 8;
 struct TaintEviction {
     cluster: Cluster,
     recorder: Recorder,
+    /// The pods that will leave, unless their node's taints go first.
+    waiting: Mutex<HashMap<Key, Waiting>>,
+}
+
+/// A taint need not say when it was added; then it is when it was first seen.
+#[derive(Clone)]
+struct Waiting {
+    uid: Option<String>,
+    since: Timestamp,
 }
 
 pub fn start(cluster: &Cluster, tasks: &mut JoinSet<()>, shutdown: &CancellationToken) {
@@ -35,6 +46,7 @@ pub fn start(cluster: &Cluster, tasks: &mut JoinSet<()>, shutdown: &Cancellation
     let controller = TaintEviction {
         cluster: cluster.clone(),
         recorder: cluster.events.recorder("taint-eviction-controller"),
+        waiting: Mutex::default(),
     };
     controller::start(tasks, controller, queue, WORKERS, shutdown);
 }
@@ -81,24 +93,33 @@ impl Controller for TaintEviction {
 
     async fn reconcile(&self, key: &Key) -> Result<Next, Error> {
         let Some(taints) = self.taints_around(key) else {
+            self.cancel(key);
             return Ok(Next::WhenChanged);
         };
         // Tolerations are not kept in memory for the few that are ever needed.
         let api: Api<FullPod> = Api::namespaced(self.cluster.client.clone(), &key.namespace);
         let pod = api.get_opt(&key.name).await;
-        let Some(pod) = pod.map_err(Error::api("get", "Pod", key))? else {
+        let pod = pod.map_err(Error::api("get", "Pod", key))?;
+        let Some(pod) = pod.filter(|p| p.metadata.deletion_timestamp.is_none()) else {
+            self.waiting().remove(key);
             return Ok(Next::WhenChanged);
         };
-        if pod.metadata.deletion_timestamp.is_some() {
-            return Ok(Next::WhenChanged);
-        }
         let tolerations = pod.spec.as_ref().and_then(|s| s.tolerations.as_deref());
-        let now = jiff::Timestamp::now();
-        match tolerance::verdict(&taints, tolerations.unwrap_or_default(), now) {
-            Verdict::Stay => Ok(Next::WhenChanged),
-            Verdict::LeaveAfter(wait) => Ok(Next::After(wait)),
+        let now = Timestamp::now();
+        let waiting = self.since(key, &pod, now);
+        let tolerations = tolerations.unwrap_or_default();
+        match tolerance::verdict(&taints, tolerations, waiting.since, now) {
+            Verdict::Stay => {
+                self.cancel(key);
+                Ok(Next::WhenChanged)
+            }
+            Verdict::LeaveAfter(wait) => {
+                self.waiting().insert(key.clone(), waiting);
+                Ok(Next::After(wait))
+            }
             Verdict::Leave => {
                 self.evict(key, &pod).await?;
+                self.waiting().remove(key);
                 Ok(Next::WhenChanged)
             }
         }
@@ -106,6 +127,29 @@ impl Controller for TaintEviction {
 }
 
 impl TaintEviction {
+    fn waiting(&self) -> MutexGuard<'_, HashMap<Key, Waiting>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Since when the pod waits to leave; from now on if it does not yet.
+    fn since(&self, key: &Key, pod: &FullPod, now: Timestamp) -> Waiting {
+        let uid = pod.metadata.uid.clone();
+        let known = self.waiting().get(key).filter(|w| w.uid == uid).cloned();
+        known.unwrap_or(Waiting { uid, since: now })
+    }
+
+    /// The pod stays after all.
+    fn cancel(&self, key: &Key) {
+        let was_to_leave = self.waiting().remove(key);
+        if let Some(waiting) = was_to_leave
+            && let Some(pod) = self.cluster.pods.get(key)
+            && pod.metadata.uid == waiting.uid
+        {
+            let note = format!("Cancelling deletion of Pod {key}");
+            self.recorder.normal(&*pod, "TaintManagerEviction", note);
+        }
+    }
+
     fn taints_around(&self, pod: &Key) -> Option<Vec<Taint>> {
         let pod = self.cluster.pods.get(pod)?;
         let node = self

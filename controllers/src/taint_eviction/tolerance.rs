@@ -14,8 +14,13 @@ pub enum Verdict {
 }
 
 /// What `tolerations` say to the `NoExecute` taints of the pod's node. Time
-/// counts from when a taint was added.
-pub fn verdict(taints: &[Taint], tolerations: &[Toleration], now: Timestamp) -> Verdict {
+/// counts from when a taint was added, or, where it does not tell, from `seen`.
+pub fn verdict(
+    taints: &[Taint],
+    tolerations: &[Toleration],
+    seen: Timestamp,
+    now: Timestamp,
+) -> Verdict {
     let mut due: Option<Timestamp> = None;
     for taint in taints {
         let mut tolerating = tolerations
@@ -26,7 +31,7 @@ pub fn verdict(taints: &[Taint], tolerations: &[Toleration], now: Timestamp) -> 
             return Verdict::Leave;
         }
         if let Some(seconds) = tolerating.filter_map(|t| t.toleration_seconds).min() {
-            let since = taint.time_added.as_ref().map_or(now, |t| t.0);
+            let since = taint.time_added.as_ref().map_or(seen, |t| t.0);
             let wait = SignedDuration::from_secs(seconds.max(0));
             let end = since.checked_add(wait).unwrap_or(Timestamp::MAX);
             due = Some(due.map_or(end, |due| due.min(end)));
@@ -56,7 +61,7 @@ mod tests {
         let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         let now = start + SignedDuration::from_secs(seconds);
         let tolerations: Vec<Toleration> = serde_json::from_value(tolerations).unwrap();
-        verdict(&taints(), &tolerations, now)
+        verdict(&taints(), &tolerations, now, now)
     }
 
     #[test]
@@ -83,6 +88,25 @@ mod tests {
             Verdict::LeaveAfter(Duration::from_secs(200))
         );
         assert_eq!(after(300, tolerations()), Verdict::Leave);
+    }
+
+    #[test]
+    fn taint_that_does_not_tell_its_age_counts_from_when_it_was_seen() {
+        let mut taints = taints();
+        taints[0].time_added = None;
+        let ten = json!([{ "key": "k", "operator": "Exists", "tolerationSeconds": 10 }]);
+        let ten: Vec<Toleration> = serde_json::from_value(ten).unwrap();
+        let seen: Timestamp = "2026-02-01T00:00:00Z".parse().unwrap();
+        let at = |seconds| {
+            verdict(
+                &taints,
+                &ten,
+                seen,
+                seen + SignedDuration::from_secs(seconds),
+            )
+        };
+        assert_eq!(at(4), Verdict::LeaveAfter(Duration::from_secs(6)));
+        assert_eq!(at(10), Verdict::Leave);
     }
 
     #[test]

@@ -78,7 +78,26 @@ impl World {
     }
 }
 
-/// [sig-apps] CronJob should support CronJob API operations (what its runs leave behind)
+#[tokio::test(flavor = "multi_thread")]
+async fn sig_apps_cronjob_should_support_cronjob_api_operations() {
+    let world = World::start().await;
+    world.is_discovered("batch", "v1", "cronjobs").await;
+    let make = |_: &str| hourly(json!({}));
+    world.are_operated("batch/v1", "cronjobs", make).await;
+
+    world.create(CRON_JOBS, hourly(json!({}))).await;
+    let first = hours_ago(2).to_string();
+    let update = |cron: &mut Value| cron["status"]["lastScheduleTime"] = json!(first);
+    let updated = world.update(STATUS, update).await;
+    assert_eq!(updated["status"]["lastScheduleTime"], first);
+    let second = hours_ago(1).to_string();
+    let patch = json!({ "status": { "lastScheduleTime": second } });
+    world.patch(STATUS, patch).await;
+    let read = world.find(STATUS).await.unwrap();
+    assert_eq!(read["status"]["lastScheduleTime"], second);
+    world.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn cron_job_makes_the_job_of_its_last_missed_run_and_follows_it() {
     let world = World::start().await;
@@ -120,9 +139,8 @@ async fn cron_job_makes_the_job_of_its_last_missed_run_and_follows_it() {
     world.stop().await;
 }
 
-/// [sig-apps] CronJob should not schedule jobs when suspended
 #[tokio::test(flavor = "multi_thread")]
-async fn suspended_cron_job_makes_nothing() {
+async fn sig_apps_cronjob_should_not_schedule_jobs_when_suspended() {
     let world = World::start().await;
     world.make_cron_job(json!({}), 3).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
@@ -132,9 +150,8 @@ async fn suspended_cron_job_makes_nothing() {
     world.stop().await;
 }
 
-/// [sig-apps] CronJob should schedule multiple jobs concurrently
 #[tokio::test(flavor = "multi_thread")]
-async fn jobs_of_a_cron_job_run_beside_each_other() {
+async fn sig_apps_cronjob_should_schedule_multiple_jobs_concurrently() {
     let world = World::start().await;
     let cron = world
         .make_cron_job(json!({ "concurrencyPolicy": "Allow" }), 3)
@@ -146,9 +163,8 @@ async fn jobs_of_a_cron_job_run_beside_each_other() {
     world.stop().await;
 }
 
-/// [sig-apps] CronJob should not schedule new jobs when ForbidConcurrent
 #[tokio::test(flavor = "multi_thread")]
-async fn cron_job_that_forbids_it_waits_for_the_run_before() {
+async fn sig_apps_cronjob_should_not_schedule_new_jobs_when_forbidconcurrent() {
     let world = World::start().await;
     let cron = world
         .make_cron_job(json!({ "concurrencyPolicy": "Forbid" }), 3)
@@ -168,9 +184,8 @@ async fn cron_job_that_forbids_it_waits_for_the_run_before() {
     world.stop().await;
 }
 
-/// [sig-apps] CronJob should replace jobs when ReplaceConcurrent
 #[tokio::test(flavor = "multi_thread")]
-async fn cron_job_that_replaces_ends_the_run_before() {
+async fn sig_apps_cronjob_should_replace_jobs_when_replaceconcurrent() {
     let world = World::start().await;
     let cron = world
         .make_cron_job(json!({ "concurrencyPolicy": "Replace" }), 3)

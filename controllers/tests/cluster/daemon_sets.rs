@@ -1,5 +1,4 @@
 //! `[sig-apps] Daemon set [Serial]`, and what is not in the conformance suite.
-//! The codenames are in the tests' docs.
 
 use serde_json::{Value, json};
 
@@ -57,9 +56,8 @@ impl World {
     }
 }
 
-/// should run and stop simple daemon [Conformance]
 #[tokio::test(flavor = "multi_thread")]
-async fn daemon_set_runs_a_pod_on_each_node_and_replaces_a_deleted_one() {
+async fn sig_apps_daemon_set_should_run_and_stop_simple_daemon() {
     let world = World::start().await;
     world.create(SETS, daemon_set()).await;
     let pods = world.until_daemons_run(&["n1", "n2"], "app:1").await;
@@ -101,9 +99,8 @@ async fn daemon_set_runs_a_pod_on_each_node_and_replaces_a_deleted_one() {
     world.stop().await;
 }
 
-/// should run and stop complex daemon [Conformance]
 #[tokio::test(flavor = "multi_thread")]
-async fn daemon_set_follows_the_labels_of_nodes() {
+async fn sig_apps_daemon_set_should_run_and_stop_complex_daemon() {
     let world = World::start().await;
     let mut set = daemon_set();
     set["spec"]["template"]["spec"]["nodeSelector"] = json!({ "color": "blue" });
@@ -124,9 +121,8 @@ async fn daemon_set_follows_the_labels_of_nodes() {
     world.stop().await;
 }
 
-/// should retry creating failed daemon pods [Conformance]
 #[tokio::test(flavor = "multi_thread")]
-async fn daemon_set_retries_creating_failed_pods() {
+async fn sig_apps_daemon_set_should_retry_creating_failed_daemon_pods() {
     let world = World::start().await;
     world.create(SETS, daemon_set()).await;
     let pods = world.until_daemons_run(&["n1", "n2"], "app:1").await;
@@ -154,10 +150,9 @@ async fn daemon_set_retries_creating_failed_pods() {
     world.stop().await;
 }
 
-/// should update pod when spec was updated and update strategy is
-/// RollingUpdate [Conformance]
 #[tokio::test(flavor = "multi_thread")]
-async fn daemon_set_rolls_out_one_node_at_a_time() {
+async fn sig_apps_daemon_set_should_update_pod_when_spec_was_updated_and_update_strategy_is_rollingupdate()
+ {
     let world = World::start().await;
     world.nodes.register("n3").await;
     world.create(SETS, daemon_set()).await;
@@ -190,9 +185,8 @@ async fn daemon_set_rolls_out_one_node_at_a_time() {
     world.stop().await;
 }
 
-/// should rollback without unnecessary restarts [Conformance]
 #[tokio::test(flavor = "multi_thread")]
-async fn daemon_set_rollback_leaves_pods_that_were_not_updated() {
+async fn sig_apps_daemon_set_should_rollback_without_unnecessary_restarts() {
     let world = World::start().await;
     world.create(SETS, daemon_set()).await;
     let before = world.until_daemons_run(&["n1", "n2"], "app:1").await;
@@ -223,9 +217,8 @@ async fn daemon_set_rollback_leaves_pods_that_were_not_updated() {
     world.stop().await;
 }
 
-/// should list and delete a collection of DaemonSets [Conformance]
 #[tokio::test(flavor = "multi_thread")]
-async fn daemon_sets_are_listed_and_deleted_as_a_collection() {
+async fn sig_apps_daemon_set_should_list_and_delete_a_collection_of_daemonsets() {
     let world = World::start().await;
     let mut set = daemon_set();
     set["metadata"]["labels"] = json!({ "test": "ds" });
@@ -245,27 +238,12 @@ async fn daemon_sets_are_listed_and_deleted_as_a_collection() {
     world.stop().await;
 }
 
-/// should verify changes to a daemon set status [Conformance]
 #[tokio::test(flavor = "multi_thread")]
-async fn daemon_set_status_is_read_updated_and_patched() {
+async fn sig_apps_daemon_set_should_verify_changes_to_a_daemon_set_status() {
     let world = World::start().await;
     world.create(SETS, daemon_set()).await;
     world.until_daemons_run(&["n1", "n2"], "app:1").await;
-    let path = format!("{DS}/status");
-    let condition = |type_: &str| json!([{ "type": type_, "status": "True", "reason": "E2E", "message": "Set by a test" }]);
-    let mut set = world.find(&path).await.unwrap();
-    set["status"]["conditions"] = condition("StatusUpdate");
-    let updated = world.ask(http::Method::PUT, &path, set).await;
-    assert_eq!(
-        updated["status"]["conditions"][0]["type"], "StatusUpdate",
-        "{updated}"
-    );
-    world
-        .patch(
-            &path,
-            json!({ "status": { "conditions": condition("StatusPatched") } }),
-        )
-        .await;
+    world.status_is_read_updated_and_patched(DS).await;
     world.nodes.register("n3").await;
     world.until_daemons_run(&["n1", "n2", "n3"], "app:1").await;
     let set = world.find(DS).await.unwrap();

@@ -2,10 +2,10 @@ use serde_json::{Value, json};
 
 use crate::world::World;
 
-const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/t/deployments";
-const WEB: &str = "/apis/apps/v1/namespaces/t/deployments/web";
-const SETS: &str = "/apis/apps/v1/namespaces/t/replicasets";
-const PODS: &str = "/api/v1/namespaces/t/pods";
+pub const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/t/deployments";
+pub const WEB: &str = "/apis/apps/v1/namespaces/t/deployments/web";
+pub const SETS: &str = "/apis/apps/v1/namespaces/t/replicasets";
+pub const PODS: &str = "/api/v1/namespaces/t/pods";
 
 pub fn deployment(replicas: u32, image: &str) -> Value {
     json!({ "metadata": { "name": "web" }, "spec": {
@@ -15,7 +15,7 @@ pub fn deployment(replicas: u32, image: &str) -> Value {
             "containers": [{ "name": "c", "image": image, "ports": [{ "name": "http", "containerPort": 8080 }] }] } } } })
 }
 
-fn with_image(image: &str) -> Value {
+pub fn with_image(image: &str) -> Value {
     let containers = deployment(0, image)["spec"]["template"]["spec"].clone();
     json!({ "spec": { "template": { "spec": containers } } })
 }
@@ -39,7 +39,7 @@ impl World {
     }
 }
 
-fn revision(object: &Value) -> &str {
+pub fn revision(object: &Value) -> &str {
     let annotations = &object["metadata"]["annotations"];
     annotations["deployment.kubernetes.io/revision"]
         .as_str()
@@ -142,7 +142,7 @@ async fn rolling_update_and_rollback_keep_the_sets_and_count_revisions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rolling_update_never_has_fewer_pods_ready_than_the_strategy_allows() {
+async fn sig_apps_deployment_rollingupdatedeployment_should_delete_old_pods_and_create_new_ones() {
     let world = World::start().await;
     world.create(DEPLOYMENTS, deployment(4, "app:1")).await;
     world.until_rolled_out(4, "app:1").await;
@@ -206,7 +206,7 @@ async fn paused_deployment_rolls_out_only_when_resumed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn recreate_never_runs_old_and_new_pods_together() {
+async fn sig_apps_deployment_recreatedeployment_should_delete_old_pods_and_create_new_ones() {
     let world = World::start().await;
     let mut deployment = deployment(3, "app:1");
     deployment["spec"]["strategy"] = json!({ "type": "Recreate" });

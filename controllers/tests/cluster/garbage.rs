@@ -23,7 +23,8 @@ async fn map(world: &World, name: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn background_deletion_takes_sets_and_pods_along() {
+async fn sig_api_machinery_garbage_collector_should_delete_rs_created_by_deployment_when_not_orphaning()
+ {
     let world = World::start().await;
     world.create(DEPLOYMENTS, deployment(3, "app:1")).await;
     world.until_rolled_out(3, "app:1").await;
@@ -63,7 +64,8 @@ async fn foreground_deletion_ends_with_the_owner() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn orphaning_leaves_the_set_without_an_owner() {
+async fn sig_api_machinery_garbage_collector_should_orphan_rs_created_by_deployment_when_deleteoptions_propagationpolicy_is_orphan()
+ {
     let world = World::start().await;
     world.create(DEPLOYMENTS, deployment(2, "app:1")).await;
     world.until_rolled_out(2, "app:1").await;
@@ -166,5 +168,138 @@ async fn what_lost_its_owner_while_nobody_looked_is_collected_later() {
         })
         .await;
     world.until_gone(&format!("{MAPS}/child")).await;
+    world.stop().await;
+}
+
+const RCS: &str = "/api/v1/namespaces/t/replicationcontrollers";
+
+fn replication(name: &str, replicas: usize) -> Value {
+    json!({ "metadata": { "name": name }, "spec": { "replicas": replicas, "selector": { "rc": name },
+        "template": { "metadata": { "labels": { "rc": name } }, "spec": {
+            "containers": [{ "name": "c", "image": "app:1" }] } } } })
+}
+
+impl World {
+    async fn make_replication(&self, name: &str, replicas: usize) -> Value {
+        let made = self.create(RCS, replication(name, replicas)).await;
+        if replicas > 0 {
+            self.until_running(replicas).await;
+        }
+        made
+    }
+
+    async fn until_no_pods(&self) {
+        self.until("no pod", async || {
+            self.list(PODS).await.is_empty().then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sig_api_machinery_garbage_collector_should_delete_pods_created_by_rc_when_not_orphaning() {
+    let world = World::start().await;
+    world.make_replication("rc", 2).await;
+    world.delete(&format!("{RCS}/rc"), "Background").await;
+    world.until_gone(&format!("{RCS}/rc")).await;
+    world.until_no_pods().await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sig_api_machinery_garbage_collector_should_keep_the_rc_around_until_all_its_pods_are_deleted_if_the_deleteoptions_says_so()
+ {
+    let world = World::start().await;
+    world.make_replication("rc", 10).await;
+    let path = format!("{RCS}/rc");
+    let held = world.list(PODS).await.remove(0);
+    let held = format!("{PODS}/{}", held["metadata"]["name"].as_str().unwrap());
+    let finalizers = json!({ "metadata": { "finalizers": ["example.com/hold"] } });
+    world.patch(&held, finalizers).await;
+    world.delete(&path, "Foreground").await;
+    let alone = async || (world.list(PODS).await.len() == 1).then_some(());
+    world.until("one pod that is held", alone).await;
+    let rc = world.find(&path).await.expect("it waits for its last pod");
+    assert!(rc["metadata"]["deletionTimestamp"].is_string());
+    let released = json!({ "metadata": { "finalizers": null } });
+    world.patch(&held, released).await;
+    world.until_gone(&path).await;
+    assert!(world.list(PODS).await.is_empty());
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sig_api_machinery_garbage_collector_should_orphan_pods_created_by_rc_if_delete_options_say_so()
+ {
+    let world = World::start().await;
+    world.make_replication("rc", 10).await;
+    world.delete(&format!("{RCS}/rc"), "Orphan").await;
+    world.until_gone(&format!("{RCS}/rc")).await;
+    // What the collector would do wrong, it would do now.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let pods = world.list(PODS).await;
+    assert_eq!(pods.len(), 10);
+    for pod in pods {
+        let owners = pod["metadata"]["ownerReferences"].as_array();
+        assert!(owners.is_none_or(Vec::is_empty), "{pod}");
+        assert!(pod["metadata"]["deletionTimestamp"].is_null(), "{pod}");
+    }
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sig_api_machinery_garbage_collector_should_not_delete_dependents_that_have_both_valid_owner_and_owner_that_s_waiting_for_dependents_to_be_deleted()
+ {
+    let world = World::start().await;
+    world.make_replication("ending", 10).await;
+    let valid = world.make_replication("valid", 0).await;
+    let uid = &valid["metadata"]["uid"];
+    let pods = world.list(PODS).await;
+    let mut shared = Vec::new();
+    for pod in &pods[..5] {
+        let mut owners = pod["metadata"]["ownerReferences"].clone();
+        let other = json!({ "apiVersion": "v1", "kind": "ReplicationController", "name": "valid", "uid": uid });
+        owners.as_array_mut().unwrap().push(other);
+        let name = pod["metadata"]["name"].as_str().unwrap();
+        let patch = json!({ "metadata": { "ownerReferences": owners } });
+        world.patch(&format!("{PODS}/{name}"), patch).await;
+        shared.push(name);
+    }
+    world.delete(&format!("{RCS}/ending"), "Foreground").await;
+    world.until_gone(&format!("{RCS}/ending")).await;
+    let left = world.list(PODS).await;
+    let names: Vec<&str> = left
+        .iter()
+        .filter_map(|pod| pod["metadata"]["name"].as_str())
+        .collect();
+    assert_eq!(names, shared);
+    for pod in &left {
+        assert!(pod["metadata"]["deletionTimestamp"].is_null(), "{pod}");
+        let owners = pod["metadata"]["ownerReferences"].as_array().unwrap();
+        assert!(owners.len() == 1 && owners[0]["uid"] == *uid, "{pod}");
+    }
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sig_api_machinery_garbage_collector_should_not_be_blocked_by_dependency_circle() {
+    let world = World::start().await;
+    let mut pods = Vec::new();
+    for name in ["pod1", "pod2", "pod3"] {
+        let pod = json!({ "metadata": { "name": name },
+            "spec": { "containers": [{ "name": "c", "image": "app:1" }] } });
+        pods.push(world.create(PODS, pod).await);
+    }
+    world.until_running(3).await;
+    for (pod, owner) in [(0, 2), (1, 0), (2, 1)] {
+        let metadata: &Value = &pods[owner]["metadata"];
+        let owners = json!([{ "apiVersion": "v1", "kind": "Pod", "name": metadata["name"],
+            "uid": metadata["uid"], "controller": true, "blockOwnerDeletion": true }]);
+        let name = pods[pod]["metadata"]["name"].as_str().unwrap();
+        let patch = json!({ "metadata": { "ownerReferences": owners } });
+        world.patch(&format!("{PODS}/{name}"), patch).await;
+    }
+    world.delete(&format!("{PODS}/pod1"), "Foreground").await;
+    world.until_no_pods().await;
     world.stop().await;
 }

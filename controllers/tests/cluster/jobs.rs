@@ -103,7 +103,40 @@ impl World {
     }
 }
 
-/// [sig-apps] Job should run a job to completion when tasks sometimes fail and are locally restarted
+/// A container that fails is started again in its pod, which is no failure.
+#[tokio::test(flavor = "multi_thread")]
+async fn sig_apps_job_should_run_a_job_to_completion_when_tasks_sometimes_fail_and_are_locally_restarted()
+ {
+    let world = World::start().await;
+    let spec = json!({ "completions": 4, "parallelism": 2, "backoffLimit": 6,
+        "template": template("OnFailure") });
+    world.create(JOBS, job(spec)).await;
+    let mut seen = BTreeSet::new();
+    while seen.len() < 4 {
+        let next = async || {
+            let running = world.running().await;
+            running.into_iter().find(|p| !seen.contains(name(p)))
+        };
+        let pod = world.until("the next pod", next).await;
+        seen.insert(name(&pod).to_owned());
+        let failed =
+            json!({ "terminated": { "exitCode": 1, "finishedAt": jiff::Timestamp::now() } });
+        let container = json!({ "name": "c", "image": "app:1", "imageID": "i", "ready": true,
+            "restartCount": 1, "lastState": failed, "state": { "running": {} } });
+        let restarted = json!({ "status": { "containerStatuses": [container] } });
+        let status = format!("{PODS}/{}/status", name(&pod));
+        world.patch(&status, restarted).await;
+        world.end(&pod, 0).await;
+    }
+    let job = world.until_ended("Complete").await;
+    assert_eq!(
+        (&job["status"]["succeeded"], &job["status"]["failed"]),
+        (&json!(4), &Value::Null)
+    );
+    assert_eq!(world.list(PODS).await.len(), 4);
+    world.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn job_runs_its_pods_to_completion_and_says_so() {
     let world = World::start().await;
@@ -154,9 +187,8 @@ async fn job_runs_its_pods_to_completion_and_says_so() {
     world.stop().await;
 }
 
-/// [sig-apps] Job should adopt matching orphans and release non-matching pods
 #[tokio::test(flavor = "multi_thread")]
-async fn job_adopts_its_orphan_again_and_releases_what_does_not_match() {
+async fn sig_apps_job_should_adopt_matching_orphans_and_release_non_matching_pods() {
     let world = World::start().await;
     world
         .create(JOBS, job(json!({ "completions": 4, "parallelism": 2 })))
@@ -183,9 +215,8 @@ async fn job_adopts_its_orphan_again_and_releases_what_does_not_match() {
     world.stop().await;
 }
 
-/// [sig-apps] Job should delete a job
 #[tokio::test(flavor = "multi_thread")]
-async fn deleted_job_takes_its_pods_along() {
+async fn sig_apps_job_should_delete_a_job() {
     for policy in ["Background", "Foreground"] {
         let world = World::start().await;
         world

@@ -120,3 +120,44 @@ async fn finalizer_holds_the_namespace_which_says_so() {
     );
     world.stop().await;
 }
+
+/// Makes an object in a namespace, deletes that and makes it again: nothing is in it.
+async fn is_emptied(plural: &str, object: Value) {
+    let world = World::start().await;
+    let list = format!("/api/v1/namespaces/t/{plural}");
+    world.create(&list, object).await;
+    if plural == "pods" {
+        world.until_running(1).await;
+    }
+    world.delete("/api/v1/namespaces/t", "Background").await;
+    world.until_gone("/api/v1/namespaces/t").await;
+    world.make_namespace("t").await;
+    assert!(world.list(&list).await.is_empty());
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sig_api_machinery_namespaces_should_ensure_that_all_pods_are_removed_when_a_namespace_is_deleted()
+ {
+    let pod = json!({ "metadata": { "name": "p" },
+        "spec": { "containers": [{ "name": "c", "image": "app:1" }] } });
+    is_emptied("pods", pod).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sig_api_machinery_namespaces_should_ensure_that_all_services_are_removed_when_a_namespace_is_deleted()
+ {
+    let service = json!({ "metadata": { "name": "s" }, "spec": {
+        "selector": { "app": "a" }, "ports": [{ "port": 80 }] } });
+    is_emptied("services", service).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sig_api_machinery_namespaces_should_patch_a_namespace() {
+    let world = World::start().await;
+    let label = json!({ "metadata": { "labels": { "test": "patched" } } });
+    world.patch("/api/v1/namespaces/t", label).await;
+    let read = world.find("/api/v1/namespaces/t").await.unwrap();
+    assert_eq!(read["metadata"]["labels"]["test"], "patched");
+    world.stop().await;
+}

@@ -38,27 +38,40 @@ fn pod(name: &str, requests: Value) -> Value {
         "containers": [{ "name": "c", "image": "app:1", "resources": resources }] } })
 }
 
-/// [sig-api-machinery] ResourceQuota should create a ResourceQuota and ensure its status is promptly calculated.
-/// [sig-api-machinery] ResourceQuota should be able to update and delete ResourceQuota.
 #[tokio::test(flavor = "multi_thread")]
-async fn quota_says_at_once_what_is_used_and_follows_its_spec() {
+async fn sig_api_machinery_resourcequota_should_create_a_resourcequota_and_ensure_its_status_is_promptly_calculated()
+ {
     let world = World::start().await;
-    world
-        .make_quota(
-            "q",
-            json!({ "hard": { "cpu": "1", "memory": "500Mi", "resourcequotas": "2" } }),
-        )
-        .await;
-    world.until_used("q", "resourcequotas", "1").await;
-    world.until_used("q", "cpu", "0").await;
+    let hard = json!({ "cpu": "1", "memory": "500Mi", "pods": "5", "resourcequotas": "2" });
+    world.make_quota("q", json!({ "hard": hard })).await;
+    for (resource, used) in [
+        ("cpu", "0"),
+        ("memory", "0"),
+        ("pods", "0"),
+        ("resourcequotas", "1"),
+    ] {
+        world.until_used("q", resource, used).await;
+    }
+    let quota = world.find(&format!("{QUOTAS}/q")).await.unwrap();
+    assert_eq!(quota["status"]["hard"], hard);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sig_api_machinery_resourcequota_should_be_able_to_update_and_delete_resourcequota() {
+    let world = World::start().await;
+    let hard = json!({ "cpu": "1", "memory": "500Mi" });
+    world.make_quota("q", json!({ "hard": hard })).await;
     let path = format!("{QUOTAS}/q");
+    let more = |quota: &mut Value| {
+        quota["spec"]["hard"] = json!({ "cpu": "2", "memory": "1Gi" });
+    };
+    let updated = world.update(&path, more).await;
+    assert_eq!(updated["spec"]["hard"]["memory"], "1Gi");
     world
-        .patch(&path, json!({ "spec": { "hard": { "cpu": "2" } } }))
-        .await;
-    world
-        .until("the new limit", async || {
-            let quota = world.find(&path).await?;
-            (quota["status"]["hard"]["cpu"] == "2").then_some(())
+        .until("the new limits", async || {
+            let hard = world.find(&path).await?["status"]["hard"].clone();
+            (hard == json!({ "cpu": "2", "memory": "1Gi" })).then_some(())
         })
         .await;
     world.delete(&path, "Background").await;
@@ -66,71 +79,96 @@ async fn quota_says_at_once_what_is_used_and_follows_its_spec() {
     world.stop().await;
 }
 
-/// [sig-api-machinery] ResourceQuota should create a ResourceQuota and capture the life of a configMap.
-/// [sig-api-machinery] ResourceQuota should create a ResourceQuota and capture the life of a secret.
-/// [sig-api-machinery] ResourceQuota should create a ResourceQuota and capture the life of a service.
-/// [sig-api-machinery] ResourceQuota should create a ResourceQuota and capture the life of a replica set.
-/// [sig-api-machinery] ResourceQuota should create a ResourceQuota and capture the life of a replication controller.
-#[tokio::test(flavor = "multi_thread")]
-async fn quota_captures_the_life_of_objects_of_each_kind() {
+/// Makes and deletes the object `one` while a quota counts its kind.
+async fn captures_the_life(kind: &str, resource: &str, mut object: Value) {
     let world = World::start().await;
-    let template = json!({ "metadata": { "labels": { "a": "b" } }, "spec": { "containers": [{ "name": "c", "image": "i" }] } });
-    let kinds = [
-        ("/api/v1/namespaces/t", "configmaps", json!({})),
-        ("/api/v1/namespaces/t", "secrets", json!({})),
-        (
-            "/api/v1/namespaces/t",
-            "services",
-            json!({ "spec": { "ports": [{ "port": 80 }] } }),
-        ),
-        (
-            "/apis/apps/v1/namespaces/t",
-            "replicasets",
-            json!({ "spec": { "replicas": 0, "selector": { "matchLabels": { "a": "b" } }, "template": template } }),
-        ),
-        (
-            "/api/v1/namespaces/t",
-            "replicationcontrollers",
-            json!({ "spec": { "replicas": 0, "selector": { "a": "b" }, "template": template } }),
-        ),
-    ];
-    for (base, plural, mut object) in kinds {
-        let resource = match plural {
-            "replicasets" => "count/replicasets.apps",
-            plural => plural,
-        };
+    if kind == "configmaps" {
         // Every namespace has a ConfigMap of its own.
-        let (before, after) = if plural == "configmaps" {
-            ("1", "2")
-        } else {
-            ("0", "1")
-        };
-        world
-            .make_quota(plural, json!({ "hard": { resource: "5" } }))
-            .await;
-        world.until_used(plural, resource, before).await;
-        object["metadata"] = json!({ "name": "one" });
-        let path = format!("{base}/{plural}");
-        world.create(&path, object).await;
-        world.until_used(plural, resource, after).await;
-        world.delete(&format!("{path}/one"), "Background").await;
-        world.until_used(plural, resource, before).await;
+        let own = "/api/v1/namespaces/t/configmaps/kube-root-ca.crt";
+        let made = async || world.find(own).await;
+        world.until("the namespace's own ConfigMap", made).await;
     }
+    let base = match kind {
+        "replicasets" => "/apis/apps/v1/namespaces/t",
+        _ => "/api/v1/namespaces/t",
+    };
+    let path = format!("{base}/{kind}");
+    let before = world.list(&path).await.len();
+    world
+        .make_quota(
+            "q",
+            json!({ "hard": { resource: "5", "resourcequotas": "1" } }),
+        )
+        .await;
+    world.until_used("q", resource, &before.to_string()).await;
+    world.until_used("q", "resourcequotas", "1").await;
+    object["metadata"] = json!({ "name": "one" });
+    world.create(&path, object).await;
+    let with_it = (before + 1).to_string();
+    world.until_used("q", resource, &with_it).await;
+    world.delete(&format!("{path}/one"), "Background").await;
+    world.until_used("q", resource, &before.to_string()).await;
     world.stop().await;
 }
 
-/// [sig-api-machinery] ResourceQuota should create a ResourceQuota and capture the life of a pod.
+fn template() -> Value {
+    json!({ "metadata": { "labels": { "a": "b" } }, "spec": { "containers": [{ "name": "c", "image": "i" }] } })
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn quota_captures_the_life_of_a_pod_and_refuses_what_is_too_much() {
+async fn sig_api_machinery_resourcequota_should_create_a_resourcequota_and_capture_the_life_of_a_configmap()
+ {
+    captures_the_life("configmaps", "configmaps", json!({})).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sig_api_machinery_resourcequota_should_create_a_resourcequota_and_capture_the_life_of_a_secret()
+ {
+    captures_the_life("secrets", "secrets", json!({})).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sig_api_machinery_resourcequota_should_create_a_resourcequota_and_capture_the_life_of_a_service()
+ {
+    let service = json!({ "spec": { "ports": [{ "port": 80 }] } });
+    captures_the_life("services", "services", service).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sig_api_machinery_resourcequota_should_create_a_resourcequota_and_capture_the_life_of_a_replica_set()
+ {
+    let set = json!({ "spec": { "replicas": 0, "selector": { "matchLabels": { "a": "b" } }, "template": template() } });
+    captures_the_life("replicasets", "count/replicasets.apps", set).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sig_api_machinery_resourcequota_should_create_a_resourcequota_and_capture_the_life_of_a_replication_controller()
+ {
+    let controller =
+        json!({ "spec": { "replicas": 0, "selector": { "a": "b" }, "template": template() } });
+    captures_the_life(
+        "replicationcontrollers",
+        "replicationcontrollers",
+        controller,
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sig_api_machinery_resourcequota_should_create_a_resourcequota_and_capture_the_life_of_a_pod()
+ {
     let world = World::start().await;
-    let hard =
-        json!({ "pods": "5", "cpu": "1", "memory": "500Mi", "requests.example.com/dongle": "3" });
+    let hard = json!({ "pods": "5", "cpu": "1", "memory": "500Mi", "ephemeral-storage": "50Gi",
+            "requests.example.com/dongle": "3" });
     world.make_quota("q", json!({ "hard": hard })).await;
     let pods = "/api/v1/namespaces/t/pods";
-    let some = json!({ "cpu": "500m", "memory": "252Mi", "example.com/dongle": "2" });
-    world.create(pods, pod("some", some)).await;
+    let some = json!({ "cpu": "500m", "memory": "252Mi", "ephemeral-storage": "30Gi",
+        "example.com/dongle": "2" });
+    let made = world.create(pods, pod("some", some)).await;
     world.until_used("q", "pods", "1").await;
     world.until_used("q", "cpu", "500m").await;
+    world.until_used("q", "memory", "252Mi").await;
+    world.until_used("q", "ephemeral-storage", "30Gi").await;
     world
         .until_used("q", "requests.example.com/dongle", "2")
         .await;
@@ -148,44 +186,67 @@ async fn quota_captures_the_life_of_a_pod_and_refuses_what_is_too_much() {
             "{refused}"
         );
     }
-    world.delete(&format!("{pods}/some"), "Background").await;
-    world.until_used("q", "pods", "0").await;
-    world.until_used("q", "cpu", "0").await;
+    let mut containers = made["spec"]["containers"].clone();
+    containers[0]["resources"]["requests"]["memory"] = "100Mi".into();
+    let path = format!("{pods}/some");
+    let patch = json!({ "spec": { "containers": containers } });
+    let refused = world.ask(Method::PATCH, &path, patch).await;
+    assert_eq!(refused["code"], 422, "{refused}");
+    world.delete(&path, "Background").await;
+    for resource in [
+        "pods",
+        "cpu",
+        "memory",
+        "ephemeral-storage",
+        "requests.example.com/dongle",
+    ] {
+        world.until_used("q", resource, "0").await;
+    }
     world.stop().await;
 }
 
-/// [sig-api-machinery] ResourceQuota should verify ResourceQuota with best effort scope.
-/// [sig-api-machinery] ResourceQuota should verify ResourceQuota with terminating scopes.
+impl World {
+    /// Makes a pod that only the quota `counting` counts, and deletes it.
+    async fn only_one_counts(&self, pod: Value, counting: &str, other: &str) {
+        let pods = "/api/v1/namespaces/t/pods";
+        self.create(pods, pod).await;
+        self.until_used(counting, "pods", "1").await;
+        let quota = self.find(&format!("{QUOTAS}/{other}")).await.unwrap();
+        assert_eq!(quota["status"]["used"]["pods"], "0", "{quota}");
+        self.delete(&format!("{pods}/one"), "Background").await;
+        self.until_gone(&format!("{pods}/one")).await;
+        self.until_used(counting, "pods", "0").await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn quota_counts_the_pods_of_its_scope_only() {
+async fn sig_api_machinery_resourcequota_should_verify_resourcequota_with_best_effort_scope() {
     let world = World::start().await;
-    for scope in [
-        "BestEffort",
-        "NotBestEffort",
-        "Terminating",
-        "NotTerminating",
-    ] {
+    let (with, without) = ("best-effort", "not-best-effort");
+    for (name, scope) in [(with, "BestEffort"), (without, "NotBestEffort")] {
         let spec = json!({ "hard": { "pods": "5" }, "scopes": [scope] });
-        world.make_quota(&scope.to_lowercase(), spec).await;
+        world.make_quota(name, spec).await;
     }
-    let pods = "/api/v1/namespaces/t/pods";
-    let modest = json!({ "metadata": { "name": "modest" }, "spec": { "containers": [{ "name": "c", "image": "i" }] } });
-    world.create(pods, modest).await;
-    let mut short = pod("short", json!({ "cpu": "100m", "memory": "10Mi" }));
-    short["spec"]["activeDeadlineSeconds"] = 3600.into();
-    world.create(pods, short).await;
-    for scope in [
-        "besteffort",
-        "notbesteffort",
-        "terminating",
-        "notterminating",
-    ] {
-        world.until_used(scope, "pods", "1").await;
+    let modest = pod("one", json!({}));
+    world.only_one_counts(modest, with, without).await;
+    let asking = pod("one", json!({ "cpu": "100m", "memory": "10Mi" }));
+    world.only_one_counts(asking, without, with).await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sig_api_machinery_resourcequota_should_verify_resourcequota_with_terminating_scopes() {
+    let world = World::start().await;
+    let (with, without) = ("terminating", "not-terminating");
+    for (name, scope) in [(with, "Terminating"), (without, "NotTerminating")] {
+        let spec = json!({ "hard": { "pods": "5", "requests.cpu": "1", "limits.memory": "1Gi" },
+            "scopes": [scope] });
+        world.make_quota(name, spec).await;
     }
-    world.delete(&format!("{pods}/modest"), "Background").await;
-    world.until_used("besteffort", "pods", "0").await;
-    world.until_used("notterminating", "pods", "0").await;
-    world.until_used("terminating", "pods", "1").await;
+    let mut asking = pod("one", json!({ "cpu": "100m", "memory": "10Mi" }));
+    world.only_one_counts(asking.clone(), without, with).await;
+    asking["spec"]["activeDeadlineSeconds"] = 3600.into();
+    world.only_one_counts(asking, with, without).await;
     world.stop().await;
 }
 

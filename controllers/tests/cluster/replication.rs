@@ -41,7 +41,6 @@ async fn until_available(world: &World, replicas: u64) -> Value {
         .await
 }
 
-/// [sig-apps] ReplicationController should serve a basic image on each replica with a public image
 #[tokio::test(flavor = "multi_thread")]
 async fn replication_controller_makes_its_pods() {
     let world = World::start().await;
@@ -53,12 +52,21 @@ async fn replication_controller_makes_its_pods() {
     world.stop().await;
 }
 
-/// [sig-apps] ReplicationController should test the lifecycle of a ReplicationController
 #[tokio::test(flavor = "multi_thread")]
-async fn replication_controller_is_scaled_and_deleted_with_its_pods() {
+async fn sig_apps_replicationcontroller_should_test_the_lifecycle_of_a_replicationcontroller() {
     let world = World::start().await;
+    let mut watching = world.watch(ALL, "").await;
     world.create(ALL, controller(1)).await;
+    watching
+        .until("ADDED", |rc| rc["metadata"]["name"] == "rc")
+        .await;
     until_available(&world, 1).await;
+    let label = json!({ "metadata": { "labels": { "life": "cycle" } } });
+    world.patch(RC, label).await;
+    let labelled = "/api/v1/replicationcontrollers?labelSelector=life%3Dcycle";
+    assert_eq!(world.list(labelled).await.len(), 1);
+    let status = world.find(&format!("{RC}/status")).await.unwrap();
+    assert_eq!(status["status"]["readyReplicas"], 1);
     let scale = json!({ "spec": { "replicas": 3 } });
     world.patch(&format!("{RC}/scale"), scale).await;
     until_available(&world, 3).await;
@@ -67,6 +75,9 @@ async fn replication_controller_is_scaled_and_deleted_with_its_pods() {
     world.patch(RC, json!({ "spec": { "replicas": 2 } })).await;
     until_available(&world, 2).await;
     world.delete(RC, "Background").await;
+    watching
+        .until("DELETED", |rc| rc["metadata"]["name"] == "rc")
+        .await;
     world
         .until("the end of the pods", async || {
             world.list(PODS).await.is_empty().then_some(())
@@ -75,37 +86,45 @@ async fn replication_controller_is_scaled_and_deleted_with_its_pods() {
     world.stop().await;
 }
 
-/// [sig-apps] ReplicationController should adopt matching pods on creation
-/// [sig-apps] ReplicationController should release no longer matching pods
 #[tokio::test(flavor = "multi_thread")]
-async fn replication_controller_adopts_what_matches_and_releases_what_does_not() {
+async fn sig_apps_replicationcontroller_should_adopt_matching_pods_on_creation() {
     let world = World::start().await;
     let orphan = json!({ "metadata": { "name": "orphan", "labels": { "app": "a" } },
         "spec": { "containers": [{ "name": "c", "image": "app:1" }] } });
     world.create(PODS, orphan).await;
     world.create(ALL, controller(1)).await;
     let path = format!("{PODS}/orphan");
-    world
-        .until("the adoption", async || {
-            world.find(&path).await.filter(is_owned)
-        })
-        .await;
+    let adopted = async || world.find(&path).await.filter(is_owned);
+    world.until("the adoption", adopted).await;
+    until_available(&world, 1).await;
     assert_eq!(world.list(PODS).await.len(), 1);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sig_apps_replicationcontroller_should_release_no_longer_matching_pods() {
+    let world = World::start().await;
+    world.create(ALL, controller(1)).await;
+    until_available(&world, 1).await;
+    let pod = world.list(PODS).await.remove(0);
+    let path = format!("{PODS}/{}", pod["metadata"]["name"].as_str().unwrap());
     let other = json!({ "metadata": { "labels": { "app": "b" } } });
     world.patch(&path, other).await;
     world
         .until("the release and a new pod", async || {
+            let released = world.find(&path).await?;
+            let owners = released["metadata"]["ownerReferences"].as_array();
             let pods = world.list(PODS).await;
             let owned = pods.iter().filter(|p| is_owned(p)).count();
-            (pods.len() == 2 && owned == 1).then_some(())
+            (owners.is_none_or(Vec::is_empty) && pods.len() == 2 && owned == 1).then_some(())
         })
         .await;
     world.stop().await;
 }
 
-/// [sig-apps] ReplicationController should surface a failure condition on a common issue like exceeded quota
 #[tokio::test(flavor = "multi_thread")]
-async fn replication_controller_says_that_the_quota_is_full_until_it_is_not() {
+async fn sig_apps_replicationcontroller_should_surface_a_failure_condition_on_a_common_issue_like_exceeded_quota()
+ {
     let world = World::start().await;
     let quota = json!({ "metadata": { "name": "q" }, "spec": { "hard": { "pods": "2" } } });
     world

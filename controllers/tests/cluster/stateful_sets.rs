@@ -1,5 +1,5 @@
 //! `[sig-apps] StatefulSet Basic StatefulSet functionality`, and what is not
-//! in the conformance suite. The codenames are in the tests' docs.
+//! in the conformance suite.
 
 use serde_json::{Value, json};
 
@@ -150,10 +150,9 @@ async fn stateful_set_gives_each_pod_its_identity() {
     world.stop().await;
 }
 
-/// Scaling should happen in predictable order and halt if any stateful pod is
-/// unhealthy [Slow] [Conformance]
 #[tokio::test(flavor = "multi_thread")]
-async fn stateful_set_scaling_is_in_order_and_halts_at_an_unhealthy_pod() {
+async fn sig_apps_statefulset_basic_statefulset_functionality_statefulsetbasic_scaling_should_happen_in_predictable_order_and_halt_if_any_stateful_pod_is_unhealthy()
+ {
     let world = World::start().await;
     world.create(SETS, stateful_set(1)).await;
     world.until_pods_run(&["app:1"]).await;
@@ -188,10 +187,9 @@ async fn stateful_set_scaling_is_in_order_and_halts_at_an_unhealthy_pod() {
     world.stop().await;
 }
 
-/// Burst scaling should run to completion even with unhealthy pods [Slow]
-/// [Conformance]
 #[tokio::test(flavor = "multi_thread")]
-async fn stateful_set_burst_scaling_does_not_wait_for_unhealthy_pods() {
+async fn sig_apps_statefulset_basic_statefulset_functionality_statefulsetbasic_burst_scaling_should_run_to_completion_even_with_unhealthy_pods()
+ {
     let world = World::start().await;
     let mut set = stateful_set(1);
     set["spec"]["podManagementPolicy"] = "Parallel".into();
@@ -210,9 +208,9 @@ async fn stateful_set_burst_scaling_does_not_wait_for_unhealthy_pods() {
     world.stop().await;
 }
 
-/// Should recreate evicted statefulset [Conformance]
 #[tokio::test(flavor = "multi_thread")]
-async fn stateful_set_recreates_evicted_pods() {
+async fn sig_apps_statefulset_basic_statefulset_functionality_statefulsetbasic_should_recreate_evicted_statefulset()
+ {
     let world = World::start().await;
     world.create(SETS, stateful_set(1)).await;
     world.until_pods_run(&["app:1"]).await;
@@ -229,25 +227,20 @@ async fn stateful_set_recreates_evicted_pods() {
     world.stop().await;
 }
 
-/// should have a working scale subresource [Conformance]
 #[tokio::test(flavor = "multi_thread")]
-async fn stateful_set_has_a_working_scale_subresource() {
+async fn sig_apps_statefulset_basic_statefulset_functionality_statefulsetbasic_should_have_a_working_scale_subresource()
+ {
     let world = World::start().await;
     world.create(SETS, stateful_set(1)).await;
     world.until_pods_run(&["app:1"]).await;
-    let scale = world.find(&format!("{SS}/scale")).await.unwrap();
-    assert_eq!(
-        (&scale["spec"]["replicas"], &scale["status"]["replicas"]),
-        (&json!(1), &json!(1))
-    );
-    world.scale_set(2).await;
-    world.until_pods_run(&["app:1", "app:1"]).await;
+    world.scale_is_read_updated_and_patched(SS).await;
+    world.until_pods_run(&["app:1"; 4]).await;
     world.stop().await;
 }
 
-/// should list, patch and delete a collection of StatefulSets [Conformance]
 #[tokio::test(flavor = "multi_thread")]
-async fn stateful_sets_are_listed_patched_and_deleted_as_a_collection() {
+async fn sig_apps_statefulset_basic_statefulset_functionality_statefulsetbasic_should_list_patch_and_delete_a_collection_of_statefulsets()
+ {
     let world = World::start().await;
     let mut set = stateful_set(1);
     set["metadata"]["labels"] = json!({ "test": "ss" });
@@ -274,10 +267,9 @@ async fn stateful_sets_are_listed_patched_and_deleted_as_a_collection() {
     world.stop().await;
 }
 
-/// should perform rolling updates and roll backs of template modifications
-/// [Conformance]
 #[tokio::test(flavor = "multi_thread")]
-async fn stateful_set_performs_rolling_updates_and_rollbacks() {
+async fn sig_apps_statefulset_basic_statefulset_functionality_statefulsetbasic_should_perform_rolling_updates_and_roll_backs_of_template_modifications()
+ {
     let world = World::start().await;
     world.create(SETS, stateful_set(3)).await;
     let before = world.until_pods_run(&["app:1"; 3]).await["status"].clone();
@@ -319,10 +311,9 @@ async fn stateful_set_performs_rolling_updates_and_rollbacks() {
     world.stop().await;
 }
 
-/// should perform canary updates and phased rolling updates of template
-/// modifications [Conformance]
 #[tokio::test(flavor = "multi_thread")]
-async fn stateful_set_performs_canary_and_phased_updates() {
+async fn sig_apps_statefulset_basic_statefulset_functionality_statefulsetbasic_should_perform_canary_updates_and_phased_rolling_updates_of_template_modifications()
+ {
     let world = World::start().await;
     world.create(SETS, stateful_set(3)).await;
     world.until_pods_run(&["app:1"; 3]).await;
@@ -354,27 +345,13 @@ async fn stateful_set_performs_canary_and_phased_updates() {
     world.stop().await;
 }
 
-/// should validate Statefulset Status endpoints [Conformance]
 #[tokio::test(flavor = "multi_thread")]
-async fn stateful_set_status_is_read_updated_and_patched() {
+async fn sig_apps_statefulset_basic_statefulset_functionality_statefulsetbasic_should_validate_statefulset_status_endpoints()
+ {
     let world = World::start().await;
     world.create(SETS, stateful_set(1)).await;
     world.until_pods_run(&["app:1"]).await;
-    let path = format!("{SS}/status");
-    let condition = |type_: &str| json!([{ "type": type_, "status": "True", "reason": "E2E", "message": "Set by a test" }]);
-    let mut set = world.find(&path).await.unwrap();
-    set["status"]["conditions"] = condition("StatusUpdate");
-    let updated = world.ask(http::Method::PUT, &path, set).await;
-    assert_eq!(
-        updated["status"]["conditions"][0]["type"], "StatusUpdate",
-        "{updated}"
-    );
-    world
-        .patch(
-            &path,
-            json!({ "status": { "conditions": condition("StatusPatched") } }),
-        )
-        .await;
+    world.status_is_read_updated_and_patched(SS).await;
     world.scale_set(2).await;
     let set = world.until_pods_run(&["app:1", "app:1"]).await;
     assert_eq!(set["status"]["conditions"][0]["type"], "StatusPatched");

@@ -16,7 +16,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::fake_node::FakeNodes;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Where the server says that it is; nobody connects (RFC 5737).
+pub const ADVERTISED: [u8; 4] = [192, 0, 2, 1];
 
 struct Controllers {
     stop: CancellationToken,
@@ -233,7 +235,7 @@ async fn serve(dir: &TempDir, authority: &pki::Authority) -> Server {
         service_range: "10.96.0.0/16".parse().unwrap(),
         node_ports: apiserver::Config::NODE_PORTS,
         tokens: Vec::new(),
-        advertise: None,
+        advertise: Some(SocketAddr::from((ADVERTISED, 6443))),
         access: apiserver::Access::default(),
     };
     Server::start(config).await.unwrap()
