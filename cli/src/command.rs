@@ -33,6 +33,7 @@ mod snapshot;
 mod taint;
 mod token;
 mod up;
+mod why;
 mod workload;
 
 use std::process::ExitCode;
@@ -105,6 +106,8 @@ pub enum Command {
     Uncordon(cordon::Cordon),
     /// Move all pods away from nodes
     Drain(drain::Drain),
+    /// Tell how an object came to be as it is, and what it waits for
+    Why(why::Why),
     /// List the types of objects that the server has
     ApiResources(api_resources::ApiResources),
     /// Add nodes that run pods in name only, to measure the cluster with
@@ -147,6 +150,7 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
             Command::Cordon(cordon) => cordon.run(cordon::Wanted::Cordoned).await,
             Command::Uncordon(cordon) => cordon.run(cordon::Wanted::Uncordoned).await,
             Command::Drain(drain) => drain.run().await,
+            Command::Why(why) => why.run().await,
             Command::ApiResources(list) => list.run().await,
             Command::HollowNodes(nodes) => logged(nodes.run()).await,
             Command::Exec(exec) => exec.run().await,

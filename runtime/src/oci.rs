@@ -58,6 +58,8 @@ pub const SPEC_VERSION: &str = "1.2.0";
 
 /// Runs one command. `args` are those after the program's name, which is `name`.
 pub fn main(name: &str, args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    // One of many commands of a large program: it stays small where the kernel lets it.
+    let _by_page = sys::memory::map_program_by_page();
     let args = args.into_iter().map(OsString::into_string);
     let Ok(args) = args.collect::<std::result::Result<Vec<String>, _>>() else {
         say_error(format_args!("{name}: arguments must be UTF-8"));

@@ -6,6 +6,7 @@
 #![expect(unsafe_code, reason = "this crate exists to hold it")]
 
 pub mod bpf;
+pub mod memory;
 pub mod mount;
 pub mod net;
 pub mod path;

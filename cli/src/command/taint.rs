@@ -47,7 +47,7 @@ impl Taints {
         let found = self.chosen.find(&cluster, &what).await?;
         if let Some(other) = found.iter().find(|found| found.resource.plural != "nodes") {
             bail!(
-                "invalid resource type {}, only node(s) is supported",
+                "invalid resource type {}, only node types are supported",
                 other.resource.plural
             );
         }

@@ -410,6 +410,8 @@ fn fork(
     match sys::process::clone(flags, cgroup)? {
         Cloned::Child => {
             drop(sync);
+            // Until all descriptors are closed.
+            let _by_page = sys::memory::map_program_by_page();
             // A panic must end here: unwinding further would be a second runtime.
             let _ = catch_unwind(AssertUnwindSafe(|| child(theirs)));
             sys::process::exit_now(1)
