@@ -62,7 +62,8 @@ pub struct Remote {
 pub type Remotes = BTreeMap<String, Arc<Remote>>;
 
 pub struct Aggregation {
-    identity: Option<Aggregator>,
+    /// What the server shows to extension servers.
+    identity: Option<Arc<pki::Identity>>,
     count: AtomicUsize,
     remotes: RwLock<Arc<Remotes>>,
     /// Something is to be looked at anew.
@@ -72,7 +73,7 @@ pub struct Aggregation {
 impl Aggregation {
     pub async fn load(
         source: &Source,
-        identity: Option<Aggregator>,
+        identity: Option<Arc<pki::Identity>>,
     ) -> Result<Arc<Self>, store::Error> {
         let aggregation = Arc::new(Self {
             identity,

@@ -6,6 +6,7 @@
 pub mod bootstrap;
 pub mod front_proxy;
 pub mod impersonation;
+pub mod node_key;
 pub mod oidc;
 pub mod review;
 pub mod service_account;
@@ -45,6 +46,7 @@ pub struct StaticToken {
 pub struct Authenticator {
     statics: HashMap<String, Arc<User>>,
     service_accounts: service_account::Verifier,
+    nodes: node_key::Verifier,
     front_proxy: Option<FrontProxy>,
     oidc: Option<oidc::Provider>,
     reviewer: Option<webhook::Reviewer>,
@@ -63,7 +65,7 @@ impl Authenticator {
     /// A token webhook whose kubeconfig cannot be used.
     pub fn new(
         tokens: &[StaticToken],
-        service_accounts: service_account::Verifier,
+        (service_accounts, nodes): (service_account::Verifier, node_key::Verifier),
         access: &Access,
         store: Arc<dyn Store>,
     ) -> Result<Self, kubeconfig::Error> {
@@ -83,6 +85,7 @@ impl Authenticator {
         Ok(Self {
             statics: statics.collect(),
             service_accounts,
+            nodes,
             front_proxy: access.front_proxy.clone(),
             oidc: access.oidc.clone().map(provider),
             reviewer: reviewer.transpose()?,
@@ -162,6 +165,9 @@ impl Authenticator {
         }
         if let Some(verified) = self.service_accounts.authenticate(token, None).await {
             return Some(verified.user);
+        }
+        if let Some(node) = self.nodes.authenticate(token).await {
+            return Some(node);
         }
         self.oidc.as_ref()?.user(token).await
     }

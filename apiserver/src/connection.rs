@@ -10,6 +10,8 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use jiff::Timestamp;
+use pki::{Clock as _, WallClock};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -103,6 +105,7 @@ async fn connection(
     };
     let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
     let peer = Arc::new(clients.peer(chain, address));
+    let over = over(peer.until);
     let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
         let (api, peer) = (api.clone(), peer.clone());
         answer(api, peer, request)
@@ -121,6 +124,11 @@ async fn connection(
     let mut serving = std::pin::pin!(serving);
     let ended = tokio::select! {
         ended = serving.as_mut() => ended,
+        () = over => {
+            tracing::debug!(%address, "the client's certificate has ended");
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
         () = stop.cancelled() => {
             serving.as_mut().graceful_shutdown();
             serving.await
@@ -128,6 +136,15 @@ async fn connection(
     };
     if let Err(error) = ended {
         tracing::debug!(%address, %error, "connection ended");
+    }
+}
+
+/// Waits for the end of the certificate that a client brought: what it asks
+/// after that is for another connection, with another certificate.
+async fn over(until: Option<Timestamp>) {
+    match until {
+        Some(until) => WallClock.sleep_until(until).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -10,6 +10,7 @@ use crate::api::{Api, Call};
 use crate::body::{Body, RequestBody};
 use crate::negotiate::{Encoding, Form, Shape};
 use crate::packed;
+use crate::proxy::tunnels;
 use crate::registry::decode;
 use crate::registry::delete::Deleted;
 use crate::registry::options::{DeleteOptions, WriteOptions};
@@ -31,6 +32,9 @@ pub fn dispatch<'a>(
         return Box::pin(async move { aggregation::forward(api, call, &remote, request).await });
     }
     match &call.route.target {
+        Target::Path if call.route.path == tunnels::PATH => {
+            Box::pin(async move { tunnels::accept(api, call, request) })
+        }
         Target::Path => Box::pin(async move { paths::answer(api, call, request.method()).await }),
         Target::Resource(resource) => Box::pin(on_resource(api, call, resource, request)),
     }

@@ -19,6 +19,11 @@ pub enum Error {
     },
     #[error("the {what} given to the API server holds no certificate")]
     NoCertificate { what: &'static str },
+    #[error("use the {what} given to the API server")]
+    Identity {
+        what: &'static str,
+        source: pki::Error,
+    },
     #[error("set up TLS for the API server")]
     Tls { source: rustls::Error },
     #[error("use the client certificate authority given to the API server")]

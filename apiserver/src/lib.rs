@@ -64,5 +64,5 @@ pub use authn::oidc::Issuer;
 pub use authn::webhook::TokenWebhook;
 pub use authz::webhook::AuthorizationWebhook;
 pub use error::Error;
-pub use server::{Config, KeyPair, KubeletAccess, Server};
+pub use server::{Certificates, Config, KeyPair, KubeletAccess, Server};
 pub use user::User;

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use jiff::Timestamp;
 use rustls::pki_types::CertificateDer;
 use sha2::{Digest, Sha256};
 use x509_parser::prelude::FromDer;
@@ -15,6 +16,9 @@ pub struct Peer {
     pub certificate: Option<CertificateName>,
     /// The common name, from a certificate of the front proxies' authority.
     pub front_proxy: Option<String>,
+    /// When the certificate that was brought ends, and with it what may be done
+    /// on this connection.
+    pub until: Option<Timestamp>,
     /// None: in process.
     pub address: Option<SocketAddr>,
 }

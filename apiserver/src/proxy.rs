@@ -1,9 +1,11 @@
 //! Requests that the API server hands on: to kubelets (logs, exec), to pods and
-//! Services. What is upgraded (WebSocket, SPDY) is tunnelled byte for byte.
+//! Services. What is upgraded (WebSocket, SPDY) is tunnelled byte for byte. Where
+//! the node has opened a tunnel to this server, they go through that.
 
+mod onward;
 pub mod pod;
 pub mod relay;
-mod tunnel;
+pub mod tunnels;
 
 use std::sync::Arc;
 
@@ -15,7 +17,7 @@ use crate::api::Api;
 use crate::body::{Body, RequestBody};
 use crate::keys;
 use crate::registry::{Registry, store_failure, versions};
-pub use tunnel::{Destination, Kubelets};
+pub use onward::{Destination, Kubelets};
 
 const KUBELET_PORT: u16 = 10250;
 
@@ -60,7 +62,8 @@ async fn to_pod(
     } else {
         parse_port(port)?
     };
-    allowed(address, port, scheme)
+    let node = meta::text(&pod, "spec.nodeName");
+    Ok(allowed(address, port, scheme)?.by_way_of(node))
 }
 
 fn first_container_port(pod: &Value) -> Option<u16> {
@@ -91,6 +94,7 @@ fn allowed(address: &str, port: u16, scheme: &str) -> Result<Destination, Status
         port,
         tls: scheme == "https",
         is_kubelet: false,
+        node: None,
     })
 }
 
@@ -124,7 +128,8 @@ async fn to_service(
                 .as_u64()
                 .and_then(|p| u16::try_from(p).ok())
                 .ok_or_else(unavailable)?;
-            return allowed(meta::text(address, "ip"), port, scheme);
+            let found = allowed(meta::text(address, "ip"), port, scheme)?;
+            return Ok(found.by_way_of(meta::text(address, "nodeName")));
         }
     }
     Err(unavailable())
@@ -154,10 +159,10 @@ async fn to_node(api: &Api, name: &str, port: &str, scheme: &str) -> Result<Dest
 }
 
 /// Where a node's kubelet listens.
-pub async fn kubelet_of(api: &Api, node: &str) -> Result<Destination, Status> {
-    let key = keys::object("nodes", None, node);
+pub async fn kubelet_of(api: &Api, name: &str) -> Result<Destination, Status> {
+    let key = keys::object("nodes", None, name);
     let found = api.store.get(&key).await.map_err(store_failure)?;
-    let entry = found.ok_or_else(|| Status::not_found(status::Resource::new("", "nodes"), node))?;
+    let entry = found.ok_or_else(|| Status::not_found(status::Resource::new("", "nodes"), name))?;
     let node: Value = serde_json::from_slice(&entry.value).map_err(Status::internal)?;
     let addresses = meta::items(&node, "status.addresses");
     let of_type = |wanted: &str| {
@@ -183,5 +188,6 @@ pub async fn kubelet_of(api: &Api, node: &str) -> Result<Destination, Status> {
         port,
         tls: true,
         is_kubelet: true,
+        node: Some(name.to_owned()),
     })
 }

@@ -14,7 +14,7 @@ use crate::admission::{Admission, configuration, quota};
 use crate::aggregation::{self, Aggregation};
 use crate::api::Api;
 use crate::audit::Auditor;
-use crate::authn::{Authenticator, StaticToken, service_account};
+use crate::authn::{Authenticator, StaticToken, node_key, service_account};
 use crate::authz::Authorizer;
 use crate::authz::webhook::Asker;
 use crate::discovery::Discovery;
@@ -34,6 +34,48 @@ use crate::{Error, bootstrap, connection, custom, events, sealed, service_range,
 pub struct KeyPair {
     pub cert_pem: String,
     pub key_pem: String,
+}
+
+impl From<pki::Issued> for KeyPair {
+    fn from(issued: pki::Issued) -> Self {
+        let pki::Issued { cert_pem, key_pem } = issued;
+        Self { cert_pem, key_pem }
+    }
+}
+
+impl KeyPair {
+    fn identity(self, what: &'static str) -> Result<Arc<pki::Identity>, Error> {
+        let Self { cert_pem, key_pem } = self;
+        pki::Identity::new(&pki::Issued { cert_pem, key_pem })
+            .map_err(|source| Error::Identity { what, source })
+    }
+}
+
+/// The certificates that a running server shows; each may be replaced.
+#[derive(Clone)]
+pub struct Certificates {
+    pub serving: Arc<pki::Identity>,
+    /// To kubelets.
+    pub kubelet_client: Option<Arc<pki::Identity>>,
+    /// To extension API servers.
+    pub front_proxy: Option<Arc<pki::Identity>>,
+}
+
+impl Certificates {
+    fn of(config: &Config) -> Result<Self, Error> {
+        let kubelet = config.kubelet.as_ref().map(|k| k.client.clone());
+        let proxy = config.access.aggregator.as_ref().map(|a| a.client.clone());
+        let read = |pair: KeyPair, what| pair.identity(what);
+        Ok(Self {
+            serving: read(config.serving.clone(), "serving certificate")?,
+            kubelet_client: kubelet
+                .map(|pair| read(pair, "kubelet client certificate"))
+                .transpose()?,
+            front_proxy: proxy
+                .map(|pair| read(pair, "front proxy certificate"))
+                .transpose()?,
+        })
+    }
 }
 
 /// How kubelets are reached.
@@ -77,6 +119,7 @@ impl Config {
 pub struct Server {
     api: Arc<Api>,
     address: SocketAddr,
+    certificates: Certificates,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -92,7 +135,9 @@ impl Server {
             source,
         })?;
         let proxy_ca = config.access.front_proxy.as_ref().map(|p| &*p.ca_pem);
-        let tls = tls::server(&config.serving, &config.client_ca_pem, proxy_ca)?;
+        let certificates = Certificates::of(&config)?;
+        let serving = certificates.serving.clone();
+        let tls = tls::server(serving, &config.client_ca_pem, proxy_ca)?;
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let reload = sealed::Reload {
             stop: &stop,
@@ -115,7 +160,7 @@ impl Server {
         };
         let client_ca = config.client_ca_pem.clone();
         let aggregator = config.access.aggregator.clone();
-        let api = Arc::new(build(config, &source, advertise).await?);
+        let api = Arc::new(build(config, &certificates, &source, advertise).await?);
         tasks.spawn(service_range::repair::run(api.clone(), stop.clone()));
         bootstrap::run(&api, advertise).await?;
         if let Some(masters) = Masters::announce(&api, advertise).await? {
@@ -133,9 +178,15 @@ impl Server {
         Ok(Self {
             api,
             address,
+            certificates,
             stop,
             tasks,
         })
+    }
+
+    /// What the server shows to others, to be renewed while it runs.
+    pub fn certificates(&self) -> &Certificates {
+        &self.certificates
     }
 
     pub fn addr(&self) -> SocketAddr {
@@ -149,7 +200,17 @@ impl Server {
 
     /// A client in this process that is `user`.
     pub fn client_as(&self, user: User) -> kube::Client {
-        InProcess::new(self.api.clone(), user).client()
+        InProcess::new(self.api.clone(), user, None).client()
+    }
+
+    /// Makes clients that are `user` while it holds an office: of each what is
+    /// written is refused once another server holds that.
+    pub fn clients_within(
+        &self,
+        user: User,
+    ) -> impl Fn(Option<store::Fence>) -> kube::Client + Send + Sync + 'static {
+        let api = self.api.clone();
+        move |fence| InProcess::new(api.clone(), user.clone(), fence).client()
     }
 
     /// Takes no more connections, ends watches, lets other requests finish.
@@ -163,7 +224,12 @@ impl Server {
     }
 }
 
-async fn build(config: Config, source: &Source, advertise: SocketAddr) -> Result<Api, Error> {
+async fn build(
+    config: Config,
+    certificates: &Certificates,
+    source: &Source,
+    advertise: SocketAddr,
+) -> Result<Api, Error> {
     let load = |source| Error::Load { source };
     let store = config.store;
     let services = Services::load(config.service_range, config.node_ports, source).await?;
@@ -174,7 +240,10 @@ async fn build(config: Config, source: &Source, advertise: SocketAddr) -> Result
         &config.issuer,
         access.audiences.clone(),
     );
-    let authn = Authenticator::new(&config.tokens, verifier, &access, store.clone());
+    let cluster = pki::fingerprint(&config.client_ca_pem).unwrap_or_default();
+    let nodes = node_key::Verifier::new(store.clone(), cluster);
+    let verifiers = (verifier, nodes);
+    let authn = Authenticator::new(&config.tokens, verifiers, &access, store.clone());
     let asker = access.authorization_webhook.as_ref().map(|told| {
         let server = webhook::plain::Server::read(&told.config)?;
         let caller = Arc::new(webhook::Caller::new(store.clone()));
@@ -191,7 +260,8 @@ async fn build(config: Config, source: &Source, advertise: SocketAddr) -> Result
     let auditor = auditor.map_err(|source| Error::Audit { source })?;
     let kubelet_tls = config
         .kubelet
-        .map(|access| tls::client(&access.client, &access.ca_pem))
+        .zip(certificates.kubelet_client.clone())
+        .map(|(access, identity)| tls::client(identity, &access.ca_pem))
         .transpose()?;
     Ok(Api {
         authn: authn.map_err(|source| Error::TokenWebhook { source })?,
@@ -204,7 +274,7 @@ async fn build(config: Config, source: &Source, advertise: SocketAddr) -> Result
         openapi: OpenApi::default(),
         kubelets: Kubelets::new(kubelet_tls),
         webhooks: webhook::Caller::new(store.clone()),
-        aggregation: Aggregation::load(source, access.aggregator)
+        aggregation: Aggregation::load(source, certificates.front_proxy.clone())
             .await
             .map_err(load)?,
         metrics: Metrics::default(),

@@ -5,21 +5,20 @@ pub mod clients;
 use std::sync::Arc;
 
 use rustls::RootCertStore;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
-use rustls::server::WebPkiClientVerifier;
+use rustls::pki_types::{CertificateDer, pem::PemObject};
 use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 
 use self::clients::Clients;
-use crate::{Error, KeyPair};
+use crate::Error;
 
 /// TLS for the listener. A client may bring a certificate of `client_ca` or of
 /// the front proxies' authority; one of another is refused in the handshake.
 pub fn server(
-    pair: &KeyPair,
+    identity: Arc<pki::Identity>,
     client_ca: &str,
     proxy_ca: Option<&str>,
 ) -> Result<(Arc<rustls::ServerConfig>, Clients), Error> {
-    let (chain, key) = read_pair(pair, "serving certificate")?;
     let provider = pki::tls::provider();
     let verifier = |pem: &str, what| -> Result<Arc<dyn ClientCertVerifier>, Error> {
         let roots = Arc::new(read_roots(pem, what)?);
@@ -37,31 +36,23 @@ pub fn server(
         .with_safe_default_protocol_versions()
         .map_err(|source| Error::Tls { source })?
         .with_client_cert_verifier(clients.verifier())
-        .with_single_cert(chain, key)
-        .map_err(|source| Error::Tls { source })?;
+        .with_cert_resolver(identity);
+    // A session that goes on would bring the certificate of when it began.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok((Arc::new(config), clients))
 }
 
-/// TLS towards kubelets: trust `ca`, show `pair`.
-pub fn client(pair: &KeyPair, ca: &str) -> Result<Arc<rustls::ClientConfig>, Error> {
-    let (chain, key) = read_pair(pair, "kubelet client certificate")?;
-    let config = rustls::ClientConfig::builder_with_provider(pki::tls::provider())
+/// TLS towards kubelets: trust `ca`, show `identity`.
+pub fn client(identity: Arc<pki::Identity>, ca: &str) -> Result<Arc<rustls::ClientConfig>, Error> {
+    let mut config = rustls::ClientConfig::builder_with_provider(pki::tls::provider())
         .with_safe_default_protocol_versions()
         .map_err(|source| Error::Tls { source })?
         .with_root_certificates(read_roots(ca, "kubelet authority")?)
-        .with_client_auth_cert(chain, key)
-        .map_err(|source| Error::Tls { source })?;
+        .with_client_cert_resolver(identity);
+    config.resumption = rustls::client::Resumption::disabled();
     Ok(Arc::new(config))
-}
-
-type Pair = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
-
-fn read_pair(pair: &KeyPair, what: &'static str) -> Result<Pair, Error> {
-    let chain = read_certificates(&pair.cert_pem, what)?;
-    let key = PrivateKeyDer::from_pem_slice(pair.key_pem.as_bytes())
-        .map_err(|source| Error::Pem { what, source })?;
-    Ok((chain, key))
 }
 
 fn read_roots(pem: &str, what: &'static str) -> Result<RootCertStore, Error> {

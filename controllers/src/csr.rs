@@ -2,6 +2,7 @@
 //! signed by the cluster's authority, and what is old is removed.
 
 mod asked;
+mod keys;
 mod permission;
 mod rules;
 mod upkeep;
@@ -10,6 +11,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::Ipv4Net;
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::certificates::v1::{
@@ -29,14 +31,19 @@ use crate::key::Key;
 use crate::queue::Queue;
 use crate::run::Config;
 use asked::Asked;
+use keys::Known;
 use rules::{Refusal, Signer};
 
 const WORKERS: usize = 2;
+/// The annotation of a request that says why nobody but a person approves it.
+const WAITS: &str = "skiff.dev/waits-for-approval";
 
 struct SigningRequests {
     cluster: Cluster,
     authority: Arc<pki::Authority>,
     longest: Duration,
+    /// The pods' addresses: of no node.
+    pods: Ipv4Net,
 }
 
 pub fn start(
@@ -51,7 +58,9 @@ pub fn start(
         cluster: cluster.clone(),
         authority: config.authority.clone(),
         longest: config.longest_certificate,
+        pods: config.cluster_cidr,
     };
+    keys::start(cluster, &queue, tasks, shutdown);
     controller::start(tasks, controller, queue, WORKERS, shutdown);
 }
 
@@ -71,6 +80,11 @@ fn is_issued(request: &CertificateSigningRequest) -> bool {
     status
         .and_then(|s| s.certificate.as_ref())
         .is_some_and(|c| !c.0.is_empty())
+}
+
+/// The node that would act with the certificate.
+fn node_of(signer: Signer, asked: &Asked) -> Option<&str> {
+    asked.node_name().filter(|_| signer == Signer::NodeClient)
 }
 
 impl Controller for SigningRequests {
@@ -114,7 +128,12 @@ impl SigningRequests {
         let checked = asked.and_then(|asked| signer.check(&request.spec, &asked).map(|()| asked));
         if has(&request, "Approved") {
             return match checked {
-                Ok(asked) => self.sign(key, &request, &asked).await,
+                Ok(asked) => {
+                    if let Some(node) = node_of(signer, &asked) {
+                        keys::put(&self.cluster, node, &asked.public_key).await?;
+                    }
+                    self.sign(key, &request, &asked).await
+                }
                 Err(refusal) => self.fail(key, &request, &refusal).await,
             };
         }
@@ -128,8 +147,59 @@ impl SigningRequests {
         if !is_trusted && !permission::is_held(&self.cluster, key, &request, permissions).await? {
             return Ok(request);
         }
+        if let Some(node) = node_of(signer, &asked)
+            && let Some(why) = self.belongs_to_another(&request, &asked, node).await?
+        {
+            return self.tell(key, request, &why).await;
+        }
         let request = self.approve(key, &request, signer).await?;
         self.sign(key, &request, &asked).await
+    }
+
+    /// Why a machine does not get the client certificate of `node`: another is
+    /// known by the name. If not, the machine is, from now on.
+    async fn belongs_to_another(
+        &self,
+        request: &CertificateSigningRequest,
+        asked: &Asked,
+        node: &str,
+    ) -> Result<Option<String>, Error> {
+        let public = asked.public_key.as_str();
+        let mut known = keys::look(&self.cluster, node, public).await?;
+        if known == Known::Nobody {
+            let is_itself = request.spec.username.as_deref() == Some(&asked.common_name);
+            let is_there = self.cluster.nodes.get(&Key::new("", node)).is_some();
+            known = if is_there && !is_itself {
+                Known::Another
+            } else {
+                keys::claim(&self.cluster, node, public).await?
+            };
+        }
+        Ok((known != Known::Asker).then(|| {
+            format!(
+                "the cluster knows node {node:?} by another key than that of the machine that asks; \
+                 if this machine takes its place: kubectl delete node {node}"
+            )
+        }))
+    }
+
+    /// Notes on the request why it waits for somebody's approval.
+    async fn tell(
+        &self,
+        key: &Key,
+        request: Arc<CertificateSigningRequest>,
+        why: &str,
+    ) -> Result<Arc<CertificateSigningRequest>, Error> {
+        let known = request.metadata.annotations.as_ref();
+        if known.and_then(|known| known.get(WAITS)).is_some() {
+            return Ok(request);
+        }
+        let api: Api<CertificateSigningRequest> = Api::all(self.cluster.client.clone());
+        let patch = Patch::Merge(json!({ "metadata": { "annotations": { WAITS: why } } }));
+        let told = api.patch(&key.name, &PatchParams::default(), &patch).await;
+        let told = told.map_err(Error::api("note on", "CertificateSigningRequest", key))?;
+        self.cluster.signing_requests.note(told.clone());
+        Ok(Arc::new(told))
     }
 
     /// Whether somebody else than the node that asks is known by this address.
@@ -153,7 +223,8 @@ impl SigningRequests {
             .into_iter()
             .flatten()
             .flat_map(|s| s.addresses.iter().flatten());
-        other_node || service || addresses.any(|a| is_it(&a.ip))
+        let is_a_pods = matches!(ip, IpAddr::V4(ip) if self.pods.contains(&ip));
+        is_a_pods || other_node || service || addresses.any(|a| is_it(&a.ip))
     }
 
     async fn approve(

@@ -14,7 +14,7 @@ use crate::{Error, private_file};
 
 const TEN_YEARS: Duration = Duration::from_secs(3650 * 24 * 3600);
 /// Clocks of joining machines may run behind ours.
-const CLOCK_SKEW: Duration = Duration::from_secs(3600);
+pub(crate) const CLOCK_SKEW: Duration = Duration::from_secs(3600);
 
 /// Signs certificates; its key never leaves `dir`.
 pub struct Authority {
@@ -162,14 +162,19 @@ pub fn make_csr(request: &Request) -> Result<(String, String), Error> {
         source,
     };
     let key = KeyPair::generate().map_err(failed)?;
-    let mut params = CertificateParams::new(request.dns_names.clone()).map_err(failed)?;
+    let params = csr_params(request).map_err(failed)?;
+    let csr = params.serialize_request(&key).map_err(failed)?;
+    let csr_pem = csr.pem().map_err(failed)?;
+    Ok((csr_pem, key.serialize_pem()))
+}
+
+pub(crate) fn csr_params(request: &Request) -> Result<CertificateParams, rcgen::Error> {
+    let mut params = CertificateParams::new(request.dns_names.clone())?;
     params.distinguished_name = subject(request);
     params
         .subject_alt_names
         .extend(request.addresses.iter().map(|ip| SanType::IpAddress(*ip)));
-    let csr = params.serialize_request(&key).map_err(failed)?;
-    let csr_pem = csr.pem().map_err(failed)?;
-    Ok((csr_pem, key.serialize_pem()))
+    Ok(params)
 }
 
 /// `sha256:<hex>` of the SubjectPublicKeyInfo of a PEM certificate.

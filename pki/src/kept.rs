@@ -1,15 +1,14 @@
 //! A part's own certificate, kept on disk and renewed before it ends.
 
 use std::path::Path;
-use std::time::Duration;
 
-use crate::{Authority, Error, Issued, Request, private_file};
+use jiff::Timestamp;
+use x509_parser::certificate::X509Certificate;
 
-/// A certificate with less than this left is replaced at the next start.
-const RENEW_BEFORE: Duration = Duration::from_secs(30 * 24 * 3600);
+use crate::{Authority, Error, Issued, Request, Validity, private_file};
 
 /// Loads `<dir>/<name>.crt` and `.key`, or issues them anew when they are
-/// missing, about to end, of another authority, or do not cover `request`.
+/// missing, two thirds through their life, of another authority, or do not cover `request`.
 pub fn load_or_issue(
     authority: &Authority,
     dir: &Path,
@@ -26,17 +25,51 @@ pub fn load_or_issue(
     {
         return Ok(Issued { cert_pem, key_pem });
     }
+    issue(authority, dir, name, request)
+}
+
+/// Issues `<dir>/<name>.crt` and `.key` anew.
+pub fn issue(
+    authority: &Authority,
+    dir: &Path,
+    name: &str,
+    request: &Request,
+) -> Result<Issued, Error> {
     let issued = authority.issue(request)?;
-    private_file::write(&key_path, issued.key_pem.as_bytes())?;
-    private_file::write_public(&cert_path, issued.cert_pem.as_bytes())?;
+    keep(dir, name, &issued)?;
     Ok(issued)
 }
 
-fn still_good(cert_pem: &str, authority: &Authority, request: &Request) -> bool {
-    covers(cert_pem, authority, request).unwrap_or(false)
+/// Writes `<dir>/<name>.crt` and `.key`.
+pub fn keep(dir: &Path, name: &str, issued: &Issued) -> Result<(), Error> {
+    // The key goes first: a certificate of another key is seen by nobody as such
+    // before it is used.
+    private_file::write(&dir.join(format!("{name}.key")), issued.key_pem.as_bytes())?;
+    private_file::write_public(&dir.join(format!("{name}.crt")), issued.cert_pem.as_bytes())
 }
 
-fn covers(cert_pem: &str, authority: &Authority, request: &Request) -> Option<bool> {
+/// Whether a certificate bears all names and addresses of `request`.
+pub fn covers(cert_pem: &str, request: &Request) -> bool {
+    let bears = || {
+        let (_, pem) = x509_parser::pem::parse_x509_pem(cert_pem.as_bytes()).ok()?;
+        Some(bears_names(&pem.parse_x509().ok()?, request))
+    };
+    bears().unwrap_or(false)
+}
+
+/// The common name of a certificate.
+pub fn common_name(cert_pem: &str) -> Option<String> {
+    let (_, pem) = x509_parser::pem::parse_x509_pem(cert_pem.as_bytes()).ok()?;
+    let cert = pem.parse_x509().ok()?;
+    let name = cert.subject().iter_common_name().next()?;
+    name.as_str().ok().map(str::to_owned)
+}
+
+fn still_good(cert_pem: &str, authority: &Authority, request: &Request) -> bool {
+    is_of(cert_pem, authority, request).unwrap_or(false)
+}
+
+fn is_of(cert_pem: &str, authority: &Authority, request: &Request) -> Option<bool> {
     let (_, ca_pem) = x509_parser::pem::parse_x509_pem(authority.cert_pem().as_bytes()).ok()?;
     let ca = ca_pem.parse_x509().ok()?;
     let (_, pem) = x509_parser::pem::parse_x509_pem(cert_pem.as_bytes()).ok()?;
@@ -44,11 +77,14 @@ fn covers(cert_pem: &str, authority: &Authority, request: &Request) -> Option<bo
     if cert.verify_signature(Some(ca.public_key())).is_err() {
         return Some(false);
     }
-    let left = cert.validity().not_after.timestamp() - i64::try_from(crate::token::now()).ok()?;
-    if left < i64::try_from(RENEW_BEFORE.as_secs()).ok()? {
+    if Validity::of(cert_pem).ok()?.renew_at() <= Timestamp::now() {
         return Some(false);
     }
-    let names = cert.subject_alternative_name().ok()?;
+    Some(bears_names(&cert, request))
+}
+
+fn bears_names(cert: &X509Certificate<'_>, request: &Request) -> bool {
+    let names = cert.subject_alternative_name().ok().flatten();
     let has = |wanted: &x509_parser::extensions::GeneralName<'_>| {
         names
             .as_ref()
@@ -65,5 +101,5 @@ fn covers(cert_pem: &str, authority: &Authority, request: &Request) -> Option<bo
         };
         has(&x509_parser::extensions::GeneralName::IPAddress(&octets))
     });
-    Some(dns && addresses)
+    dns && addresses
 }

@@ -7,16 +7,25 @@
 
 mod authority;
 mod changes;
+mod clock;
 mod error;
 mod identity;
 pub mod join;
+pub mod kept;
 pub mod kubeconfig;
+pub mod node_key;
 pub mod private_file;
+pub mod renewal;
 pub mod tls;
 mod token;
+mod validity;
 
 pub use authority::{Authority, Issued, Request, Usage, fingerprint, make_csr};
 pub use changes::Changes;
+pub use clock::{Clock, WallClock};
 pub use error::Error;
-pub use identity::load_or_issue;
+pub use identity::Identity;
+pub use kept::{common_name, covers, load_or_issue};
+pub use node_key::NodeKey;
 pub use token::{BoundObject, Claims, KubernetesClaims, LegacyClaims, PublicKey, TokenKey};
+pub use validity::Validity;

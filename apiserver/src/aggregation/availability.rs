@@ -104,7 +104,10 @@ async fn ask(api: &Api, remote: &Remote) -> Result<Value, (&'static str, String)
     proxy::name_user(request.headers_mut(), &user);
     let identity = api.aggregation.client();
     let exchange = async {
-        let response = api.webhooks.forward(request, roots, identity).await;
+        let response = api
+            .webhooks
+            .forward(request, roots, identity.as_ref())
+            .await;
         let response = response.map_err(|error| error.to_string())?;
         let code = response.status();
         if !code.is_success() {

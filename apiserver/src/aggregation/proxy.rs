@@ -40,7 +40,7 @@ pub async fn forward(
     parts.headers.remove(header::HOST);
     let onward = Request::from_parts(parts, body);
     let identity = api.aggregation.client();
-    let answered = api.webhooks.forward(onward, roots, identity).await;
+    let answered = api.webhooks.forward(onward, roots, identity.as_ref()).await;
     let response = match answered {
         Ok(response) => response,
         Err(error) => return Ok(unavailable(&error.to_string())),
@@ -50,8 +50,8 @@ pub async fn forward(
 
 impl Aggregation {
     /// What the server shows to extension servers.
-    pub(super) fn client(&self) -> Option<&crate::KeyPair> {
-        self.identity.as_ref().map(|identity| &identity.client)
+    pub(super) fn client(&self) -> Option<crate::KeyPair> {
+        self.identity.as_ref().map(|held| held.issued().into())
     }
 }
 

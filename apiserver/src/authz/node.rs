@@ -9,8 +9,10 @@ pub mod uses;
 
 use std::sync::Arc;
 
+use super::selectors::Selectors;
 use super::{Action, Attributes};
 use crate::mirror::Source;
+use crate::proxy::tunnels;
 use graph::Graph;
 
 pub enum Decision {
@@ -44,12 +46,17 @@ struct Asked<'a> {
     subresource: &'a str,
     namespace: &'a str,
     name: &'a str,
-    selected_node: &'a str,
+    selectors: Selectors<'a>,
 }
 
 impl Asked<'_> {
     fn reads(&self) -> bool {
         matches!(self.verb, "get" | "list" | "watch")
+    }
+
+    /// Whether nothing of other nodes is asked for.
+    fn selects_its_node(&self) -> bool {
+        self.selectors.pin("spec.nodeName", self.node)
     }
 
     fn writes(&self) -> bool {
@@ -63,6 +70,9 @@ impl Authorizer {
     }
 
     pub fn decide(&self, node: &str, asked: &Attributes<'_>) -> Decision {
+        if let Action::Path(path) = asked.target {
+            return Decision::when(path == tunnels::PATH && asked.verb == "get");
+        }
         let Action::Resource {
             group,
             resource,
@@ -81,7 +91,7 @@ impl Authorizer {
             subresource,
             namespace,
             name,
-            selected_node: asked.selected_node,
+            selectors: asked.selectors,
         };
         match (group, resource, subresource) {
             ("", "secrets" | "configmaps" | "persistentvolumeclaims" | "persistentvolumes", "")
@@ -135,7 +145,7 @@ impl Authorizer {
 
     fn pods(&self, asked: &Asked<'_>) -> Decision {
         if asked.name.is_empty() {
-            let is_own = asked.selected_node == asked.node;
+            let is_own = asked.selects_its_node();
             if is_own {
                 return Decision::Allow;
             }
@@ -168,9 +178,7 @@ fn own(asked: &Asked<'_>, is_in_place: bool) -> Decision {
 fn resource_slices(asked: &Asked<'_>) -> Decision {
     match asked.verb {
         "get" | "create" | "update" | "patch" | "delete" => Decision::Allow,
-        "list" | "watch" | "deletecollection" if asked.selected_node == asked.node => {
-            Decision::Allow
-        }
+        "list" | "watch" | "deletecollection" if asked.selects_its_node() => Decision::Allow,
         _ => Decision::no(
             "can only list/watch/deletecollection resourceslices with spec.nodeName field selector",
         ),

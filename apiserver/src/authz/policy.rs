@@ -212,6 +212,7 @@ pub fn join_bindings() -> Vec<Value> {
         binding_object(json!({ "name": name }), role, group(subject))
     };
     let csr = "system:certificates.k8s.io:certificatesigningrequests";
+    let returning = crate::authn::node_key::GROUP;
     vec![
         named(
             "system:skiff:node-bootstrapper",
@@ -227,6 +228,16 @@ pub fn join_bindings() -> Vec<Value> {
             "system:skiff:node-renewal",
             &format!("{csr}:selfnodeclient"),
             "system:nodes",
+        ),
+        named(
+            "system:skiff:returning-node-bootstrapper",
+            "system:node-bootstrapper",
+            returning,
+        ),
+        named(
+            "system:skiff:returning-node-renewal",
+            &format!("{csr}:selfnodeclient"),
+            returning,
         ),
     ]
 }

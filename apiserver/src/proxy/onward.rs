@@ -16,6 +16,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::relay;
+use super::tunnels::Tunnels;
 use crate::body::{Body, BoxError, RequestBody};
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
@@ -28,20 +29,40 @@ pub struct Destination {
     pub tls: bool,
     /// A kubelet is shown the API server's certificate, and must show one of the cluster.
     pub is_kubelet: bool,
+    /// The node that it is on: its tunnel leads there, if it has one.
+    pub node: Option<String>,
+}
+
+impl Destination {
+    pub fn by_way_of(mut self, node: &str) -> Self {
+        self.node = (!node.is_empty()).then(|| node.to_owned());
+        self
+    }
+
+    /// As in a URL.
+    pub fn authority(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
 }
 
 /// How kubelets are reached: with the API server's client certificate.
 #[derive(Clone, Default)]
 pub struct Kubelets {
     tls: Option<Arc<rustls::ClientConfig>>,
+    pub tunnels: Arc<Tunnels>,
 }
 
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 impl Kubelets {
     pub fn new(tls: Option<Arc<rustls::ClientConfig>>) -> Self {
-        Self { tls }
+        let tunnels = Arc::default();
+        Self { tls, tunnels }
     }
 
     /// Sends the request on with another path, and answers what comes back.
@@ -62,11 +83,20 @@ impl Kubelets {
         Ok(relay::answer(client, response, sender))
     }
 
-    async fn dial(&self, to: &Destination) -> Result<Box<dyn Stream>, BoxError> {
+    /// By the node's tunnel, or else over the network.
+    async fn reach(&self, to: &Destination) -> std::io::Result<Box<dyn Stream>> {
+        if let Some(stream) = self.tunnels.connect(to).await {
+            return Ok(stream);
+        }
         let stream = TcpStream::connect((to.host.as_str(), to.port)).await?;
         stream.set_nodelay(true)?;
+        Ok(Box::new(stream))
+    }
+
+    async fn dial(&self, to: &Destination) -> Result<Box<dyn Stream>, BoxError> {
+        let stream = self.reach(to).await?;
         if !to.tls {
-            return Ok(Box::new(stream));
+            return Ok(stream);
         }
         let config = match (&self.tls, to.is_kubelet) {
             (Some(config), true) => config.clone(),
@@ -145,12 +175,8 @@ fn rewrite(
     for name in own {
         parts.headers.remove(name);
     }
-    let host = if to.host.contains(':') {
-        format!("[{}]:{}", to.host, to.port)
-    } else {
-        format!("{}:{}", to.host, to.port)
-    };
-    let host = host
+    let host = to
+        .authority()
         .parse()
         .map_err(|_| Status::internal("the address is no header value"))?;
     parts.headers.insert(header::HOST, host);

@@ -49,6 +49,7 @@ impl Clients {
         let Some((own, between)) = chain.split_first() else {
             return peer;
         };
+        peer.until = pki::Validity::of_der(own).ok().map(|v| v.until);
         let Some(proxies) = &self.proxies else {
             peer.certificate = CertificateName::read(own);
             return peer;

@@ -22,6 +22,8 @@ pub struct Asked {
     pub addresses: Vec<IpAddr>,
     /// Names of other kinds: of mail, of URIs and the like.
     pub has_other_names: bool,
+    /// The key that is to be signed, in PEM.
+    pub public_key: String,
 }
 
 impl Asked {
@@ -36,6 +38,9 @@ impl Asked {
             X509CertificationRequest::from_der(&block.contents).map_err(|e| unusable(&e))?;
         let mut asked = Self {
             pem: String::from_utf8_lossy(pem).into_owned(),
+            public_key: pki::node_key::public_pem(
+                request.certification_request_info.subject_pki.raw,
+            ),
             ..Self::default()
         };
         let subject = &request.certification_request_info.subject;

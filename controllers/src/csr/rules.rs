@@ -40,6 +40,14 @@ pub enum Refusal {
     Masters,
 }
 
+/// Whether others know the API server or a Service by this name: a node may be
+/// called so, but may not answer as it.
+fn is_of_the_cluster(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let own = ["localhost", "kubernetes", "kubernetes.default"];
+    own.contains(&name.as_str()) || name.split('.').skip(2).any(|label| label == "svc")
+}
+
 impl Signer {
     pub fn of(name: &str) -> Option<Self> {
         match name {
@@ -128,14 +136,12 @@ impl Signer {
             Self::Client | Self::NodeClient => false,
             Self::NodeServing => {
                 let node = asked.node_name().unwrap_or_default();
-                let own_names = asked
-                    .dns_names
-                    .iter()
-                    .all(|name| name == node || name == "localhost");
+                let own_names = asked.dns_names.iter().all(|name| name == node);
                 let mut addresses = asked.addresses.iter();
                 is_itself
                     && own_names
-                    && addresses.all(|ip| ip.is_loopback() || !belongs_to_others(*ip))
+                    && !is_of_the_cluster(node)
+                    && addresses.all(|ip| !ip.is_loopback() && !belongs_to_others(*ip))
             }
         }
     }

@@ -51,7 +51,15 @@ impl PublicKey {
         }
     }
 
-    pub(super) fn from_pem(pem: &str) -> Option<Self> {
+    pub(crate) fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    pub(crate) fn decoding(&self) -> &DecodingKey {
+        &self.decoding
+    }
+
+    pub(crate) fn from_pem(pem: &str) -> Option<Self> {
         let (_, block) = x509_parser::pem::parse_x509_pem(pem.as_bytes()).ok()?;
         Self::from_der(&block.contents)
     }

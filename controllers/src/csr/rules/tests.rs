@@ -105,10 +105,30 @@ fn serving_certificate_is_for_the_node_itself_under_its_own_names() {
     assert!(!signer.is_trusted(&spec, &serving("n1", "kubernetes.default.svc"), |_| false));
     assert!(!signer.is_trusted(&spec, &serving("n1", "n1"), |_| true));
     assert!(!signer.is_trusted(&spec, &serving("n2", "n2"), |_| false));
+    assert!(!signer.is_trusted(&spec, &serving("n1", "localhost"), |_| false));
+    let mut loopback = serving("n1", "n1");
+    loopback.addresses.push("127.0.0.1".parse().unwrap());
+    assert!(!signer.is_trusted(&spec, &loopback, |_| false));
     assert_eq!(
         signer.check(&spec, &node("n1")),
         Err(Refusal::NoServingNames)
     );
+}
+
+#[test]
+fn node_that_is_called_as_the_api_server_gets_no_serving_certificate() {
+    let names = [
+        "kubernetes",
+        "localhost",
+        "kubernetes.default.svc",
+        "web.shop.svc.cluster.local",
+    ];
+    for name in names {
+        let spec = spec(&format!("system:node:{name}"), &[NODES], &SERVER);
+        let asked = serving(name, name);
+        let is_trusted = Signer::NodeServing.is_trusted(&spec, &asked, |_| false);
+        assert!(!is_trusted, "{name}");
+    }
 }
 
 #[test]
