@@ -207,7 +207,6 @@ fn changed_annotations(
     revision: i64,
 ) -> Map<String, Value> {
     let mut wanted = annotation::inherited(deployment);
-    wanted.extend(annotation::size(deployment));
     let before = annotation::revision(set);
     if before != revision {
         wanted.insert(annotation::REVISION.into(), revision.to_string().into());

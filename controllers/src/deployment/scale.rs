@@ -119,13 +119,13 @@ fn proportional(rollout: &Rollout, now: Vec<i32>) -> Vec<i32> {
         0
     };
     let to_add = allowed - sum(rollout.all(), |set| set.spec.replicas);
-    let told = told_size(rollout);
+    let told: Vec<i32> = rollout.all().map(|set| told_size(rollout, set)).collect();
     let mut order: Vec<usize> = (0..now.len()).filter(|at| now[*at] > 0).collect();
     order.sort_by_key(|at| std::cmp::Reverse(now[*at]));
     let mut sizes = now.clone();
     let mut added = 0;
     for at in &order {
-        let share = f64::from(now[*at]) * f64::from(allowed) / f64::from(told.max(1));
+        let share = f64::from(now[*at]) * f64::from(allowed) / f64::from(told[*at].max(1));
         let share = share.round() as i32 - now[*at];
         let left = to_add - added;
         let part = if to_add > 0 {
@@ -142,11 +142,9 @@ fn proportional(rollout: &Rollout, now: Vec<i32>) -> Vec<i32> {
     sizes
 }
 
-/// The most pods the sets were last told there may be.
-fn told_size(rollout: &Rollout) -> i32 {
-    let told = rollout.all().filter_map(|set| {
-        let max = annotation::get(&**set, annotation::MAX)?;
-        max.parse::<i32>().ok()
-    });
-    told.max().unwrap_or_else(|| rollout.replicas())
+/// The most pods of all sets that this one was last told there may be. After a
+/// crash between two of them they were not told alike.
+fn told_size(rollout: &Rollout, set: &ReplicaSet) -> i32 {
+    let told = annotation::get(set, annotation::MAX).and_then(|max| max.parse().ok());
+    told.unwrap_or_else(|| rollout.replicas())
 }
