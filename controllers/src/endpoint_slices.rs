@@ -19,6 +19,7 @@ use crate::object::{Node, Pod, Service};
 use crate::owner;
 use crate::queue::Queue;
 use crate::service_pods;
+use crate::trigger_time::{self, Tracker};
 use plan::{Frame, Group, Plan};
 
 pub const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
@@ -29,6 +30,7 @@ const WORKERS: usize = 5;
 
 struct EndpointSlices {
     cluster: Cluster,
+    triggers: Tracker,
 }
 
 pub fn start(cluster: &Cluster, tasks: &mut JoinSet<()>, shutdown: &CancellationToken) {
@@ -38,6 +40,7 @@ pub fn start(cluster: &Cluster, tasks: &mut JoinSet<()>, shutdown: &Cancellation
     notice_nodes(cluster, &queue);
     let controller = EndpointSlices {
         cluster: cluster.clone(),
+        triggers: Tracker::default(),
     };
     controller::start(tasks, controller, queue, WORKERS, shutdown);
 }
@@ -92,17 +95,21 @@ impl Controller for EndpointSlices {
         // What was a Service's goes with it: the garbage collector sees to that.
         let service = self.cluster.services.get(key);
         let Some(service) = service.filter(|s| service_pods::is_selecting(s)) else {
+            self.triggers.forget(key);
             return Ok(Next::WhenChanged);
         };
-        let plan = self.plan(&service);
+        let pods = service_pods::of(&self.cluster, &service);
+        let (triggered, told) = self.triggers.look(key, &service, &pods);
+        let mut plan = self.plan(&service, &pods);
+        plan.annotate(trigger_time::ANNOTATION, triggered.map(|at| at.to_string()));
         write::carry_out(&self.cluster, key, plan).await?;
+        self.triggers.note(key, told);
         Ok(Next::WhenChanged)
     }
 }
 
 impl EndpointSlices {
-    fn plan(&self, service: &Service) -> Plan {
-        let pods = service_pods::of(&self.cluster, service);
+    fn plan(&self, service: &Service, pods: &[Arc<Pod>]) -> Plan {
         let node = |name: &str| self.cluster.nodes.get(&Key::new("", name));
         let uid = service.metadata.uid.as_deref().unwrap_or_default();
         let mut existing = self.cluster.endpoint_slices.owned_by(uid);
@@ -111,7 +118,7 @@ impl EndpointSlices {
         for family in service_pods::families(service) {
             let (same, other) = existing.into_iter().partition(|s| s.address_type == family);
             existing = other;
-            let groups = groups(service, &pods, &family, node);
+            let groups = groups(service, pods, &family, node);
             let plan = frame(service, &family).plan(groups, same);
             all.create.extend(plan.create);
             all.update.extend(plan.update);

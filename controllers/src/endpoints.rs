@@ -16,19 +16,19 @@ use crate::key::Key;
 use crate::object::{Pod, Service};
 use crate::queue::Queue;
 use crate::service_pods::{self, Port};
+use crate::trigger_time::{self, Tracker};
 
 /// Marks the objects that this controller made.
 pub const MANAGED_BY: &str = "endpoints.kubernetes.io/managed-by";
 pub const MANAGER: &str = "endpoint-controller";
 const OVER_CAPACITY: &str = "endpoints.kubernetes.io/over-capacity";
-/// When that happened which made these Endpoints what they are.
-const TRIGGERED: &str = "endpoints.kubernetes.io/last-change-trigger-time";
 /// Addresses in one object, at most; the rest is only in the slices.
 const MOST: usize = 1000;
 const WORKERS: usize = 5;
 
 struct EndpointsController {
     cluster: Cluster,
+    triggers: Tracker,
 }
 
 pub fn start(cluster: &Cluster, tasks: &mut JoinSet<()>, shutdown: &CancellationToken) {
@@ -42,6 +42,7 @@ pub fn start(cluster: &Cluster, tasks: &mut JoinSet<()>, shutdown: &Cancellation
     });
     let controller = EndpointsController {
         cluster: cluster.clone(),
+        triggers: Tracker::default(),
     };
     controller::start(tasks, controller, queue, WORKERS, shutdown);
 }
@@ -64,13 +65,18 @@ impl Controller for EndpointsController {
     async fn reconcile(&self, key: &Key) -> Result<Next, Error> {
         let current = self.cluster.endpoints.get(key);
         match self.cluster.services.get(key) {
-            None => self.remove(key, current).await?,
+            None => {
+                self.triggers.forget(key);
+                self.remove(key, current).await?;
+            }
             Some(service) if service_pods::is_selecting(&service) => {
                 let pods = service_pods::of(&self.cluster, &service);
                 let mut wanted = describe(&service, &pods);
-                let triggered = trigger(&service, &pods, current.as_deref());
-                annotate(&mut wanted, TRIGGERED, triggered);
+                let (triggered, told) = self.triggers.look(key, &service, &pods);
+                let triggered = triggered.map(|at| at.to_string());
+                annotate(&mut wanted, trigger_time::ANNOTATION, triggered);
                 self.write(key, wanted, current).await?;
+                self.triggers.note(key, told);
             }
             Some(_) => {}
         }
@@ -110,7 +116,7 @@ impl EndpointsController {
             Some(current) => {
                 let mut annotations = current.metadata.annotations.clone().unwrap_or_default();
                 annotations.remove(OVER_CAPACITY);
-                annotations.remove(TRIGGERED);
+                annotations.remove(trigger_time::ANNOTATION);
                 annotations.extend(wanted.metadata.annotations.take().unwrap_or_default());
                 wanted.metadata = ObjectMeta {
                     labels: wanted.metadata.labels,
@@ -158,20 +164,6 @@ fn annotate(endpoints: &mut Endpoints, key: &str, value: Option<String>) {
         let annotations = endpoints.metadata.annotations.get_or_insert_default();
         annotations.insert(key.to_owned(), value);
     }
-}
-
-/// The Service's coming for its first Endpoints, afterwards the last change of a pod's
-/// readiness, unless that is told already.
-fn trigger(service: &Service, pods: &[Arc<Pod>], current: Option<&Endpoints>) -> Option<String> {
-    let Some(current) = current else {
-        let created = service.metadata.creation_timestamp.as_ref()?;
-        return Some(created.0.to_string());
-    };
-    let told = current.metadata.annotations.as_ref();
-    let told = told.and_then(|annotations| annotations.get(TRIGGERED));
-    let changes = pods.iter().filter_map(|pod| pod.ready_since());
-    let last = changes.max()?.to_string();
-    (told.is_none_or(|told| *told < last)).then_some(last)
 }
 
 #[derive(Default)]

@@ -51,6 +51,7 @@ mod service_account;
 mod service_pods;
 mod statefulset;
 mod taint_eviction;
+mod trigger_time;
 mod ttl_after_finished;
 mod volumes;
 mod workload;

@@ -163,6 +163,17 @@ impl Draft {
 }
 
 impl Plan {
+    /// Gives what is written this annotation, or none of the name.
+    pub fn annotate(&mut self, name: &str, value: Option<String>) {
+        for slice in self.create.iter_mut().chain(&mut self.update) {
+            let annotations = slice.metadata.annotations.get_or_insert_default();
+            match &value {
+                Some(value) => annotations.insert(name.to_owned(), value.clone()),
+                None => annotations.remove(name),
+            };
+        }
+    }
+
     /// A slice to be deleted becomes one to be created: one write, not two.
     fn recycle(&mut self) {
         let count = self.create.len().min(self.delete.len());

@@ -80,6 +80,11 @@ impl Pod {
         self.status.is_ready
     }
 
+    /// When it became ready, or ceased to be.
+    pub fn readiness_changed(&self) -> Option<Timestamp> {
+        self.status.ready_since
+    }
+
     /// When the pod became ready, if it is.
     pub fn ready_since(&self) -> Option<Timestamp> {
         self.status.ready_since.filter(|_| self.status.is_ready)
