@@ -52,11 +52,9 @@ pub static KIND: Kind = Kind {
 };
 
 fn default(job: &mut Value) {
-    let labels = meta::get(job, "spec.template.metadata.labels").cloned();
-    if let Some(labels) = labels.filter(|labels| labels.as_object().is_some_and(|l| !l.is_empty()))
-        && meta::labels(job).is_none_or(serde_json::Map::is_empty)
-    {
-        meta::set_meta(job, "labels", labels);
+    // A new one has its template's labels only when those are complete.
+    if !meta::uid(job).is_empty() {
+        share_labels(job);
     }
     let spec = object(job, "spec");
     if meta::int(spec, "completions").is_none() && meta::int(spec, "parallelism").is_none() {
@@ -88,6 +86,16 @@ fn default(job: &mut Value) {
     pod_template::default_template(spec);
 }
 
+/// A job without labels has those of its template.
+fn share_labels(job: &mut Value) {
+    let labels = meta::get(job, "spec.template.metadata.labels").cloned();
+    if let Some(labels) = labels.filter(|labels| labels.as_object().is_some_and(|l| !l.is_empty()))
+        && meta::labels(job).is_none_or(serde_json::Map::is_empty)
+    {
+        meta::set_meta(job, "labels", labels);
+    }
+}
+
 const UID: &str = "batch.kubernetes.io/controller-uid";
 const NAME_LABEL: &str = "batch.kubernetes.io/job-name";
 
@@ -97,7 +105,7 @@ fn prepare_create(job: &mut Value) {
     prepare::new_generation(job);
     job["status"] = json!({});
     if meta::flag(job, "spec.manualSelector") {
-        return;
+        return share_labels(job);
     }
     let (uid, name) = (meta::uid(job).to_owned(), meta::name(job).to_owned());
     let template = object(object(job, "spec"), "template");
@@ -110,12 +118,9 @@ fn prepare_create(job: &mut Value) {
     ] {
         set_default(labels, key, value.as_str());
     }
-    let labels = labels.clone();
     let selector = object(object(job, "spec"), "selector");
     set_default(object(selector, "matchLabels"), UID, uid);
-    if meta::labels(job).is_none_or(serde_json::Map::is_empty) {
-        meta::set_meta(job, "labels", labels);
-    }
+    share_labels(job);
 }
 
 fn row(job: &Value, now: Timestamp) -> Vec<Value> {
@@ -187,6 +192,23 @@ mod tests {
         let labels = &job["spec"]["template"]["metadata"]["labels"];
         assert_eq!(labels["job-name"], "j");
         assert_eq!(labels["controller-uid"], "u");
+    }
+
+    #[test]
+    fn a_job_without_labels_has_all_of_its_template_and_one_with_labels_only_its_own() {
+        let template = json!({"metadata": {"labels": {"app": "x"}}});
+        let mut bare = json!({"metadata": {"name": "j"}, "spec": {"template": template}});
+        let mut own = bare.clone();
+        own["metadata"]["labels"] = json!({"app": "x"});
+        for job in [&mut bare, &mut own] {
+            default(job);
+            meta::set_meta(job, "uid", "u".into());
+            prepare_create(job);
+        }
+        let labels = &bare["spec"]["template"]["metadata"]["labels"];
+        assert_eq!(labels["job-name"], "j");
+        assert_eq!(&bare["metadata"]["labels"], labels);
+        assert_eq!(own["metadata"]["labels"], json!({"app": "x"}));
     }
 
     #[test]
