@@ -20,13 +20,16 @@ use crate::user::User;
 pub struct InProcess {
     api: Arc<Api>,
     user: Arc<User>,
+    /// What is written is written only while this holds.
+    fence: Option<store::Fence>,
 }
 
 impl InProcess {
-    pub fn new(api: Arc<Api>, user: User) -> Self {
+    pub fn new(api: Arc<Api>, user: User, fence: Option<store::Fence>) -> Self {
         Self {
             api,
             user: Arc::new(user),
+            fence,
         }
     }
 
@@ -51,13 +54,17 @@ impl tower::Service<Request<kube::client::Body>> for InProcess {
     }
 
     fn call(&mut self, request: Request<kube::client::Body>) -> Self::Future {
-        let Self { api, user } = self.clone();
+        let Self { api, user, fence } = self.clone();
         Box::pin(async move {
             let mut request = request.map(|body| body.map_err(BoxError::from).boxed_unsync());
             if let Some(agent) = agent(&user) {
                 request.headers_mut().entry(USER_AGENT).or_insert(agent);
             }
-            Ok(api.answer_as(request, Ok(user)).await)
+            let answer = api.answer_as(request, Ok(user));
+            Ok(match fence {
+                None => answer.await,
+                Some(fence) => store::fence::within(fence, answer).await,
+            })
         })
     }
 }

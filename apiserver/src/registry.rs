@@ -125,6 +125,7 @@ pub fn store_failure(error: store::Error) -> Status {
             tracing::warn!(error = %full(&error), "the store cannot be reached");
             Status::service_unavailable(error.to_string())
         }
+        error @ store::Error::Deposed { .. } => Status::service_unavailable(error.to_string()),
         store::Error::Future { wanted, newest } => too_new(wanted.0, newest.0),
         error => {
             tracing::error!(error = %full(&error), "the store failed");

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use apiserver::{KeyPair, KubeletAccess, Server, User};
 use kube::Client;
+use store::Fence;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -106,10 +107,10 @@ impl ControlPlane {
         shutdown: &CancellationToken,
     ) {
         let user = User::new("system:kube-scheduler", ["system:authenticated".to_owned()]);
-        let client = self.server.client_as(user);
+        let clients = self.server.clients_within(user);
         let config = scheduler_config.clone();
-        let scheduler = move |stop| {
-            let run = scheduler::run(config.clone(), client.clone(), stop);
+        let scheduler = move |stop, fence| {
+            let run = scheduler::run(config.clone(), clients(fence), stop);
             async move { run.await.context("scheduler") }
         };
         self.start_loop("kube-scheduler", scheduler, tasks, shutdown);
@@ -118,9 +119,9 @@ impl ControlPlane {
             ..controllers::Config::new(settings.flags.cluster_cidr, authority.clone())
         };
         let user = User::admin("system:kube-controller-manager");
-        let client = self.server.client_as(user);
-        let controllers = move |stop| {
-            let run = controllers::run(config.clone(), client.clone(), stop);
+        let clients = self.server.clients_within(user);
+        let controllers = move |stop, fence| {
+            let run = controllers::run(config.clone(), clients(fence), stop);
             async move { run.await.context("controllers") }
         };
         self.start_loop("kube-controller-manager", controllers, tasks, shutdown);
@@ -129,18 +130,20 @@ impl ControlPlane {
     fn start_loop<F>(
         &self,
         name: &'static str,
-        mut work: impl FnMut(CancellationToken) -> F + Send + 'static,
+        mut work: impl FnMut(CancellationToken, Option<Fence>) -> F + Send + 'static,
         tasks: &mut JoinSet<anyhow::Result<()>>,
         shutdown: &CancellationToken,
     ) where
         F: Future<Output = anyhow::Result<()>> + Send + 'static,
     {
-        if self.datastore.store().is_shared() {
+        let store = self.datastore.store();
+        if store.is_shared() {
             let identity = election::identity();
-            let election = Election::new(self.admin(), name, identity);
+            let election = Election::new(self.admin(), store, name, identity);
+            let work = move |stop, fence| work(stop, Some(fence));
             tasks.spawn(election.run(shutdown.clone(), work));
         } else {
-            tasks.spawn(work(shutdown.clone()));
+            tasks.spawn(work(shutdown.clone(), None));
         }
     }
 

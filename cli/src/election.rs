@@ -4,8 +4,14 @@
 //! A holder that cannot renew its Lease stops its work before another can take
 //! over. Clocks are not compared between machines: a Lease is free when nobody
 //! has renewed it for as long as it lasts, as seen from here.
+//!
+//! A holder that was stopped itself (a machine that was suspended, a process
+//! that was paused) cannot stop in time. So whoever takes over also writes the
+//! key `/leaders/NAME`, and the holder before cannot write any more: each of its
+//! writes expects that key as it was when it took over ([`store::fence`]).
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -14,6 +20,7 @@ use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::api::PostParams;
 use kube::{Api, Client};
+use store::{Expect, Fence, Store, Value};
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
@@ -25,17 +32,30 @@ const RETRY: Duration = Duration::from_secs(2);
 
 pub struct Election {
     leases: Api<Lease>,
+    store: Arc<dyn Store>,
     name: &'static str,
     identity: String,
     /// The Lease as last seen, and since when it has not changed.
     seen: Option<(Option<String>, Instant)>,
 }
 
+/// The time from taking over until another server does.
+struct Term {
+    since: Instant,
+    fence: Fence,
+}
+
 impl Election {
     /// `identity` is this server's alone, and new at each start.
-    pub fn new(client: Client, name: &'static str, identity: String) -> Self {
+    pub fn new(
+        client: Client,
+        store: Arc<dyn Store>,
+        name: &'static str,
+        identity: String,
+    ) -> Self {
         Self {
             leases: Api::namespaced(client, NAMESPACE),
+            store,
             name,
             identity,
             seen: None,
@@ -47,22 +67,22 @@ impl Election {
     pub async fn run<F>(
         mut self,
         shutdown: CancellationToken,
-        mut work: impl FnMut(CancellationToken) -> F,
+        mut work: impl FnMut(CancellationToken, Fence) -> F,
     ) -> anyhow::Result<()>
     where
         F: Future<Output = anyhow::Result<()>>,
     {
-        while shutdown.run_until_cancelled(self.acquire()).await.is_some() {
+        while let Some(term) = shutdown.run_until_cancelled(self.acquire()).await {
             tracing::info!(lease = self.name, "this server leads");
             let stop = shutdown.child_token();
-            let work = work(stop.clone());
+            let work = work(stop.clone(), term.fence);
             tokio::pin!(work);
             tokio::select! {
                 ended = &mut work => {
                     self.release().await;
                     return ended;
                 }
-                () = self.renew() => {
+                () = self.renew(term.since) => {
                     tracing::warn!(lease = self.name, "this server does not lead any more");
                     stop.cancel();
                     work.await?;
@@ -72,24 +92,50 @@ impl Election {
         Ok(())
     }
 
-    async fn acquire(&mut self) {
+    async fn acquire(&mut self) -> Term {
         loop {
-            match self.try_hold().await {
-                Ok(true) => return,
-                Ok(false) => {}
+            match self.try_take().await {
+                Ok(Some(term)) => return term,
+                Ok(None) => {}
                 Err(error) => tracing::debug!(%error, lease = self.name, "try to lead"),
             }
             sleep(RETRY).await;
         }
     }
 
+    /// Takes the Lease if it is free, then the office's key.
+    async fn try_take(&mut self) -> anyhow::Result<Option<Term>> {
+        let key = format!("/leaders/{}", self.name);
+        // Read before the Lease is taken: whoever takes that while this server
+        // stands still between the two has written the key meanwhile.
+        let before = self.store.get(key.as_bytes()).await;
+        let before = before.context("read who leads")?;
+        let since = Instant::now();
+        if !self.try_hold().await? {
+            return Ok(None);
+        }
+        let expect = before.map_or(Expect::Absent, |entry| Expect::At(entry.modified));
+        let holder = Value::plain(self.identity.clone());
+        match self.store.put(key.as_bytes(), holder, expect).await {
+            Ok(entry) => {
+                let (key, at) = (key.into(), entry.modified);
+                let fence = Fence { key, at };
+                Ok(Some(Term { since, fence }))
+            }
+            Err(store::Error::Conflict { .. }) => Ok(None),
+            Err(error) => Err(error).context("note who leads"),
+        }
+    }
+
     /// Renews until that fails for too long, or somebody else has the Lease.
-    async fn renew(&mut self) {
-        let mut deadline = Instant::now() + RENEW_WITHIN;
+    /// What others have seen of a renewal is no older than when it was sent.
+    async fn renew(&mut self, since: Instant) {
+        let mut deadline = since + RENEW_WITHIN;
         loop {
             sleep(RETRY).await;
+            let sent = Instant::now();
             match timeout_at(deadline, self.try_hold()).await {
-                Ok(Ok(true)) => deadline = Instant::now() + RENEW_WITHIN,
+                Ok(Ok(true)) => deadline = sent + RENEW_WITHIN,
                 Ok(Ok(false)) | Err(_) => return,
                 Ok(Err(error)) => tracing::debug!(%error, lease = self.name, "renew"),
             }

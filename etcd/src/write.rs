@@ -3,7 +3,7 @@
 
 use etcd_client::proto::{PbDeleteResponse, PbKeyValue, PbRangeResponse, PbTxnOpResponse};
 use etcd_client::{Compare, CompareOp, DeleteOptions, GetOptions, Txn, TxnOp, TxnResponse};
-use store::{Entry, Error, Expect, Revision, Value};
+use store::{Entry, Error, Expect, Fence, Revision, Value, fence};
 
 use crate::etcd::Etcd;
 use crate::failure::{Fate, Refusal};
@@ -86,7 +86,8 @@ impl Etcd {
         then: Vec<TxnOp>,
         size: usize,
     ) -> Result<TxnResponse, Error> {
-        let compare = match expect {
+        let fence = fence::held();
+        let mut compare = match expect {
             Expect::Any => Vec::new(),
             Expect::Absent => vec![Compare::create_revision(key.clone(), CompareOp::Equal, 0)],
             Expect::At(revision) => {
@@ -98,8 +99,17 @@ impl Etcd {
                 )]
             }
         };
-        let txn = Txn::new().when(compare).and_then(then);
-        let answer = self.servers.txn(txn.or_else([TxnOp::get(key, None)])).await;
+        let mut otherwise = Vec::new();
+        if let Some(fence) = &fence {
+            let office = self.root.key(&fence.key)?;
+            let at = signed(fence.at)?;
+            compare.push(Compare::mod_revision(office.clone(), CompareOp::Equal, at));
+            otherwise.push(TxnOp::get(office, None));
+        }
+        // What is read last is what is there instead of what was expected.
+        otherwise.push(TxnOp::get(key, None));
+        let txn = Txn::new().when(compare).and_then(then).or_else(otherwise);
+        let answer = self.servers.txn(txn).await;
         let answer = answer.map_err(|failure| match failure.fate {
             Fate::Refused(Refusal::TooLarge) => Error::TooLarge {
                 what: "request",
@@ -109,7 +119,10 @@ impl Etcd {
             _ => self.servers.write_error(failure),
         })?;
         self.saw(revision_of(&answer));
-        Ok(answer)
+        match fence {
+            Some(fence) if !answer.succeeded() => in_office(&fence, answer),
+            _ => Ok(answer),
+        }
     }
 
     fn found(&self, answer: TxnResponse) -> Result<Option<Entry>, Error> {
@@ -125,6 +138,25 @@ impl Etcd {
             modified: Revision(unsigned(modified)),
         })
     }
+}
+
+/// The answer of a transaction that failed, unless that is for its office.
+fn in_office(fence: &Fence, answer: TxnResponse) -> Result<TxnResponse, Error> {
+    let read = answer
+        .0
+        .responses
+        .first()
+        .and_then(|op| op.response.as_ref());
+    let at = match read {
+        Some(PbTxnOpResponse::ResponseRange(range)) => range.kvs.first().map(|kv| kv.mod_revision),
+        _ => None,
+    };
+    if at.map(unsigned) == Some(fence.at.0) {
+        return Ok(answer);
+    }
+    Err(Error::Deposed {
+        office: fence.key.clone(),
+    })
 }
 
 fn check(key: &[u8], value: &Value) -> Result<(), Error> {

@@ -63,6 +63,13 @@ pub enum Error {
         endpoints: String,
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The writer leads no longer: another server has taken over. Nothing was
+    /// written; the writer should stop.
+    #[error(
+        "another server has taken over, as {} says: nothing was written",
+        String::from_utf8_lossy(office)
+    )]
+    Deposed { office: bytes::Bytes },
     /// Somebody else wrote there; the operator should remove the key or choose
     /// another prefix.
     #[error(

@@ -14,11 +14,13 @@ pub mod backup;
 mod contract;
 pub mod disk;
 mod error;
+pub mod fence;
 mod index;
 mod log;
 mod watch;
 
 pub use contract::{Alarm, Change, Entry, Expect, Page, Range, Revision, State, Store, Value};
 pub use error::Error;
+pub use fence::Fence;
 pub use log::{Log, Options};
 pub use watch::{Hub, Signal, Source, Watch};

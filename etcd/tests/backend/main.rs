@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod failures;
 #[cfg(test)]
+mod fences;
+#[cfg(test)]
 mod member;
 #[cfg(test)]
 mod promises;
