@@ -102,6 +102,24 @@ impl Connection {
         Ok((head.status, length))
     }
 
+    /// Sends a request and takes the whole answer; its status and body.
+    pub async fn answer(&mut self, request: &[u8]) -> anyhow::Result<(u16, Vec<u8>)> {
+        self.stream.write_all(request).await?;
+        let head = self.head().await?;
+        let Some(length) = head.length else {
+            let mut body = Vec::new();
+            self.chunks(head.bytes, |data| body.extend_from_slice(data))
+                .await?;
+            return Ok((head.status, body));
+        };
+        let whole = head.bytes + length;
+        while self.read.len() < whole {
+            self.fill().await?;
+        }
+        let answer: Vec<u8> = self.read.drain(..whole).collect();
+        Ok((head.status, answer[head.bytes..].to_vec()))
+    }
+
     /// Sends a request and hands over the content of its answer as it comes,
     /// until the answer ends.
     pub async fn stream(

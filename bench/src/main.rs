@@ -5,7 +5,8 @@
 //! Kubernetes did on the same machine and what skiff means to reach. It judges
 //! nothing: a machine under other load shows other figures.
 //!
-//! `bench scheduling` has many pods wait, and times how they come to nodes.
+//! `bench scheduling` has many pods wait, and times how they come to nodes; then
+//! it fills hollow nodes with pods.
 //!
 //! Client and server share the machine, so the client is light: HTTP/1.1 written
 //! by hand on rustls, two threads, no parsing of what is not looked at.
@@ -15,6 +16,7 @@ mod chunks;
 mod client;
 mod histogram;
 mod load;
+mod process;
 mod report;
 mod scheduling;
 mod server;
@@ -32,7 +34,7 @@ struct Bench {
 enum Part {
     /// The API server and its store
     Api(api::Options),
-    /// The scheduler: how fast pods that wait come to nodes
+    /// The scheduler and the controllers at scale
     Scheduling(scheduling::Options),
 }
 

@@ -8,15 +8,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use base64::Engine as _;
-use nix::sys::signal::{Signal, kill};
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
-use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use crate::client::Target;
+use crate::process::{stop, usage};
+
+pub use crate::process::Usage;
 
 const START_LIMIT: Duration = Duration::from_secs(30);
-const STOP_LIMIT: Duration = Duration::from_secs(30);
 
 /// A running `skiff server`, stopped and removed when dropped.
 pub struct Server {
@@ -28,13 +28,6 @@ pub struct Server {
     /// Those that every start has.
     args: Vec<OsString>,
     dir: TempDir,
-}
-
-/// What the server has used so far.
-#[derive(Clone, Copy)]
-pub struct Usage {
-    pub resident_kib: u64,
-    pub cpu: Duration,
 }
 
 impl Server {
@@ -89,6 +82,16 @@ impl Server {
         wait_for_answers(&self.target)
     }
 
+    /// Where all is that it and others leave.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The administrator's, which it writes.
+    pub fn kubeconfig(&self) -> OsString {
+        self.dir.path().join("data/admin.kubeconfig").into()
+    }
+
     pub fn usage(&self) -> anyhow::Result<Usage> {
         usage(self.process.id())
     }
@@ -122,20 +125,6 @@ impl Drop for Guard {
     fn drop(&mut self) {
         self.0.iter_mut().for_each(stop);
     }
-}
-
-fn stop(process: &mut Child) {
-    let pid = Pid::from_raw(process.id().cast_signed());
-    let _ = kill(pid, Signal::SIGTERM);
-    let deadline = Instant::now() + STOP_LIMIT;
-    while Instant::now() < deadline {
-        if !matches!(process.try_wait(), Ok(None)) {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    let _ = process.kill();
-    let _ = process.wait();
 }
 
 fn free_port() -> anyhow::Result<u16> {
@@ -185,28 +174,5 @@ fn wait_for_answers(target: &Target) -> anyhow::Result<()> {
                 _ => tokio::time::sleep(Duration::from_millis(20)).await,
             }
         }
-    })
-}
-
-fn usage(pid: u32) -> anyhow::Result<Usage> {
-    let proc = PathBuf::from(format!("/proc/{pid}"));
-    let status =
-        std::fs::read_to_string(proc.join("status")).context("read the server's status")?;
-    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let resident = resident.and_then(|text| text.split_whitespace().next());
-    let stat = std::fs::read_to_string(proc.join("stat"))?;
-    // After the name in parentheses: utime and stime are the 12th and 13th.
-    let after_name = stat.rsplit(')').next().unwrap_or_default();
-    let ticks: u64 = after_name
-        .split_whitespace()
-        .skip(11)
-        .take(2)
-        .filter_map(|ticks| ticks.parse::<u64>().ok())
-        .sum();
-    let per_second = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK)?.unwrap_or(100);
-    let seconds = ticks as f64 / per_second as f64;
-    Ok(Usage {
-        resident_kib: resident.context("no VmRSS")?.parse()?,
-        cpu: Duration::from_secs_f64(seconds),
     })
 }

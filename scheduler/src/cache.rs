@@ -8,12 +8,22 @@ use crate::object::{Node, Pod};
 use crate::template::Template;
 
 pub mod node;
+mod topology;
 
 pub use node::{NodeInfo, Offer};
+use topology::Topologies;
+pub use topology::{Tally, Topology};
 
 /// A node's place in the cache, which stays its own while it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeIndex(u32);
+
+impl NodeIndex {
+    /// Where what is kept by node has this node.
+    pub fn at(self) -> usize {
+        self.0 as usize
+    }
+}
 
 /// A pod that waits for a node, or was just assumed to have one.
 #[derive(Debug, Clone)]
@@ -54,6 +64,7 @@ pub struct Cache {
     is_order_old: bool,
     /// On how many nodes an image is.
     image_nodes: HashMap<Arc<str>, u32>,
+    topologies: Topologies,
 }
 
 impl Candidate {
@@ -95,7 +106,7 @@ impl Cache {
     }
 
     pub fn node(&self, index: NodeIndex) -> &NodeInfo {
-        &self.nodes[index.0 as usize]
+        &self.nodes[index.at()]
     }
 
     pub fn find(&self, name: &str) -> Option<&NodeInfo> {
@@ -105,6 +116,22 @@ impl Cache {
 
     pub fn pod(&self, key: &str) -> Option<&Placed> {
         self.pods.get(key)
+    }
+
+    /// The nodes a pod may go to, by where what is kept by node has them.
+    pub fn indices(&self) -> impl Iterator<Item = NodeIndex> {
+        self.order.iter().copied()
+    }
+
+    /// No node has a higher index than this.
+    pub fn indices_end(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// The places of known nodes by this label.
+    pub fn topology(&self, key: &str) -> Arc<Topology> {
+        let known = self.nodes.iter().filter(|node| node.is_known);
+        self.topologies.by(key, known)
     }
 
     /// On how many nodes `image` is.
@@ -122,13 +149,16 @@ impl Cache {
         let name = node.metadata.name.as_deref().unwrap_or_default();
         let index = self.index(name);
         self.set_images(index, node);
-        let info = &mut self.nodes[index.0 as usize];
+        let info = &mut self.nodes[index.at()];
         let offer = Offer::of(node);
         let was_known = std::mem::replace(&mut info.is_known, true);
         if was_known && *info.offer == offer {
             return None;
         }
         self.is_order_old |= !was_known || info.offer.zone() != offer.zone();
+        if !was_known || info.offer.labels != offer.labels {
+            self.topologies.set(index, Some(&offer.labels));
+        }
         let before = std::mem::replace(&mut info.offer, Arc::new(offer));
         Some(Change {
             index,
@@ -143,8 +173,9 @@ impl Cache {
         };
         self.set_images(index, &Node::default());
         self.is_order_old = true;
-        let info = &mut self.nodes[index.0 as usize];
+        let info = &mut self.nodes[index.at()];
         let was_known = std::mem::replace(&mut info.is_known, false);
+        self.topologies.set(index, None);
         self.drop_if_unused(index);
         was_known
     }
@@ -245,7 +276,7 @@ impl Cache {
     fn place(&mut self, key: Arc<str>, placed: Placed) {
         // Held before the other is freed: a node that only this pod named
         // would be forgotten in between.
-        let info = &mut self.nodes[placed.node.0 as usize];
+        let info = &mut self.nodes[placed.node.at()];
         info.hold(key.clone(), &placed.template);
         self.classes.add(&placed);
         if let Some(before) = self.pods.insert(key.clone(), placed) {
@@ -254,7 +285,7 @@ impl Cache {
     }
 
     fn free(&mut self, key: &str, placed: &Placed) {
-        let info = &mut self.nodes[placed.node.0 as usize];
+        let info = &mut self.nodes[placed.node.at()];
         info.free(key, &placed.template);
         self.classes.remove(placed);
         self.drop_if_unused(placed.node);
@@ -270,7 +301,7 @@ impl Cache {
             let last = u32::try_from(self.nodes.len() - 1);
             NodeIndex(last.expect("a cluster has fewer than 2^32 nodes"))
         });
-        self.nodes[index.0 as usize] = NodeInfo {
+        self.nodes[index.at()] = NodeInfo {
             name: name.clone(),
             index,
             ..NodeInfo::default()
@@ -280,7 +311,7 @@ impl Cache {
     }
 
     fn drop_if_unused(&mut self, index: NodeIndex) {
-        let info = &mut self.nodes[index.0 as usize];
+        let info = &mut self.nodes[index.at()];
         if !info.is_known && info.pods.is_empty() {
             let name = std::mem::take(info).name;
             self.by_name.remove(&name);
@@ -290,7 +321,7 @@ impl Cache {
 
     fn set_images(&mut self, index: NodeIndex, node: &Node) {
         let sizes = node::images(node);
-        let info = &mut self.nodes[index.0 as usize];
+        let info = &mut self.nodes[index.at()];
         if *info.images == sizes {
             return;
         }

@@ -1,10 +1,8 @@
 //! What the pod wants of the pods around it, and they of it.
 
-use std::collections::HashMap;
-
 use super::{Context, Filter, Plugin, Prepared, Refusal, Supposed, scale};
 use crate::affinity::Term;
-use crate::cache::NodeInfo;
+use crate::cache::{NodeInfo, Tally};
 use crate::classes::Class;
 use crate::cluster::Cluster;
 use crate::happened::Happened;
@@ -22,36 +20,35 @@ const NOT_NEAR: &str = "node(s) didn't match pod affinity rules";
 const TOO_NEAR: &str = "node(s) didn't match pod anti-affinity rules";
 const UNWANTED: &str = "node(s) didn't satisfy existing pods anti-affinity rules";
 
-/// How many pods are meant, by topology key and value.
+/// How many pods are meant, by topology key and place.
 #[derive(Default)]
-struct Places<'a>(HashMap<&'a str, HashMap<&'a str, i64>>);
+struct Places(Vec<(Box<str>, Tally)>);
 
-impl<'a> Places<'a> {
-    fn add(&mut self, key: &'a str, node: &'a NodeInfo, count: i64) {
-        if let Some(value) = node.label(key) {
-            *self.0.entry(key).or_default().entry(value).or_default() += count;
-        }
+impl Places {
+    fn by(&mut self, key: &str, cluster: &Cluster) -> &mut Tally {
+        let known = self.0.iter().position(|(known, _)| **known == *key);
+        let at = known.unwrap_or_else(|| {
+            let tally = Tally::new(cluster.cache.topology(key));
+            self.0.push((key.into(), tally));
+            self.0.len() - 1
+        });
+        &mut self.0[at].1
     }
 
-    fn get(&self, key: &str, value: &str) -> i64 {
-        let values = self.0.get(key);
-        let count = values.and_then(|values| values.get(value));
-        count.copied().unwrap_or(0)
+    /// None where the node lacks the label.
+    fn get(&self, key: &str, node: &NodeInfo) -> Option<i64> {
+        let (_, tally) = self.0.iter().find(|(known, _)| **known == *key)?;
+        tally.at(node.index)
     }
 
     fn is_empty(&self) -> bool {
-        self.0
-            .values()
-            .flat_map(HashMap::values)
-            .all(|count| *count == 0)
+        let mut counts = self.0.iter().flat_map(|(_, tally)| tally.counts());
+        counts.all(|count| *count == 0)
     }
 
     /// What is meant near this node, all keys together.
     fn near(&self, node: &NodeInfo) -> i64 {
-        let near = self
-            .0
-            .iter()
-            .filter_map(|(key, values)| values.get(node.label(key)?));
+        let near = self.0.iter().filter_map(|(_, tally)| tally.at(node.index));
         near.sum()
     }
 }
@@ -60,10 +57,10 @@ struct Wishes<'a> {
     cluster: &'a Cluster,
     pod: &'a Template,
     /// Pods that all required terms mean.
-    wanted: Places<'a>,
-    unwanted: Places<'a>,
+    wanted: Places,
+    unwanted: Places,
     /// Pods that do not want this one near.
-    unwilling: Places<'a>,
+    unwilling: Places,
 }
 
 fn prepare(cx: Context<'_>) -> Prepared<'_> {
@@ -87,8 +84,8 @@ fn prepare(cx: Context<'_>) -> Prepared<'_> {
     Prepared::filter(wishes)
 }
 
-impl<'a> Wishes<'a> {
-    fn note_unwilling(&mut self, class: &'a Class) {
+impl Wishes<'_> {
+    fn note_unwilling(&mut self, class: &Class) {
         for term in &class.template.affinity.required_anti {
             if term.means(self.pod, &self.cluster.namespaces) {
                 note(&mut self.unwilling, self.cluster, class, term);
@@ -119,20 +116,18 @@ impl<'a> Wishes<'a> {
     fn is_near_wanted(&self, node: &NodeInfo) -> bool {
         let mut is_near = true;
         for term in &self.pod.affinity.required {
-            let Some(value) = node.label(&term.topology_key) else {
+            if node.label(&term.topology_key).is_none() {
                 return false;
-            };
-            is_near &= self.wanted.get(&term.topology_key, value) > 0;
+            }
+            is_near &= self.wanted.get(&term.topology_key, node) > Some(0);
         }
         // The first of a group that wants its own kind near has to start somewhere.
         is_near || (self.wanted.is_empty() && self.all_mean(self.pod))
     }
 }
 
-fn note<'a>(places: &mut Places<'a>, cluster: &'a Cluster, class: &Class, term: &'a Term) {
-    for (node, count) in class.nodes() {
-        places.add(&term.topology_key, cluster.cache.node(node), count.all);
-    }
+fn note(places: &mut Places, cluster: &Cluster, class: &Class, term: &Term) {
+    add_weighted(places, cluster, class, term, 1);
 }
 
 impl Filter for Wishes<'_> {
@@ -140,50 +135,36 @@ impl Filter for Wishes<'_> {
         if !self.is_near_wanted(node) {
             return Err(Refusal::lasting(NOT_NEAR));
         }
-        let is_near = |term: &Term| {
-            let value = node.label(&term.topology_key);
-            value.is_some_and(|value| self.unwanted.get(&term.topology_key, value) > 0)
-        };
+        let is_near = |term: &Term| self.unwanted.get(&term.topology_key, node) > Some(0);
         if self.pod.affinity.required_anti.iter().any(is_near) {
             return Err(Refusal::passing(TOO_NEAR));
         }
-        let mut unwilling = self.unwilling.0.iter().filter_map(|(key, values)| {
-            let value = node.label(key)?;
-            values.get(value)
-        });
-        if unwilling.any(|count| *count > 0) {
+        let mut unwilling = self.unwilling.0.iter();
+        if unwilling.any(|(_, tally)| tally.at(node.index) > Some(0)) {
             return Err(Refusal::passing(UNWANTED));
         }
         Ok(())
     }
 
     fn suppose(&mut self, supposed: &Supposed<'_>) {
-        let (cluster, other) = (self.cluster, supposed.template);
-        let node = cluster.cache.node(supposed.node);
+        let (cluster, other, node) = (self.cluster, supposed.template, supposed.node);
         if self.all_mean(other) {
             for term in &self.pod.affinity.required {
-                self.wanted.add(&term.topology_key, node, supposed.by);
+                let wanted = self.wanted.by(&term.topology_key, cluster);
+                wanted.add(node, supposed.by);
             }
         }
         for term in &self.pod.affinity.required_anti {
             if term.means(other, &cluster.namespaces) {
-                self.unwanted.add(&term.topology_key, node, supposed.by);
+                let unwanted = self.unwanted.by(&term.topology_key, cluster);
+                unwanted.add(node, supposed.by);
             }
         }
         for term in &other.affinity.required_anti {
             if term.means(self.pod, &cluster.namespaces) {
-                self.unwilling.adjust(&term.topology_key, node, supposed.by);
+                let unwilling = self.unwilling.by(&term.topology_key, cluster);
+                unwilling.add(node, supposed.by);
             }
-        }
-    }
-}
-
-impl<'a> Places<'a> {
-    /// As [`Places::add`], by a key that need not live as long.
-    fn adjust(&mut self, key: &str, node: &'a NodeInfo, count: i64) {
-        let label = node.offer.labels.get_key_value(key);
-        if let Some((key, value)) = label {
-            *self.0.entry(key).or_default().entry(value).or_default() += count;
         }
     }
 }
@@ -213,7 +194,7 @@ fn score(cx: Context<'_>, nodes: &[&NodeInfo]) -> Option<Vec<i64>> {
         let hard = cx.profile.hard_affinity_weight;
         for term in theirs.required.iter().filter(|_| hard > 0) {
             if term.means(pod, &cluster.namespaces) {
-                add_weighted(&mut places, cx, class, term, hard);
+                add_weighted(&mut places, cluster, class, term, hard);
             }
         }
     }
@@ -225,30 +206,24 @@ fn score(cx: Context<'_>, nodes: &[&NodeInfo]) -> Option<Vec<i64>> {
 }
 
 /// Adds the terms that mean `meant`, at the places of `class`.
-fn weigh<'a>(
-    places: &mut Places<'a>,
-    cx: Context<'a>,
+fn weigh(
+    places: &mut Places,
+    cx: Context<'_>,
     class: &Class,
     meant: &Template,
-    terms: &'a [(i64, Term)],
+    terms: &[(i64, Term)],
 ) {
     for (weight, term) in terms {
         if term.means(meant, &cx.cluster.namespaces) {
-            add_weighted(places, cx, class, term, *weight);
+            add_weighted(places, cx.cluster, class, term, *weight);
         }
     }
 }
 
-fn add_weighted<'a>(
-    places: &mut Places<'a>,
-    cx: Context<'a>,
-    class: &Class,
-    term: &'a Term,
-    weight: i64,
-) {
+fn add_weighted(places: &mut Places, cluster: &Cluster, class: &Class, term: &Term, weight: i64) {
+    let tally = places.by(&term.topology_key, cluster);
     for (node, count) in class.nodes() {
-        let node = cx.cluster.cache.node(node);
-        places.add(&term.topology_key, node, count.all * weight);
+        tally.add(node, count.all * weight);
     }
 }
 

@@ -25,11 +25,10 @@ struct Wanted<'a> {
 fn prepare(cx: Context<'_>) -> Prepared<'_> {
     let pod = &cx.pod.template;
     let added = cx.profile.added_affinity.as_ref();
-    let terms = required(pod);
-    if added.is_none() && pod.spec.node_selector.is_empty() && terms.is_none() {
+    if added.is_none() && is_none(pod) {
         return Prepared::Skip;
     }
-    let only = terms.and_then(names);
+    let only = required(pod).and_then(names);
     if only.as_ref().is_some_and(Vec::is_empty) {
         return Prepared::Refused(Refusal::lasting("pod affinity terms conflict"));
     }
@@ -59,6 +58,11 @@ impl Filter for Wanted<'_> {
 pub fn matches(pod: &Template, node: &NodeInfo) -> bool {
     let affinity = pod.spec.affinity.node_affinity.as_ref();
     node.facts().is_wanted_by(&pod.spec.node_selector, affinity)
+}
+
+/// The pod requires nothing of nodes.
+pub fn is_none(pod: &Template) -> bool {
+    pod.spec.node_selector.is_empty() && required(pod).is_none()
 }
 
 fn required(pod: &Template) -> Option<&[NodeSelectorTerm]> {

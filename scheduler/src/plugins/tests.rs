@@ -1,6 +1,7 @@
 use crate::world::{World, asking, node, pod};
 use serde_json::{Value, json};
 
+mod plain;
 mod storage;
 mod topology;
 

@@ -1,12 +1,11 @@
 //! How evenly the pod and its like are spread over a topology.
 
 use std::cell::Cell;
-use std::collections::HashMap;
 
 use super::{
     Context, Filter, Plugin, Prepared, Refusal, Supposed, node_affinity, taint_toleration,
 };
-use crate::cache::{NodeIndex, NodeInfo};
+use crate::cache::{NodeIndex, NodeInfo, Tally};
 use crate::cluster::Cluster;
 use crate::happened::Happened;
 use crate::spread::{Constraint, NodePolicy};
@@ -26,10 +25,13 @@ const UNEVEN: &str = "node(s) didn't match pod topology spread constraints";
 const NO_LABEL: &str =
     "node(s) didn't match pod topology spread constraints (missing required label)";
 
-/// What is counted for one constraint, by value of its topology key.
-struct Counts<'a> {
+/// What is counted for one constraint.
+struct Counts {
     constraint: Constraint,
-    by_value: HashMap<&'a str, i64>,
+    /// Nodes that count, and the pods on them that the constraint selects.
+    nodes: Tally,
+    pods: Tally,
+    takes_all: bool,
     /// The pod counts too once it is there.
     own: i64,
     least: Cell<Option<i64>>,
@@ -38,7 +40,7 @@ struct Counts<'a> {
 struct Spread<'a> {
     cluster: &'a Cluster,
     pod: &'a Template,
-    counts: Vec<Counts<'a>>,
+    counts: Vec<Counts>,
 }
 
 fn prepare(cx: Context<'_>) -> Prepared<'_> {
@@ -47,7 +49,9 @@ fn prepare(cx: Context<'_>) -> Prepared<'_> {
         return Prepared::Skip;
     }
     let pod = &*cx.pod.template;
-    let counts = required.into_iter().map(|c| Counts::new(c, pod));
+    let counts = required
+        .into_iter()
+        .map(|constraint| Counts::new(constraint, cx.cluster, pod));
     let mut spread = Spread {
         cluster: cx.cluster,
         pod,
@@ -82,13 +86,15 @@ fn constraints(cx: Context<'_>, is_required: bool) -> Vec<Constraint> {
     with_selector.collect()
 }
 
-impl<'a> Counts<'a> {
-    fn new(constraint: Constraint, pod: &Template) -> Self {
-        let own = i64::from(constraint.selector.matches(&pod.labels));
+impl Counts {
+    fn new(constraint: Constraint, cluster: &Cluster, pod: &Template) -> Self {
+        let topology = cluster.cache.topology(&constraint.topology_key);
         Self {
+            nodes: Tally::new(topology.clone()),
+            pods: Tally::new(topology),
+            takes_all: takes_all_nodes(&constraint, pod),
+            own: i64::from(constraint.selector.matches(&pod.labels)),
             constraint,
-            by_value: HashMap::new(),
-            own,
             least: Cell::new(None),
         }
     }
@@ -98,27 +104,34 @@ impl<'a> Counts<'a> {
         if let Some(least) = self.least.get() {
             return least;
         }
-        let least = if self.by_value.len() < self.constraint.min_domains {
+        let places = self.nodes.counts().iter().zip(self.pods.counts());
+        let counted = || places.clone().filter(|(nodes, _)| **nodes > 0);
+        let least = if counted().count() < self.constraint.min_domains {
             0
         } else {
-            self.by_value.values().copied().min().unwrap_or(0)
+            counted().map(|(_, pods)| *pods).min().unwrap_or(0)
         };
         self.least.set(Some(least));
         least
     }
 }
 
-/// How many pods that the constraint selects are on each node.
-fn matching(cluster: &Cluster, pod: &Template, constraint: &Constraint) -> HashMap<NodeIndex, i64> {
-    let mut found = HashMap::new();
-    for class in cluster.cache.classes.in_namespace(&pod.namespace) {
-        if constraint.selector.matches(&class.template.labels) {
-            for (node, count) in class.nodes() {
-                *found.entry(node).or_default() += count.live;
-            }
-        }
-    }
-    found
+/// On which nodes so many pods are that the constraint selects; the same node
+/// may come again.
+fn matching<'a>(
+    cluster: &'a Cluster,
+    pod: &Template,
+    constraint: &'a Constraint,
+) -> impl Iterator<Item = (NodeIndex, i64)> {
+    let classes = cluster.cache.classes.in_namespace(&pod.namespace);
+    let selected = classes.filter(|class| constraint.selector.matches(&class.template.labels));
+    selected.flat_map(|class| class.nodes().map(|(node, count)| (node, count.live)))
+}
+
+/// The constraint counts what is on any node.
+fn takes_all_nodes(constraint: &Constraint, pod: &Template) -> bool {
+    constraint.node_taints == NodePolicy::Ignore
+        && (constraint.node_affinity == NodePolicy::Ignore || node_affinity::is_none(pod))
 }
 
 /// The constraint counts what is on this node.
@@ -128,39 +141,38 @@ fn counts_node(constraint: &Constraint, pod: &Template, node: &NodeInfo) -> bool
         && (ignores(constraint.node_taints) || taint_toleration::tolerates_hard(pod, node))
 }
 
-impl<'a> Spread<'a> {
+impl Spread<'_> {
     fn count(&mut self) {
         let cluster = self.cluster;
         for at in 0..self.counts.len() {
-            let found = matching(cluster, self.pod, &self.counts[at].constraint);
-            for node in cluster.cache.nodes() {
-                let Some(value) = self.counted_value(at, node) else {
-                    continue;
-                };
-                let count = found.get(&node.index).copied().unwrap_or(0);
-                *self.counts[at].by_value.entry(value).or_default() += count;
-            }
+            let nodes = cluster.cache.indices();
+            let nodes: Vec<NodeIndex> = nodes.filter(|node| self.counts(at, *node)).collect();
+            let pods = matching(cluster, self.pod, &self.counts[at].constraint);
+            let pods: Vec<_> = pods.filter(|(node, _)| self.counts(at, *node)).collect();
+            let counts = &mut self.counts[at];
+            nodes.iter().for_each(|node| counts.nodes.add(*node, 1));
+            pods.iter()
+                .for_each(|(node, count)| counts.pods.add(*node, *count));
         }
     }
 
-    /// Where the node counts for a constraint; one that lacks a key of any
-    /// constraint counts for none.
-    fn counted_value<'n>(&self, at: usize, node: &'n NodeInfo) -> Option<&'n str> {
-        let constraint = &self.counts[at].constraint;
-        let mut keys = self.counts.iter().map(|c| &c.constraint.topology_key);
-        let has_all = self.counts.len() == 1 || keys.all(|key| node.label(key).is_some());
-        let value = node.label(&constraint.topology_key)?;
-        (has_all && counts_node(constraint, self.pod, node)).then_some(value)
+    /// The node counts for a constraint; one that lacks a key of any constraint
+    /// counts for none.
+    fn counts(&self, at: usize, node: NodeIndex) -> bool {
+        let counts = &self.counts[at];
+        let mut all = self.counts.iter();
+        all.all(|counts| counts.nodes.topology.place(node).is_some())
+            && (counts.takes_all
+                || counts_node(&counts.constraint, self.pod, self.cluster.cache.node(node)))
     }
 }
 
 impl Filter for Spread<'_> {
     fn check(&self, node: &NodeInfo) -> Result<(), Refusal> {
         for counts in &self.counts {
-            let Some(value) = node.label(&counts.constraint.topology_key) else {
+            let Some(here) = counts.pods.at(node.index) else {
                 return Err(Refusal::lasting(NO_LABEL));
             };
-            let here = counts.by_value.get(value).copied().unwrap_or(0);
             if here + counts.own - counts.least() > counts.constraint.max_skew {
                 return Err(Refusal::passing(UNEVEN));
             }
@@ -172,15 +184,12 @@ impl Filter for Spread<'_> {
         if supposed.is_ending || supposed.template.namespace != self.pod.namespace {
             return;
         }
-        let node = self.cluster.cache.node(supposed.node);
         for at in 0..self.counts.len() {
-            let value = self.counted_value(at, node);
+            let is_counted = self.counts(at, supposed.node);
             let counts = &mut self.counts[at];
             let selector = &counts.constraint.selector;
-            if selector.matches(&supposed.template.labels)
-                && let Some(count) = value.and_then(|value| counts.by_value.get_mut(value))
-            {
-                *count += supposed.by;
+            if is_counted && selector.matches(&supposed.template.labels) {
+                counts.pods.add(supposed.node, supposed.by);
                 counts.least.set(None);
             }
         }

@@ -2,8 +2,8 @@ use super::*;
 use crate::object::Namespace;
 use crate::workloads::ReplicaSet;
 
-const ZONE: &str = "topology.kubernetes.io/zone";
-const HOST: &str = "kubernetes.io/hostname";
+pub const ZONE: &str = "topology.kubernetes.io/zone";
+pub const HOST: &str = "kubernetes.io/hostname";
 
 fn in_zone(name: &str, zone: &str) -> Value {
     node(name, json!({ ZONE: zone, HOST: name }))

@@ -1,12 +1,25 @@
 //! Where the pod had better go, for the evenness it would like.
+//!
+//! Asked of every pod, by default of each over hosts and zones: it looks at the
+//! nodes that have pods of the kind and at those that are rated, at no others.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 
-use super::{Constraint, constraints, counts_node, matching};
-use crate::cache::NodeInfo;
+use super::{Constraint, constraints, counts_node, matching, takes_all_nodes};
+use crate::cache::{NodeIndex, NodeInfo, Tally, Topology};
 use crate::plugins::{Context, scale};
 
 const HOSTNAME: &str = "kubernetes.io/hostname";
+
+/// What all constraints look at.
+struct Rated<'a> {
+    cx: Context<'a>,
+    nodes: &'a [&'a NodeInfo],
+    /// One a constraint.
+    topologies: Vec<Arc<Topology>>,
+    /// Nodes without one of the keys do not count.
+    needs_all: bool,
+}
 
 /// The fewer of the pod's like are near, the better; how much a constraint
 /// counts grows with the places its topology has.
@@ -15,15 +28,21 @@ pub fn score(cx: Context<'_>, nodes: &[&NodeInfo]) -> Option<Vec<i64>> {
     if wanted.is_empty() {
         return None;
     }
-    let needs_all = !cx.pod.template.spread.is_empty() || cx.profile.spread.needs_all_keys();
-    let has_all = |node: &NodeInfo| {
-        let mut keys = wanted.iter().map(|c| &c.topology_key);
-        !needs_all || keys.all(|key| node.label(key).is_some())
+    let topology = |constraint: &Constraint| cx.cluster.cache.topology(&constraint.topology_key);
+    let rated = Rated {
+        cx,
+        nodes,
+        topologies: wanted.iter().map(topology).collect(),
+        needs_all: !cx.pod.template.spread.is_empty() || cx.profile.spread.needs_all_keys(),
     };
-    let counted: Vec<bool> = nodes.iter().map(|node| has_all(node)).collect();
+    let counted: Vec<bool> = nodes.iter().map(|node| rated.counts(node.index)).collect();
     let mut totals = vec![0.0; nodes.len()];
-    for constraint in &wanted {
-        add(cx, constraint, nodes, &counted, &mut totals);
+    for (constraint, topology) in wanted.iter().zip(&rated.topologies) {
+        if &*constraint.topology_key == HOSTNAME {
+            rated.add_hosts(constraint, topology, &counted, &mut totals);
+        } else {
+            rated.add_places(constraint, topology, &counted, &mut totals);
+        }
     }
     let totals: Vec<i64> = totals
         .iter()
@@ -32,43 +51,81 @@ pub fn score(cx: Context<'_>, nodes: &[&NodeInfo]) -> Option<Vec<i64>> {
     Some(fewest_first(&totals, &counted))
 }
 
-fn add(
-    cx: Context<'_>,
-    constraint: &Constraint,
-    nodes: &[&NodeInfo],
-    counted: &[bool],
-    totals: &mut [f64],
-) {
-    let (pod, cluster) = (&*cx.pod.template, cx.cluster);
-    let found = matching(cluster, pod, constraint);
-    let key = &*constraint.topology_key;
-    let is_host = key == HOSTNAME;
-    let mut by_value: HashMap<&str, i64> = HashMap::new();
-    for (node, _) in nodes.iter().zip(counted).filter(|(_, counted)| **counted) {
-        by_value.extend(node.label(key).map(|value| (value, 0)));
+impl Rated<'_> {
+    fn counts(&self, node: NodeIndex) -> bool {
+        let mut all = self.topologies.iter();
+        !self.needs_all || all.all(|topology| topology.place(node).is_some())
     }
-    if !is_host {
-        for node in cluster.cache.nodes() {
-            let here = node.label(key).and_then(|value| by_value.get_mut(value));
-            let count = found.get(&node.index).copied().unwrap_or(0);
-            if let Some(here) = here.filter(|_| count > 0 && counts_node(constraint, pod, node)) {
-                *here += count;
+
+    /// Each host is a place of its own.
+    fn add_hosts(
+        &self,
+        constraint: &Constraint,
+        topology: &Topology,
+        counted: &[bool],
+        totals: &mut [f64],
+    ) {
+        let cluster = self.cx.cluster;
+        let mut on_node = vec![0; cluster.cache.indices_end()];
+        for (node, count) in matching(cluster, &self.cx.pod.template, constraint) {
+            on_node[node.at()] += count;
+        }
+        let weight = weight(counted.iter().filter(|counted| **counted).count());
+        for (node, total) in self.nodes.iter().zip(totals) {
+            if topology.place(node.index).is_some() {
+                *total += rate(on_node[node.index.at()], weight, constraint);
             }
         }
     }
-    let weight = ((by_value.len() + 2) as f64).ln();
-    for (node, total) in nodes.iter().zip(totals) {
-        let Some(value) = node.label(key) else {
-            continue;
-        };
-        let count = if is_host {
-            found.get(&node.index)
-        } else {
-            by_value.get(value)
-        };
-        let count = count.copied().unwrap_or(0) as f64;
-        *total += count * weight + (constraint.max_skew - 1) as f64;
+
+    fn add_places(
+        &self,
+        constraint: &Constraint,
+        topology: &Arc<Topology>,
+        counted: &[bool],
+        totals: &mut [f64],
+    ) {
+        let (pod, cluster) = (&*self.cx.pod.template, self.cx.cluster);
+        let takes_all = takes_all_nodes(constraint, pod);
+        let mut tally = Tally::new(topology.clone());
+        for (node, count) in matching(cluster, pod, constraint) {
+            let counts = || takes_all || counts_node(constraint, pod, cluster.cache.node(node));
+            if self.counts(node) && counts() {
+                tally.add(node, count);
+            }
+        }
+        let weight = weight(self.places(topology, counted));
+        for (node, total) in self.nodes.iter().zip(totals) {
+            if let Some(count) = tally.at(node.index) {
+                *total += rate(count, weight, constraint);
+            }
+        }
     }
+
+    /// In how many places the nodes are; those in none are in one together.
+    fn places(&self, topology: &Arc<Topology>, counted: &[bool]) -> usize {
+        let mut nodes = Tally::new(topology.clone());
+        let mut is_any_elsewhere = false;
+        for (node, _) in self
+            .nodes
+            .iter()
+            .zip(counted)
+            .filter(|(_, counted)| **counted)
+        {
+            nodes.add(node.index, 1);
+            is_any_elsewhere |= topology.place(node.index).is_none();
+        }
+        let places = nodes.counts().iter().filter(|nodes| **nodes > 0).count();
+        places + usize::from(is_any_elsewhere)
+    }
+}
+
+fn weight(places: usize) -> f64 {
+    ((places + 2) as f64).ln()
+}
+
+fn rate(count: i64, weight: f64, constraint: &Constraint) -> f64 {
+    count as f64 * weight + (constraint.max_skew - 1) as f64
 }
 
 /// The lowest becomes 100; nodes that do not count get 0.
