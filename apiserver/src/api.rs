@@ -65,6 +65,12 @@ pub struct Call {
     pub notes: Notes,
 }
 
+/// The line that a request begins with, read once.
+struct Line {
+    route: Route,
+    query: Query,
+}
+
 impl Call {
     pub fn user_agent(&self) -> &str {
         let agent = self.headers.get(http::header::USER_AGENT);
@@ -100,11 +106,13 @@ impl Api {
     ) -> Response<Body> {
         let start = Instant::now();
         let uri = request.uri();
-        let route = Route::parse(request.method(), uri.path(), uri.query().unwrap_or(""));
-        let span = self.metrics.begin(&route);
+        let query = Query::parse(uri.query().unwrap_or(""));
+        let route = Route::parse(request.method(), uri.path(), &query);
+        let line = Line { route, query };
+        let span = self.metrics.begin(&line.route);
         let response = match &self.auditor {
-            None => self.respond(request, route, user, None).await,
-            Some(auditor) => self.audited(auditor, request, route, user, peer).await,
+            None => self.respond(request, line, user, None).await,
+            Some(auditor) => self.audited(auditor, request, line, user, peer).await,
         };
         span.end(response.status(), start.elapsed());
         response
@@ -115,7 +123,7 @@ impl Api {
         self: &Arc<Self>,
         auditor: &Auditor,
         mut request: Request<RequestBody>,
-        route: Route,
+        line: Line,
         user: Result<Arc<User>, Status>,
         peer: &Peer,
     ) -> Response<Body> {
@@ -123,14 +131,14 @@ impl Api {
             Ok(user) => user,
             Err(status) => {
                 let mut response = respond::status(&status);
-                auditor.refused(&request, &route, peer, &mut response);
+                auditor.refused(&request, &line.route, peer, &mut response);
                 return response;
             }
         };
-        let Some(trail) = auditor.begin(&mut request, &route, &user, peer) else {
-            return self.respond(request, route, Ok(user), None).await;
+        let Some(trail) = auditor.begin(&mut request, &line.route, &user, peer) else {
+            return self.respond(request, line, Ok(user), None).await;
         };
-        let work = self.respond(request, route, Ok(user), Some(&trail));
+        let work = self.respond(request, line, Ok(user), Some(&trail));
         match AssertUnwindSafe(work).catch_unwind().await {
             Ok(response) => response,
             Err(_) => {
@@ -143,11 +151,11 @@ impl Api {
     async fn respond(
         self: &Arc<Self>,
         request: Request<RequestBody>,
-        route: Route,
+        line: Line,
         user: Result<Arc<User>, Status>,
         trail: Option<&Trail>,
     ) -> Response<Body> {
-        match self.admit(request, route, user, trail).await {
+        match self.admit(request, line, user, trail).await {
             Ok((call, request)) => {
                 let answered = dispatch::dispatch(self, &call, request).await;
                 let mut response = answered
@@ -172,13 +180,13 @@ impl Api {
     async fn admit(
         &self,
         request: Request<RequestBody>,
-        route: Route,
+        line: Line,
         user: Result<Arc<User>, Status>,
         trail: Option<&Trail>,
     ) -> Result<(Call, Request<RequestBody>), Status> {
         let own = user?;
         let user = impersonation::resolve(&self.authz, own.clone(), request.headers()).await?;
-        let asked = Attributes::of(&route);
+        let asked = Attributes::of(&line.route);
         if let Some(trail) = trail {
             if !Arc::ptr_eq(&own, &user) {
                 trail.impersonates(&user);
@@ -190,9 +198,9 @@ impl Api {
             self.authz.check(&user, &asked).await?;
         }
         let call = Call {
-            query: Query::parse(request.uri().query().unwrap_or("")),
+            route: line.route,
+            query: line.query,
             headers: request.headers().clone(),
-            route,
             user,
             notes: Notes::default(),
         };

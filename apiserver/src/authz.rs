@@ -7,6 +7,7 @@ pub mod node;
 pub mod policy;
 pub mod rbac;
 pub mod rules;
+pub mod selectors;
 pub mod webhook;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use tokio::runtime::Handle;
 use crate::mirror::Source;
 use crate::route::{Resource, Route, Target, Verb};
 use crate::user::{MASTERS, User};
+use selectors::{Selector, Selectors};
 use webhook::Decision;
 
 /// One question to the authorizer.
@@ -25,8 +27,8 @@ use webhook::Decision;
 pub struct Attributes<'a> {
     pub verb: &'a str,
     pub target: Action<'a>,
-    /// The one node that a collection's field selector leaves; empty: none does.
-    pub selected_node: &'a str,
+    /// What of a collection is asked for. No role asks for it.
+    pub selectors: Selectors<'a>,
     /// Of the API; empty where it is not known. No role asks for it.
     pub version: &'a str,
 }
@@ -50,7 +52,7 @@ impl<'a> Attributes<'a> {
         Self {
             verb,
             target,
-            selected_node: "",
+            selectors: Selectors::default(),
             version: "",
         }
     }
@@ -59,7 +61,7 @@ impl<'a> Attributes<'a> {
         match &route.target {
             Target::Path => Self::new(path_verb(route.verb), Action::Path(&route.path)),
             Target::Resource(resource) => Self {
-                selected_node: resource.selected_node.as_deref().unwrap_or(""),
+                selectors: selectors(resource),
                 version: &resource.version,
                 ..Self::new(route.verb.as_str(), action(resource))
             },
@@ -122,9 +124,17 @@ fn action(resource: &Resource) -> Action<'_> {
         name: resource
             .name
             .as_deref()
-            .or(resource.selected_name.as_deref())
+            .or(resource.selected.as_ref().and_then(|s| s.name.as_deref()))
             .unwrap_or(""),
     }
+}
+
+fn selectors(resource: &Resource) -> Selectors<'_> {
+    let selected = resource.selected.as_deref();
+    selected.map_or_else(Selectors::default, |selected| Selectors {
+        fields: Selector::text(selected.fields.as_deref()),
+        labels: Selector::text(selected.labels.as_deref()),
+    })
 }
 
 fn full_resource(resource: &str, subresource: &str) -> String {

@@ -20,6 +20,7 @@ use crate::Error;
 use crate::api::Api;
 use crate::authz::policy;
 use crate::body::BoxError;
+use crate::query::Query;
 use crate::route::{Route, Target};
 use crate::user::User;
 
@@ -98,7 +99,7 @@ fn service(api: &Api, advertise: SocketAddr) -> Value {
 
 /// The table of kinds says what there is; without a kind there are no objects.
 fn is_served(api: &Api, path: &str) -> bool {
-    match Route::parse(&Method::GET, path, "").target {
+    match Route::parse(&Method::GET, path, &Query::default()).target {
         Target::Resource(r) => api
             .resources
             .find(&r.group, &r.version, &r.resource)

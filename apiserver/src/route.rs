@@ -3,8 +3,11 @@
 //! Nothing is looked up here, so that a request can be authorized before the
 //! server says whether the resource exists. All names borrow from the path.
 
+use apimachinery::selector::FieldSelector;
 use http::Method;
 use percent_encoding::percent_decode_str;
+
+use crate::query::Query;
 
 /// What a request asks for, in the words that RBAC rules use.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,11 +35,17 @@ pub struct Resource {
     pub subresource: Option<String>,
     /// What follows the subresource (`proxy` takes any path).
     pub rest: Option<Box<str>>,
-    /// The one name that a collection's field selector leaves: who may read an
-    /// object may list and watch it so.
-    pub selected_name: Option<Box<str>>,
-    /// And the one node: nodes may list the pods that run on them.
-    pub selected_node: Option<Box<str>>,
+    /// What a collection is narrowed to.
+    pub selected: Option<Box<Selected>>,
+}
+
+/// The selectors of a request for a collection, as they were sent.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Selected {
+    pub fields: Option<String>,
+    pub labels: Option<String>,
+    /// The one name that they leave: who may read an object may list and watch it so.
+    pub name: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -84,8 +93,9 @@ impl Verb {
 }
 
 impl Route {
-    /// Reads method, path and query. Percent-encoded names are decoded.
-    pub fn parse(method: &Method, path: &str, query: &str) -> Self {
+    /// Reads method, path and query. Percent-encoded names are decoded. The query is the one
+    /// that the request is answered by, so that both always mean the same.
+    pub fn parse(method: &Method, path: &str, query: &Query) -> Self {
         let segments: Vec<&str> = path.split('/').filter(|s| !s.is_empty()).collect();
         let parsed = match segments.as_slice() {
             ["api", version, rest @ ..] if !rest.is_empty() => resource("", version, rest),
@@ -101,13 +111,13 @@ impl Route {
                 target: Target::Path,
             };
         };
-        let is_watch = old_watch || target.subresource.is_none() && has_flag(query, "watch");
-        if target.name.is_none() {
-            target.selected_name = selected(query, "metadata.name=");
-            target.selected_node = selected(query, "spec.nodeName=");
+        let is_watch = old_watch || target.subresource.is_none() && query.flag("watch");
+        let verb = Verb::of(method, target.name.is_some(), is_watch);
+        if matches!(verb, Verb::List | Verb::Watch | Verb::DeleteCollection) {
+            target.selected = selected(verb, query);
         }
         Self {
-            verb: Verb::of(method, target.name.is_some(), is_watch),
+            verb,
             path: path.to_owned(),
             target: Target::Resource(target),
         }
@@ -131,23 +141,24 @@ pub fn is_yes(value: &str) -> bool {
     value != "0" && !value.eq_ignore_ascii_case("false")
 }
 
-fn has_flag(query: &str, name: &str) -> bool {
-    query.split('&').any(|pair| {
-        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        key == name && is_yes(value)
-    })
+fn selected(verb: Verb, query: &Query) -> Option<Box<Selected>> {
+    let fields = query.text("fieldSelector");
+    let labels = query.text("labelSelector");
+    fields.or(labels)?;
+    let is_read = verb != Verb::DeleteCollection;
+    Some(Box::new(Selected {
+        name: fields.filter(|_| is_read).and_then(name_in),
+        fields: fields.map(str::to_owned),
+        labels: labels.map(str::to_owned),
+    }))
 }
 
-/// `fieldSelector=metadata.name=x` of a query, for `metadata.name=`.
-fn selected(query: &str, field: &str) -> Option<Box<str>> {
-    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-    let (_, selector) = pairs.find(|(key, _)| *key == "fieldSelector")?;
-    let selector = decode_query(selector);
-    let mut terms = selector.split(',');
-    let name = terms.find_map(|term| term.strip_prefix(field))?;
-    let name = name.strip_prefix('=').unwrap_or(name);
+/// The name that a selector such as `metadata.name=x` leaves.
+fn name_in(selector: &str) -> Option<String> {
+    let selector: FieldSelector = selector.parse().ok()?;
+    let name = selector.exact("metadata.name")?;
     let is_segment = !name.is_empty() && !name.contains(['/', '%']) && name != "." && name != "..";
-    is_segment.then(|| name.into())
+    is_segment.then(|| name.to_owned())
 }
 
 /// The flag says whether the path had the old `/watch/` prefix.

@@ -229,6 +229,7 @@ fn covers(pattern: &str, path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::query::Query;
     use http::Method;
 
     fn policy(rules: &str) -> Policy {
@@ -240,7 +241,7 @@ mod tests {
 
     fn level(policy: &Policy, method: Method, path: &str) -> Level {
         let user = User::new("ann", ["dev".to_owned()]);
-        let route = Route::parse(&method, path, "");
+        let route = Route::parse(&method, path, &Query::default());
         policy.verdict(&route, Some(&user)).level
     }
 
@@ -303,7 +304,8 @@ mod tests {
     fn a_rules_managed_fields_override_the_policys() {
         let text = "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitManagedFields: true\nomitStages: [RequestReceived]\nrules:\n- level: Request\n  verbs: [get]\n  omitManagedFields: false\n  omitStages: [Panic]\n- level: Request\n";
         let policy: Policy = serde_yaml::from_str(text).unwrap();
-        let of = |method| policy.verdict(&Route::parse(&method, "/version", ""), None);
+        let of =
+            |method| policy.verdict(&Route::parse(&method, "/version", &Query::default()), None);
         assert!(!of(Method::GET).omit_managed_fields);
         assert_eq!(
             of(Method::GET).omit_stages,

@@ -121,6 +121,15 @@ fn spec(user: &User, asked: &Attributes<'_>) -> Value {
     {
         spec[field][name] = value.into();
     }
+    let selected = [
+        ("fieldSelector", asked.selectors.field_requirements()),
+        ("labelSelector", asked.selectors.label_requirements()),
+    ];
+    for (name, requirements) in selected {
+        if !requirements.is_empty() {
+            spec[field][name] = json!({ "requirements": requirements });
+        }
+    }
     spec
 }
 
@@ -136,6 +145,7 @@ fn read(status: &Value) -> Decision {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::authz::selectors::{Selector, Selectors};
 
     #[test]
     fn a_question_names_the_user_and_all_that_is_set() {
@@ -154,6 +164,18 @@ mod tests {
         let expected = json!({ "user": "ann", "groups": ["dev"], "resourceAttributes": {
             "verb": "get", "version": "v1", "resource": "pods", "subresource": "log", "namespace": "g" } });
         assert_eq!(spec(&user, &asked), expected);
+        let fields = Selector::text(Some("spec.nodeName=n1"));
+        let narrowed = Attributes {
+            selectors: Selectors {
+                fields,
+                ..Selectors::default()
+            },
+            ..asked
+        };
+        assert_eq!(
+            spec(&user, &narrowed)["resourceAttributes"]["fieldSelector"],
+            json!({ "requirements": [{ "key": "spec.nodeName", "operator": "In", "values": ["n1"] }] })
+        );
         let path = spec(&user, &Attributes::new("get", Action::Path("/metrics")));
         assert_eq!(
             path["nonResourceAttributes"],

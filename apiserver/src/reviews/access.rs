@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::api::Api;
 use crate::authz::rules::Rule;
+use crate::authz::selectors::{Selector, Selectors};
 use crate::authz::{Action, Attributes};
 use crate::user::User;
 
@@ -69,28 +70,13 @@ fn attributes(spec: &Value) -> Attributes<'_> {
         name: meta::text(asked, "name"),
     };
     Attributes {
-        selected_node: selected_node(&asked["fieldSelector"]),
+        selectors: Selectors {
+            fields: Selector::reviewed(&asked["fieldSelector"]),
+            labels: Selector::reviewed(&asked["labelSelector"]),
+        },
         version: meta::text(asked, "version"),
         ..Attributes::new(meta::text(asked, "verb"), target)
     }
-}
-
-/// The one node that a review's field selector leaves. Other requirements can
-/// but narrow what is asked for, so to leave them out is on the safe side.
-fn selected_node(selector: &Value) -> &str {
-    const FIELD: &str = "spec.nodeName";
-    let raw = meta::text(selector, "rawSelector").split(',');
-    let mut raw = raw.filter_map(|term| term.trim().strip_prefix(FIELD)?.strip_prefix('='));
-    if let Some(name) = raw.next() {
-        return name.strip_prefix('=').unwrap_or(name);
-    }
-    let requirements = meta::items(selector, "requirements").iter();
-    let of_node = requirements.filter(|one| meta::text(one, "key") == FIELD);
-    let mut one = of_node.filter_map(|one| match meta::items(one, "values") {
-        [value] if meta::text(one, "operator") == "In" => value.as_str(),
-        _ => None,
-    });
-    one.next().unwrap_or("")
 }
 
 /// The `status` of a review of all that `user` may do in a namespace.

@@ -1,11 +1,15 @@
 use super::*;
 
 fn resource_of(method: Method, path: &str, query: &str) -> (Verb, Resource) {
-    let route = Route::parse(&method, path, query);
+    let route = Route::parse(&method, path, &Query::parse(query));
     match route.target {
         Target::Resource(resource) => (route.verb, resource),
         Target::Path => panic!("{path} is no resource"),
     }
+}
+
+fn name_of(resource: &Resource) -> Option<&str> {
+    resource.selected.as_ref()?.name.as_deref()
 }
 
 #[test]
@@ -78,7 +82,7 @@ fn what_is_no_resource_is_a_path() {
         "/openapi/v3/api/v1",
     ] {
         assert_eq!(
-            Route::parse(&Method::GET, path, "").target,
+            Route::parse(&Method::GET, path, &Query::default()).target,
             Target::Path,
             "{path}"
         );
@@ -89,12 +93,35 @@ fn what_is_no_resource_is_a_path() {
 fn a_field_selector_of_one_name_is_that_name() {
     let query = "fieldSelector=metadata.name%3Dcm1&watch=1";
     let (verb, r) = resource_of(Method::GET, "/api/v1/namespaces/g/configmaps", query);
-    assert_eq!((verb, r.name), (Verb::Watch, None));
-    assert_eq!(r.selected_name.as_deref(), Some("cm1"));
+    assert_eq!((verb, r.name.as_deref()), (Verb::Watch, None));
+    assert_eq!(name_of(&r), Some("cm1"));
     let (_, r) = resource_of(
         Method::GET,
         "/api/v1/pods",
         "fieldSelector=metadata.name!%3Dcm1",
     );
-    assert_eq!(r.selected_name, None);
+    assert_eq!(name_of(&r), None);
+}
+
+#[test]
+fn a_query_means_to_the_authorizer_what_it_means_to_the_answer() {
+    for query in [
+        "field%53elector=&fieldSelector=metadata.name%3Dcm1",
+        "fieldSelector&fieldSelector=metadata.name%3Dcm1",
+        "fieldSelector=a%3Db%5C,metadata.name%3Dcm1",
+    ] {
+        let (_, r) = resource_of(Method::GET, "/api/v1/secrets", query);
+        assert_eq!(name_of(&r), None, "{query}");
+    }
+    let (verb, _) = resource_of(Method::GET, "/api/v1/secrets", "w%61tch=1");
+    assert_eq!(verb, Verb::Watch);
+}
+
+#[test]
+fn only_reading_is_allowed_by_the_name_that_a_selector_leaves() {
+    let query = "fieldSelector=metadata.name%3Dcm1";
+    for method in [Method::POST, Method::DELETE] {
+        let (_, r) = resource_of(method, "/api/v1/namespaces/g/configmaps", query);
+        assert_eq!(name_of(&r), None);
+    }
 }

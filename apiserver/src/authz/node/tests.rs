@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::authz::selectors::Selector;
 
 fn authorizer() -> Authorizer {
     let graph = Arc::new(Graph::default());
@@ -123,7 +124,7 @@ fn tokens_are_made_for_accounts_of_pods_on_the_node() {
 #[test]
 fn pods_are_listed_by_the_node_they_run_on() {
     let authorizer = authorizer();
-    let list = |selected_node| {
+    let list = |selected| {
         let target = Action::Resource {
             group: "",
             resource: "pods",
@@ -132,13 +133,16 @@ fn pods_are_listed_by_the_node_they_run_on() {
             name: "",
         };
         let asked = Attributes {
-            selected_node,
+            selectors: Selectors {
+                fields: Selector::text(Some(selected)),
+                ..Selectors::default()
+            },
             ..Attributes::new("list", target)
         };
         matches!(authorizer.decide("n1", &asked), Decision::Allow)
     };
-    assert!(list("n1"));
-    assert!(!list("n2"));
+    assert!(list("spec.nodeName=n1"));
+    assert!(!list("spec.nodeName=n2"));
     assert!(!list(""));
 }
 
