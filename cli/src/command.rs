@@ -6,6 +6,7 @@ mod api_resources;
 mod apply;
 mod attach;
 mod chosen;
+mod completion;
 mod cordon;
 mod create;
 mod delete;
@@ -17,9 +18,11 @@ mod get;
 mod hello;
 mod hollow_nodes;
 mod image;
+mod install;
 mod key_values;
 mod label;
 mod logs;
+mod man;
 pub mod oci;
 mod port_forward;
 mod reset;
@@ -32,6 +35,7 @@ mod set;
 mod snapshot;
 mod taint;
 mod token;
+mod uninstall;
 mod up;
 mod why;
 mod workload;
@@ -39,7 +43,6 @@ mod workload;
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use tracing_subscriber::EnvFilter;
 
 use crate::cluster::ServerError;
 
@@ -51,6 +54,11 @@ pub enum Command {
     Server(server::Server),
     /// Run this machine as a node of a cluster
     Agent(agent::Agent),
+    /// Make skiff a service that starts with this machine
+    #[command(subcommand)]
+    Install(install::Install),
+    /// Remove the service, all pods and everything skiff ever made on this machine
+    Uninstall(uninstall::Uninstall),
     /// Stop all pods of this machine and remove everything skiff ever made here
     Reset(reset::Reset),
     /// Manage the tokens that machines join with
@@ -112,6 +120,11 @@ pub enum Command {
     ApiResources(api_resources::ApiResources),
     /// Add nodes that run pods in name only, to measure the cluster with
     HollowNodes(hollow_nodes::HollowNodes),
+    /// Print what makes a shell complete skiff's commands
+    Completion(completion::Completion),
+    /// Write a page of the manual for every command
+    #[command(hide = true)]
+    Man(man::Man),
     /// Answer HTTP requests with this host's name (what the README's demo runs)
     Hello(hello::Hello),
 }
@@ -123,9 +136,13 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
         .build()?;
     runtime.block_on(async {
         match command {
-            Command::Up(up) => logged(up.run()).await,
-            Command::Server(server) => logged(server.run()).await,
-            Command::Agent(agent) => logged(agent.run()).await,
+            Command::Up(up) => up.run().await,
+            Command::Server(server) => server.run().await,
+            Command::Agent(agent) => agent.run().await,
+            Command::Install(install) => install.run(),
+            Command::Uninstall(uninstall) => uninstall.run().await,
+            Command::Completion(completion) => completion.run(),
+            Command::Man(man) => man.run(),
             Command::Reset(reset) => reset.run().await,
             Command::Token(token) => token.run().await,
             Command::Snapshot(snapshot) => snapshot.run().await,
@@ -152,7 +169,7 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
             Command::Drain(drain) => drain.run().await,
             Command::Why(why) => why.run().await,
             Command::ApiResources(list) => list.run().await,
-            Command::HollowNodes(nodes) => logged(nodes.run()).await,
+            Command::HollowNodes(nodes) => nodes.run().await,
             Command::Exec(exec) => exec.run().await,
             Command::PortForward(forward) => forward.run().await,
         }
@@ -177,15 +194,4 @@ fn finish(errors: &[anyhow::Error]) -> ExitCode {
     } else {
         ExitCode::FAILURE
     }
-}
-
-/// Runs what goes on running, with its log on stderr (`RUST_LOG` chooses how much).
-async fn logged(part: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .init();
-    part.await
 }

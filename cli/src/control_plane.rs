@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use apiserver::{KeyPair, KubeletAccess, Server, User};
+use futures::future::BoxFuture;
 use kube::Client;
 use store::Fence;
 use tokio::task::JoinSet;
@@ -150,6 +151,26 @@ impl ControlPlane {
     /// A client that may do everything.
     pub fn admin(&self) -> Client {
         self.server.client()
+    }
+
+    /// Asks whether the API answers: what systemd's watchdog is pinged for.
+    ///
+    /// An external etcd that is away is no reason to start this process again.
+    pub fn is_alive(&self) -> impl Fn() -> BoxFuture<'static, bool> + Send + Sync + 'static {
+        let client = self.admin();
+        let path = if self.datastore.store().is_shared() {
+            "/livez?exclude=etcd"
+        } else {
+            "/livez"
+        };
+        move || {
+            let client = client.clone();
+            Box::pin(async move {
+                let asked = http::Request::get(path).body(Vec::new());
+                let asked = asked.expect("the paths above are paths");
+                client.request_text(asked).await.is_ok()
+            })
+        }
     }
 
     /// A client of the kubelet and proxy of `node` in this process.

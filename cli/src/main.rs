@@ -9,23 +9,27 @@ mod client;
 mod cluster;
 mod cluster_flags;
 mod command;
+mod config_file;
 mod control_plane;
 mod data_dir;
 mod datastore;
 mod election;
 mod identities;
 mod instance;
+mod log;
 mod manifest;
 mod node;
+mod notify;
 mod preflight;
 mod print;
+mod service;
 mod shutdown;
 mod terminal;
 mod token_file;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 /// Half of what a server does under load is making and dropping small values.
 #[global_allocator]
@@ -54,23 +58,37 @@ fn main() -> ExitCode {
     if let Some(code) = command::oci::taken() {
         return code;
     }
-    let skiff = match Skiff::try_parse() {
+    let line = match config_file::own(&command_line()) {
+        Ok(line) => line,
+        Err(error) => return fail(&error),
+    };
+    let skiff = match Skiff::try_parse_from(&line.args) {
         Ok(skiff) => skiff,
-        Err(usage) => return tell(&usage),
+        Err(usage) => return tell(&usage, &line),
     };
     match command::run(skiff.command) {
         Ok(code) => code,
-        Err(error) => {
-            eprintln!("{}", command::words(&error));
-            ExitCode::FAILURE
-        }
+        Err(error) => fail(&error),
     }
 }
 
+/// All commands and flags.
+fn command_line() -> clap::Command {
+    Skiff::command()
+}
+
+fn fail(error: &anyhow::Error) -> ExitCode {
+    log::last_words(&command::words(error));
+    ExitCode::FAILURE
+}
+
 /// Help goes to stdout and is no error; a mistake ends with 1, as kubectl's does.
-fn tell(usage: &clap::Error) -> ExitCode {
+fn tell(usage: &clap::Error, line: &config_file::Line) -> ExitCode {
     // Whoever closed the pipe does not want to read it.
     let _ = usage.print();
+    if let Some(source) = line.source_of(usage) {
+        eprintln!("\n{source}");
+    }
     if usage.use_stderr() {
         ExitCode::FAILURE
     } else {

@@ -9,6 +9,11 @@ pub fn on_signal() -> anyhow::Result<CancellationToken> {
     let mut term = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut int = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
     let shutdown = CancellationToken::new();
+    let ended = shutdown.clone().cancelled_owned();
+    tokio::spawn(async move {
+        ended.await;
+        crate::notify::stopping();
+    });
     let token = shutdown.clone();
     tokio::spawn(async move {
         tokio::select! {

@@ -14,14 +14,14 @@ use crate::{run, skiff, sweep};
 pub const PROGRAMS: &[&str] = &["qemu-system-x86_64", "mmdebstrap", "mkfs.ext4", "tar"];
 
 /// Set it anew when the script below changes: the image is kept by this name.
-const IMAGE: &str = "debian-12-vm-1";
+const IMAGE: &str = "debian-12-vm-2";
 
 /// Debian with its kernel for virtual machines, and a unit that runs what is on the second disk.
 const MAKE: &str = r#"
 set -eu
 out=$0; work=$(mktemp -d -p /var/tmp); trap 'rm -rf "$work"' EXIT; cd "$work"
 mmdebstrap --quiet --variant=minbase \
-    --include=busybox-static,crun,dbus,iproute2,kmod,linux-image-cloud-amd64,procps,runc,systemd-sysv,udev,util-linux \
+    --include=busybox-static,crun,dbus,iproute2,kmod,linux-image-cloud-amd64,nftables,procps,runc,systemd-sysv,udev,util-linux \
     bookworm root.tar
 mkdir root
 tar -C root -xf root.tar --exclude='./usr/share/doc/*' --exclude='./usr/share/man/*' --exclude='./usr/share/locale/*' \

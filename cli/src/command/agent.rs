@@ -1,22 +1,34 @@
 use std::net::Ipv4Addr;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
 use ipnet::Ipv4Net;
 use pki::join::JoinToken;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::cluster_flags::NodeFlags;
+use crate::config_file::ConfigFlag;
 use crate::data_dir::DataDir;
 use crate::identities::NodeIdentities;
 use crate::instance::{Instance, InstanceFlags};
-use crate::node::{Node, join};
+use crate::log::LogFlags;
+use crate::node::{Node, join, ready};
+use crate::notify::{self, Watch};
 use crate::{preflight, shutdown};
+
+/// How long the start of the service waits for the node to be Ready.
+const READY_WITHIN: Duration = Duration::from_secs(30);
 
 /// `skiff agent`: this machine as a node.
 #[derive(Args)]
 pub struct Agent {
+    #[command(flatten)]
+    config: ConfigFlag,
+    #[command(flatten)]
+    log: LogFlags,
     #[command(flatten)]
     instance: InstanceFlags,
     #[command(flatten)]
@@ -46,6 +58,7 @@ pub struct Agent {
 
 impl Agent {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
+        self.log.start()?;
         let instance = self.instance.instance()?;
         preflight::check_node()?;
         let kubelet = (Ipv4Addr::UNSPECIFIED, self.node.kubelet_port).into();
@@ -69,9 +82,14 @@ impl Agent {
             service_cidr: self.service_cluster_ip_range,
             cluster_cidr: self.cluster_cidr,
         };
-        node.start(client, &mut tasks, &shutdown)?;
+        node.start(client.clone(), &mut tasks, &shutdown)?;
         println!("node {name} of the cluster at {}", self.server);
-        super::server::until_end(&mut tasks, &shutdown).await
+        let _watch = Watch::start(|| std::future::ready(true));
+        let (ended, ()) = tokio::join!(
+            super::server::until_end(&mut tasks, &shutdown),
+            say_ready(client, &name, &shutdown),
+        );
+        ended
     }
 
     async fn identities(
@@ -90,5 +108,13 @@ impl Agent {
         join::join(instance, &self.server, &token, name, ip)
             .await
             .with_context(|| format!("join the cluster at {}", self.server))
+    }
+}
+
+/// Tells systemd once the node is Ready, or that it is not: without its server
+/// it goes on running the pods it has.
+async fn say_ready(client: kube::Client, name: &str, shutdown: &CancellationToken) {
+    if let Some(found) = ready::wait(client, name, READY_WITHIN, shutdown).await {
+        notify::ready(&found.words(name));
     }
 }

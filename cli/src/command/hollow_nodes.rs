@@ -5,6 +5,7 @@ use anyhow::Context;
 use clap::Args;
 
 use crate::client::ClientFlags;
+use crate::log::LogFlags;
 use crate::shutdown;
 
 /// `skiff hollow-nodes`: nodes that run pods in name only, to measure with.
@@ -12,6 +13,8 @@ use crate::shutdown;
 pub struct HollowNodes {
     #[command(flatten)]
     client: ClientFlags,
+    #[command(flatten)]
+    log: LogFlags,
 
     /// How many nodes
     #[arg(value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
@@ -44,6 +47,7 @@ pub struct HollowNodes {
 
 impl HollowNodes {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
+        self.log.start()?;
         let (client, _, url) = self.client.connect().await?;
         let count = self.nodes;
         let config = hollow::Config {

@@ -35,22 +35,28 @@ impl Reset {
             println!("nothing was changed");
             return Ok(ExitCode::FAILURE);
         }
-        // Held to the end, so that no skiff starts on what is being removed.
-        let _data_dir = DataDir::open(&instance.data_dir)?;
-        remove_pods(&instance).await?;
-        netproxy::remove_everything(&instance.bridge, &instance.network_dir())
-            .await
-            .context("remove the pod network")?;
-        remove_dirs(&instance)?;
-        println!(
-            "removed all pods, interfaces, routes, cgroups and {}",
-            instance.data_dir.display()
-        );
+        remove_all(&instance).await?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn is_agreed(instance: &Instance) -> anyhow::Result<bool> {
+/// Stops all pods, and removes what skiff made on this machine.
+pub async fn remove_all(instance: &Instance) -> anyhow::Result<()> {
+    // Held to the end, so that no skiff starts on what is being removed.
+    let _data_dir = DataDir::open(&instance.data_dir)?;
+    remove_pods(instance).await?;
+    netproxy::remove_everything(&instance.bridge, &instance.network_dir())
+        .await
+        .context("remove the pod network")?;
+    remove_dirs(instance)?;
+    println!(
+        "removed all pods, interfaces, routes, cgroups and {}",
+        instance.data_dir.display()
+    );
+    Ok(())
+}
+
+pub fn is_agreed(instance: &Instance) -> anyhow::Result<bool> {
     if !std::io::stdin().is_terminal() {
         bail!(
             "this stops all pods and deletes all data of the cluster; say --yes to do it without being asked"

@@ -6,15 +6,22 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster_flags::ServerFlags;
+use crate::config_file::ConfigFlag;
 use crate::control_plane::{ControlPlane, Settings};
 use crate::data_dir::DataDir;
 use crate::identities::{self, ServerIdentities, ServerNames};
 use crate::instance::{Instance, InstanceFlags};
+use crate::log::LogFlags;
+use crate::notify::{self, Watch};
 use crate::{node, preflight, shutdown};
 
 /// `skiff server`: API, store, scheduler and controllers.
 #[derive(Args)]
 pub struct Server {
+    #[command(flatten)]
+    config: ConfigFlag,
+    #[command(flatten)]
+    log: LogFlags,
     #[command(flatten)]
     instance: InstanceFlags,
     #[command(flatten)]
@@ -31,6 +38,7 @@ pub struct Server {
 
 impl Server {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
+        self.log.start()?;
         let instance = self.instance.instance()?;
         preflight::check_port(self.server.listen(), "the Kubernetes API", "--secure-port")?;
         let _data_dir = DataDir::open(&instance.data_dir)?;
@@ -51,6 +59,11 @@ impl Server {
         let plane =
             ControlPlane::start(&instance, &settings, identities, &mut tasks, &shutdown).await?;
         say_ready(&self, &instance);
+        let _watch = Watch::start(plane.is_alive());
+        notify::ready(&format!(
+            "the Kubernetes API answers on https://{}",
+            self.server.listen()
+        ));
         let ended = until_end(&mut tasks, &shutdown).await;
         plane.stop().await;
         ended

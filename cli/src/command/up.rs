@@ -127,7 +127,9 @@ async fn say_ready(
             started.elapsed().as_secs_f64()
         );
         for name in pressures {
-            println!("but it has {name} and takes no pods; see --eviction-hard in: skiff up --help");
+            println!(
+                "but it has {name} and takes no pods; see --eviction-hard in: skiff up --help"
+            );
         }
     } else {
         println!("node {node} is not Ready yet; see: skiff describe node {node}");

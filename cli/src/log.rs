@@ -1,0 +1,142 @@
+//! Where skiff's log goes: to stderr, for people with the time of each line, for the journal with its level.
+//!
+//! The journal keeps the time itself, and takes a line's level from what it
+//! begins with (sd-daemon(3)): `journalctl -p warning -u skiff-server`.
+
+use std::fmt;
+use std::os::unix::fs::MetadataExt;
+
+use anyhow::Context;
+use clap::Args;
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::{Format, Writer};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+#[derive(Args, Clone, Debug)]
+pub struct LogFlags {
+    /// How much is logged: error, warn, info, debug, trace; also by part, as warn,kubelet=debug
+    #[arg(long, default_value = "warn", value_name = "LEVEL", env = "RUST_LOG")]
+    pub log_level: String,
+}
+
+impl LogFlags {
+    /// Turns the log on, once a process.
+    pub fn start(&self) -> anyhow::Result<()> {
+        let filter = EnvFilter::try_new(&self.log_level)
+            .with_context(|| format!("--log-level {:?}", self.log_level))?;
+        let lines = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr)
+            .with_ansi(false);
+        if is_journal() {
+            lines.event_format(Journal::default()).init();
+        } else {
+            lines.init();
+        }
+        Ok(())
+    }
+}
+
+/// An error that ends skiff, as stderr's reader wants it.
+pub fn last_words(words: &str) {
+    if is_journal() {
+        eprint!("{}", prefixed(Level::ERROR, words));
+    } else {
+        eprintln!("{words}");
+    }
+}
+
+/// Whether stderr goes to systemd's journal (systemd.exec(5), $JOURNAL_STREAM).
+fn is_journal() -> bool {
+    let Ok(stream) = std::env::var("JOURNAL_STREAM") else {
+        return false;
+    };
+    let stderr = std::fs::metadata("/proc/self/fd/2");
+    stderr.is_ok_and(|file| stream == format!("{}:{}", file.dev(), file.ino()))
+}
+
+/// Lines without a time, each with its level in front.
+struct Journal(Format<tracing_subscriber::fmt::format::Full, ()>);
+
+impl Default for Journal {
+    fn default() -> Self {
+        Self(
+            Format::default()
+                .without_time()
+                .with_level(false)
+                .with_ansi(false),
+        )
+    }
+}
+
+impl<S, N> FormatEvent<S, N> for Journal
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut text = String::new();
+        self.0
+            .format_event(context, Writer::new(&mut text), event)?;
+        writer.write_str(&prefixed(*event.metadata().level(), &text))
+    }
+}
+
+/// Every line with the level, since each is an entry of its own.
+fn prefixed(level: Level, text: &str) -> String {
+    let level = match level {
+        Level::ERROR => 3,
+        Level::WARN => 4,
+        Level::INFO => 6,
+        Level::DEBUG | Level::TRACE => 7,
+    };
+    let lines = text.trim_end().lines();
+    lines.map(|line| format!("<{level}>{line}\n")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_of_an_entry_bears_its_level() {
+        assert_eq!(prefixed(Level::ERROR, "a\nb\n"), "<3>a\n<3>b\n");
+        assert_eq!(prefixed(Level::DEBUG, "a"), "<7>a\n");
+    }
+
+    #[test]
+    fn journal_lines_have_a_level_and_no_time() {
+        use std::io::Write;
+        use std::sync::{Arc, Mutex};
+
+        #[derive(Clone, Default)]
+        struct Lines(Arc<Mutex<Vec<u8>>>);
+        impl Write for Lines {
+            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                self.0.lock().unwrap().write(bytes)
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(move || writer.clone())
+            .event_format(Journal::default())
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::warn!(pod = "web", "it waits");
+        });
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        assert!(text.starts_with("<4>"), "{text}");
+        assert!(text.ends_with("it waits pod=\"web\"\n"), "{text}");
+    }
+}
