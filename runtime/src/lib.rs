@@ -22,10 +22,12 @@ mod error;
 mod init;
 mod io;
 mod node;
+mod place_holder;
 mod protocol;
 mod sandbox;
 mod state;
 
+pub use cgroup::{Group, Hierarchy, Layout};
 pub use config::{
     Config, ContainerConfig, ContainerId, Exec, LogLimits, MonitorProgram, Namespaces,
     PidNamespace, Rootfs, SandboxConfig, Scope, Stdin, User,
