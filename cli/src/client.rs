@@ -7,7 +7,7 @@ use clap::Args;
 use kube::Client;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
-use crate::instance::{Instance, InstanceFlags};
+use crate::instance::InstanceFlags;
 
 /// How commands find the cluster, under kubectl's names.
 #[derive(Args, Clone, Debug)]
@@ -53,12 +53,6 @@ impl ClientFlags {
             None => Ok(self.instance.instance()?.admin_kubeconfig()),
         }
     }
-}
-
-/// The administrator's client of the cluster whose server keeps its data here.
-pub async fn of_instance(instance: &Instance) -> anyhow::Result<Client> {
-    let config = load(&instance.admin_kubeconfig(), None).await?;
-    Ok(Client::try_from(config)?)
 }
 
 async fn load(path: &Path, context: Option<String>) -> anyhow::Result<kube::Config> {

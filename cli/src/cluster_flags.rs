@@ -10,6 +10,9 @@ use ipnet::Ipv4Net;
 
 use crate::access_flags::AccessFlags;
 use crate::datastore::DatastoreFlags;
+use crate::instance::Instance;
+use crate::manifests;
+use crate::node::registration::RegistrationFlags;
 
 /// What the API server is told; the same on every server of a cluster.
 #[derive(Args, Clone, Debug)]
@@ -42,6 +45,11 @@ pub struct ServerFlags {
     #[arg(long, default_value = "50s", value_name = "DURATION", value_parser = parse_duration)]
     pub node_monitor_grace_period: Duration,
 
+    /// The longest life of certificates of nodes, people and this server; those of nodes and
+    /// servers live a day at most, and renew by themselves
+    #[arg(long, default_value = "8760h", value_name = "DURATION", value_parser = parse_duration)]
+    pub cluster_signing_duration: Duration,
+
     /// A KubeSchedulerConfiguration: profiles, plugins and their arguments
     #[arg(long, value_name = "FILE")]
     pub scheduler_config: Option<PathBuf>,
@@ -49,6 +57,11 @@ pub struct ServerFlags {
     /// Bytes of objects that may be kept, such as 500Mi; new ones beyond are refused (0: no bound)
     #[arg(long, default_value = "2Gi", value_name = "SIZE", value_parser = parse_size)]
     pub store_quota: u64,
+
+    /// Directory of objects to apply at start and on change, and to delete with their files
+    /// [default: /etc/skiff/manifests, unless --data-dir is given]
+    #[arg(long, value_name = "DIR")]
+    pub manifests: Option<PathBuf>,
 
     #[command(flatten)]
     pub access: AccessFlags,
@@ -91,6 +104,9 @@ pub struct NodeFlags {
     /// Resolver configuration of the node, for names outside the cluster
     #[arg(long, default_value = "/etc/resolv.conf", value_name = "FILE")]
     pub resolv_conf: PathBuf,
+
+    #[command(flatten)]
+    pub registration: RegistrationFlags,
 }
 
 impl ServerFlags {
@@ -113,6 +129,16 @@ impl ServerFlags {
         let named = || format!("scheduler configuration {}", path.display());
         let text = std::fs::read_to_string(path).with_context(named)?;
         scheduler::Config::parse(&text).with_context(named)
+    }
+
+    /// Where objects are kept as files; a second skiff of a machine has none by default.
+    pub fn manifests_dir(&self, instance: &Instance) -> Option<PathBuf> {
+        let own = || {
+            instance
+                .is_the_machines_own()
+                .then(|| manifests::DIR.into())
+        };
+        self.manifests.clone().or_else(own)
     }
 
     /// The address of the Service `kubernetes`: the first of the range.

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use anyhow::Context;
-use apiserver::{KeyPair, KubeletAccess, Server, User};
+use apiserver::{Certificates, KubeletAccess, Server, User};
 use futures::future::BoxFuture;
 use kube::Client;
 use store::Fence;
@@ -15,8 +15,9 @@ use crate::addons::{self, Addons};
 use crate::cluster_flags::ServerFlags;
 use crate::datastore::Datastore;
 use crate::election::{self, Election};
-use crate::identities::ServerIdentities;
+use crate::identities::{AdminFile, Own, ServerIdentities};
 use crate::instance::Instance;
+use crate::manifests;
 use crate::token_file;
 
 pub struct ControlPlane {
@@ -46,14 +47,15 @@ impl ControlPlane {
             .datastore
             .open(instance, flags.store_options())
             .await?;
-        let authority = Arc::new(identities.authority);
+        let authority = identities.authority.clone();
+        let renewals = Renewals::of(&identities);
         datastore.check_authority(&authority.fingerprint()?).await?;
         let config = apiserver::Config {
             listen: settings.flags.listen(),
-            serving: pair(&identities.api_server),
+            serving: identities.api_server.issued.into(),
             client_ca_pem: authority.cert_pem().to_owned(),
             kubelet: Some(KubeletAccess {
-                client: pair(&identities.kubelet_client),
+                client: identities.kubelet_client.issued.into(),
                 ca_pem: authority.cert_pem().to_owned(),
             }),
             token_key: Arc::new(settings.flags.access.token_key(identities.token_key)?),
@@ -74,13 +76,14 @@ impl ControlPlane {
             )),
             access: apiserver::Access {
                 aggregator: Some(apiserver::Aggregator {
-                    client: pair(&identities.front_proxy),
+                    client: identities.front_proxy.issued.into(),
                     ca_pem: identities.front_proxy_ca,
                 }),
                 ..settings.flags.access.access()?
             },
         };
         let server = Server::start(config).await?;
+        renewals.start(server.certificates(), tasks, shutdown)?;
         let plane = Self { server, datastore };
         plane.start_loops(settings, &authority, &scheduler_config, tasks, shutdown);
         addons::apply(
@@ -95,7 +98,29 @@ impl ControlPlane {
             },
         )
         .await?;
+        plane.start_manifests(instance, settings.flags, tasks, shutdown)?;
         Ok(plane)
+    }
+
+    /// Objects from files; every server of a cluster has files of its own.
+    fn start_manifests(
+        &self,
+        instance: &Instance,
+        flags: &ServerFlags,
+        tasks: &mut JoinSet<anyhow::Result<()>>,
+        shutdown: &CancellationToken,
+    ) -> anyhow::Result<()> {
+        let Some(dir) = flags.manifests_dir(instance) else {
+            return Ok(());
+        };
+        let host = nix::unistd::gethostname().context("read the host's name")?;
+        let owner = host.to_string_lossy().to_lowercase();
+        let keeping = manifests::keep(dir, owner, self.admin(), shutdown.clone());
+        tasks.spawn(async move {
+            keeping.await;
+            Ok(())
+        });
+        Ok(())
     }
 
     /// Where servers share a datastore, each loop runs on one of them.
@@ -117,6 +142,7 @@ impl ControlPlane {
         self.start_loop("kube-scheduler", scheduler, tasks, shutdown);
         let config = controllers::Config {
             node_monitor_grace_period: settings.flags.node_monitor_grace_period,
+            longest_certificate: settings.flags.cluster_signing_duration,
             ..controllers::Config::new(settings.flags.cluster_cidr, authority.clone())
         };
         let user = User::admin("system:kube-controller-manager");
@@ -187,9 +213,49 @@ impl ControlPlane {
     }
 }
 
-fn pair(issued: &pki::Issued) -> KeyPair {
-    KeyPair {
-        cert_pem: issued.cert_pem.clone(),
-        key_pem: issued.key_pem.clone(),
+/// This server's certificates, to be renewed while they are in use.
+struct Renewals {
+    serving: Own,
+    kubelet_client: Own,
+    front_proxy: Own,
+    admin: Own,
+    admin_file: AdminFile,
+}
+
+impl Renewals {
+    fn of(identities: &ServerIdentities) -> Self {
+        Self {
+            serving: identities.api_server.clone(),
+            kubelet_client: identities.kubelet_client.clone(),
+            front_proxy: identities.front_proxy.clone(),
+            admin: identities.admin.clone(),
+            admin_file: identities.admin_file.clone(),
+        }
+    }
+
+    fn start(
+        self,
+        used: &Certificates,
+        tasks: &mut JoinSet<anyhow::Result<()>>,
+        shutdown: &CancellationToken,
+    ) -> Result<(), pki::Error> {
+        let admin = pki::Identity::new(&self.admin.issued)?;
+        let all = [
+            (Some(used.serving.clone()), self.serving, None),
+            (used.kubelet_client.clone(), self.kubelet_client, None),
+            (used.front_proxy.clone(), self.front_proxy, None),
+            (Some(admin), self.admin, Some(self.admin_file)),
+        ];
+        for (identity, own, file) in all {
+            let Some(identity) = identity else { continue };
+            let write = move |issued: &_| file.as_ref().map_or(Ok(()), |file| file.write(issued));
+            let shutdown = shutdown.clone();
+            tasks.spawn(async move {
+                let keeping = own.keep(identity, write);
+                shutdown.run_until_cancelled(keeping).await;
+                Ok(())
+            });
+        }
+        Ok(())
     }
 }

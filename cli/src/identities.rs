@@ -1,37 +1,36 @@
-//! The cluster's keys and certificates, made on the first start.
+//! The cluster's keys and certificates: made on the first start, and those that
+//! end renewed for as long as the server runs.
+
+mod own;
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use pki::{Authority, Issued, Request, TokenKey, Usage, load_or_issue};
+use pki::{Authority, Issued, Request, TokenKey, Usage};
 
 use crate::instance::Instance;
+pub use own::Own;
 
+const A_DAY: Duration = Duration::from_secs(24 * 3600);
+/// The administrator's file is carried to other machines, where nobody renews it.
 const A_YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// All identities of a server.
 pub struct ServerIdentities {
-    pub authority: Authority,
+    pub authority: Arc<Authority>,
     pub token_key: TokenKey,
     /// The API server's serving certificate.
-    pub api_server: Issued,
+    pub api_server: Own,
     /// With which the API server calls kubelets.
-    pub kubelet_client: Issued,
+    pub kubelet_client: Own,
     /// With which the API server calls extension API servers, and who signed it:
     /// another authority, for whom it signs may name any user to them.
-    pub front_proxy: Issued,
+    pub front_proxy: Own,
     pub front_proxy_ca: String,
-    pub admin: Issued,
-}
-
-/// A node's own two certificates.
-#[derive(Clone)]
-pub struct NodeIdentities {
-    pub ca_pem: String,
-    /// As which it talks to the API server.
-    pub client: Issued,
-    /// With which it serves the kubelet API.
-    pub serving: Issued,
+    pub admin: Own,
+    pub admin_file: AdminFile,
 }
 
 /// The names and addresses that a server is reached by.
@@ -39,49 +38,72 @@ pub struct ServerNames {
     pub host: String,
     pub addresses: Vec<Ipv4Addr>,
     pub domain: String,
+    /// For the administrator's file: how this machine reaches its own server.
+    pub url: String,
+    /// No certificate lives longer, except the administrator's.
+    pub lifetime: Duration,
 }
 
+/// The file that makes whoever may read it the cluster's administrator.
+#[derive(Clone)]
+pub struct AdminFile {
+    path: PathBuf,
+    url: String,
+    ca_pem: String,
+}
+
+impl AdminFile {
+    pub fn write(&self, admin: &Issued) -> Result<(), pki::Error> {
+        pki::kubeconfig::write(&self.path, "skiff", &self.url, &self.ca_pem, "admin", admin)
+    }
+}
+
+/// The identities of this server, and the administrator's file written.
 pub fn of_server(instance: &Instance, names: &ServerNames) -> Result<ServerIdentities, pki::Error> {
     let dir = instance.pki_dir();
-    let authority = Authority::load_or_create(&dir, "ca", "skiff-ca")?;
-    let proxies = Authority::load_or_create(&dir, "front-proxy-ca", "skiff-front-proxy-ca")?;
-    let issue = |name: &str, request: &Request| load_or_issue(&authority, &dir, name, request);
-    Ok(ServerIdentities {
+    let load = |name, common_name| Authority::load_or_create(&dir, name, common_name);
+    let authority = Arc::new(load("ca", "skiff-ca")?);
+    let proxies = Arc::new(load("front-proxy-ca", "skiff-front-proxy-ca")?);
+    let front_proxy_ca = proxies.cert_pem().to_owned();
+    let life = names.lifetime.min(A_DAY);
+    let own = |name, request: Request| Own::load(&authority, &dir, name, request);
+    let kubelet_client = client("kube-apiserver-kubelet-client", &["system:masters"], life);
+    let front_proxy = client("front-proxy-client", &[], life);
+    let admin = client("kubernetes-admin", &["system:masters"], A_YEAR);
+    let identities = ServerIdentities {
         token_key: TokenKey::load_or_create(&dir.join("service-accounts.key"))?,
-        api_server: issue("apiserver", &serving(names))?,
-        kubelet_client: issue(
-            "apiserver-kubelet-client",
-            &client("kube-apiserver-kubelet-client", &["system:masters"]),
-        )?,
-        front_proxy: load_or_issue(
-            &proxies,
-            &dir,
-            "front-proxy-client",
-            &client("front-proxy-client", &[]),
-        )?,
-        front_proxy_ca: proxies.cert_pem().to_owned(),
-        admin: issue("admin", &client("kubernetes-admin", &["system:masters"]))?,
+        api_server: own("apiserver", serving(names, life))?,
+        kubelet_client: own("apiserver-kubelet-client", kubelet_client)?,
+        front_proxy: Own::load(&proxies, &dir, "front-proxy-client", front_proxy)?,
+        front_proxy_ca,
+        admin: own("admin", admin)?,
+        admin_file: AdminFile {
+            path: instance.admin_kubeconfig(),
+            url: names.url.clone(),
+            ca_pem: authority.cert_pem().to_owned(),
+        },
         authority,
-    })
+    };
+    identities.admin_file.write(&identities.admin.issued)?;
+    Ok(identities)
 }
 
-/// A node's identities from an authority at hand, as `skiff up` has it.
+/// The serving certificate of a node whose server is this process too.
 pub fn of_node(
     instance: &Instance,
-    authority: &Authority,
-    node: &str,
-    ip: Ipv4Addr,
-) -> Result<NodeIdentities, pki::Error> {
-    let dir = instance.pki_dir();
-    Ok(NodeIdentities {
-        ca_pem: authority.cert_pem().to_owned(),
-        client: load_or_issue(authority, &dir, "kubelet-client", &node_client(node))?,
-        serving: load_or_issue(authority, &dir, "kubelet", &node_serving(node, ip))?,
-    })
+    authority: &Arc<Authority>,
+    (node, ip): (&str, Ipv4Addr),
+    lifetime: Duration,
+) -> Result<Own, pki::Error> {
+    let request = Request {
+        lifetime: Some(lifetime.min(A_DAY)),
+        ..node_serving(node, ip)
+    };
+    Own::load(authority, &instance.pki_dir(), "kubelet", request)
 }
 
 pub fn node_client(node: &str) -> Request {
-    client(&format!("system:node:{node}"), &["system:nodes"])
+    client(&format!("system:node:{node}"), &["system:nodes"], A_DAY)
 }
 
 pub fn node_serving(node: &str, ip: Ipv4Addr) -> Request {
@@ -93,7 +115,7 @@ pub fn node_serving(node: &str, ip: Ipv4Addr) -> Request {
     }
 }
 
-fn serving(names: &ServerNames) -> Request {
+fn serving(names: &ServerNames, lifetime: Duration) -> Request {
     let service = "kubernetes.default.svc";
     let mut dns_names = vec![
         names.host.clone(),
@@ -114,17 +136,17 @@ fn serving(names: &ServerNames) -> Request {
         dns_names,
         addresses,
         usages: vec![Usage::Server],
-        lifetime: Some(A_YEAR),
+        lifetime: Some(lifetime),
         ..Request::default()
     }
 }
 
-fn client(name: &str, groups: &[&str]) -> Request {
+fn client(name: &str, groups: &[&str], lifetime: Duration) -> Request {
     Request {
         common_name: name.into(),
         organizations: groups.iter().map(|g| (*g).to_owned()).collect(),
         usages: vec![Usage::Client],
-        lifetime: Some(A_YEAR),
+        lifetime: Some(lifetime),
         ..Request::default()
     }
 }

@@ -54,6 +54,11 @@ impl Instance {
         }
     }
 
+    /// Whether it is the one that has the plain names.
+    pub fn is_the_machines_own(&self) -> bool {
+        self.data_dir == Path::new(DEFAULT_DATA_DIR)
+    }
+
     pub fn admin_kubeconfig(&self) -> PathBuf {
         self.data_dir.join("admin.kubeconfig")
     }
@@ -62,12 +67,22 @@ impl Instance {
         self.data_dir.join("pki")
     }
 
+    /// What an agent knows of the cluster's servers.
+    pub fn servers_file(&self) -> PathBuf {
+        self.data_dir.join("servers")
+    }
+
     pub fn store_dir(&self) -> PathBuf {
         self.data_dir.join("store")
     }
 
     pub fn images_dir(&self) -> PathBuf {
-        self.data_dir.join("images")
+        Self::images_in(&self.data_dir)
+    }
+
+    /// The images of whoever has this data directory.
+    pub fn images_in(data_dir: &Path) -> PathBuf {
+        data_dir.join("images")
     }
 
     pub fn program_dir(&self) -> PathBuf {

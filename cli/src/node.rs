@@ -5,6 +5,9 @@ pub mod join;
 mod network;
 mod program;
 pub mod ready;
+pub mod registration;
+pub mod servers;
+pub mod tunnel;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -17,7 +20,6 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster_flags::NodeFlags;
-use crate::identities::NodeIdentities;
 use crate::instance::Instance;
 
 /// What a node is started with.
@@ -26,7 +28,8 @@ pub struct Node {
     pub flags: NodeFlags,
     pub name: String,
     pub ip: Ipv4Addr,
-    pub identities: NodeIdentities,
+    /// The kubelet's own identity, and whom it lets in.
+    pub tls: kubelet::Tls,
     pub service_cidr: Ipv4Net,
     pub cluster_cidr: Ipv4Net,
 }
@@ -92,11 +95,7 @@ impl Node {
             storage_dir: self.instance.storage_dir(),
             log_dir: self.instance.log_dir(),
             listen: SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), self.flags.kubelet_port),
-            tls: kubelet::Tls {
-                certificate_pem: self.identities.serving.cert_pem.clone(),
-                key_pem: self.identities.serving.key_pem.clone(),
-                client_ca_pem: self.identities.ca_pem.clone(),
-            },
+            tls: self.tls.clone(),
             cluster_dns: vec![self.flags.cluster_dns.into()],
             cluster_domain: self.flags.cluster_domain.clone(),
             resolv_conf: self.flags.resolv_conf.clone(),
@@ -104,8 +103,8 @@ impl Node {
             cgroup_root: self.instance.cgroup_root.clone(),
             max_pods: self.flags.max_pods,
             eviction_hard: self.flags.eviction_hard,
-            labels: std::collections::BTreeMap::new(),
-            taints: Vec::new(),
+            labels: self.flags.registration.labels(),
+            taints: self.flags.registration.register_with_taints.clone(),
             version: crate::KUBERNETES_VERSION.to_owned(),
             allowed_unsafe_sysctls: Vec::new(),
         }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
@@ -45,11 +46,11 @@ pub struct Config {
     pub allowed_unsafe_sysctls: Vec<String>,
 }
 
-/// PEM texts of the kubelet API's own identity and of whom it trusts.
+/// The kubelet API's own identity and whom it trusts.
 #[derive(Clone)]
 pub struct Tls {
-    pub certificate_pem: String,
-    pub key_pem: String,
+    /// Its certificate may be replaced while the kubelet runs.
+    pub identity: Arc<pki::Identity>,
     /// Signs the API server's client certificate.
     pub client_ca_pem: String,
 }

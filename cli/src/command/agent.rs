@@ -12,10 +12,12 @@ use tokio_util::sync::CancellationToken;
 use crate::cluster_flags::NodeFlags;
 use crate::config_file::ConfigFlag;
 use crate::data_dir::DataDir;
-use crate::identities::NodeIdentities;
 use crate::instance::{Instance, InstanceFlags};
 use crate::log::LogFlags;
-use crate::node::{Node, join, ready};
+use crate::node::join::{Identities, Machine, renew};
+use crate::node::servers::{self, Dialer, Servers};
+use crate::node::tunnel::{self, Places};
+use crate::node::{Node, ready};
 use crate::notify::{self, Watch};
 use crate::{preflight, shutdown};
 
@@ -34,9 +36,15 @@ pub struct Agent {
     #[command(flatten)]
     node: NodeFlags,
 
-    /// The cluster's API server, as https://HOST:6443
-    #[arg(long, value_name = "URL", env = "SKIFF_SERVER")]
-    server: String,
+    /// One of the cluster's API servers, as https://HOST:6443; may be given several times
+    #[arg(
+        long,
+        value_name = "URL,...",
+        env = "SKIFF_SERVER",
+        required = true,
+        value_delimiter = ','
+    )]
+    server: Vec<String>,
 
     /// Token to join with, from `skiff token create`; needed on the first start only
     #[arg(
@@ -66,24 +74,40 @@ impl Agent {
         let _data_dir = DataDir::open(&instance.data_dir)?;
         let shutdown = shutdown::on_signal()?;
         let (name, ip) = (self.node.name()?, self.node.ip()?);
-        let joined = self.identities(&instance, &name, ip);
-        let Some(identities) = shutdown.run_until_cancelled(joined).await else {
+        let joined = self.join(&instance, &name, ip);
+        let Some(joined) = shutdown.run_until_cancelled(joined).await else {
             return Ok(ExitCode::SUCCESS);
         };
-        let identities = identities?;
-        let client = join::node_api(&self.server, &identities)?;
+        let (machine, identities) = joined?;
+        let client = machine.client(&identities)?;
         let mut tasks = JoinSet::new();
+        let places = Places {
+            node_ip: ip,
+            kubelet_port: self.node.kubelet_port,
+            pods: self.cluster_cidr,
+        };
+        println!("node {name} of the cluster at {}", self.server.join(", "));
         let node = Node {
             instance,
             flags: self.node,
             name: name.clone(),
             ip,
-            identities,
+            tls: kubelet::Tls {
+                identity: identities.serving.clone(),
+                client_ca_pem: identities.ca_pem.clone(),
+            },
             service_cidr: self.service_cluster_ip_range,
             cluster_cidr: self.cluster_cidr,
         };
         node.start(client.clone(), &mut tasks, &shutdown)?;
-        println!("node {name} of the cluster at {}", self.server);
+        stay(
+            machine,
+            identities,
+            places,
+            client.clone(),
+            &mut tasks,
+            &shutdown,
+        )?;
         let _watch = Watch::start(|| std::future::ready(true));
         let (ended, ()) = tokio::join!(
             super::server::until_end(&mut tasks, &shutdown),
@@ -92,23 +116,45 @@ impl Agent {
         ended
     }
 
-    async fn identities(
+    async fn join(
         &self,
         instance: &Instance,
         name: &str,
         ip: Ipv4Addr,
-    ) -> anyhow::Result<NodeIdentities> {
-        if let Some(saved) = join::saved(instance)? {
-            return Ok(saved);
-        }
-        let token = self.token.as_deref().context(
-            "this machine has not joined a cluster yet: give --token, made on the server by `skiff token create`",
-        )?;
-        let token = JoinToken::parse(token)?;
-        join::join(instance, &self.server, &token, name, ip)
-            .await
-            .with_context(|| format!("join the cluster at {}", self.server))
+    ) -> anyhow::Result<(Machine, Identities)> {
+        let servers = Servers::new(&self.server, instance.servers_file())?;
+        let token = self.token.as_deref().map(JoinToken::parse).transpose()?;
+        let named = || format!("join the cluster at {}", self.server.join(", "));
+        let machine = Machine::open(instance, servers, token, (name.to_owned(), ip)).await;
+        let machine = machine.with_context(named)?;
+        let identities = machine.identities().await.with_context(named)?;
+        Ok((machine, identities))
     }
+}
+
+/// What keeps the node a member: its certificates, the list of servers, and the
+/// tunnels by which they reach it.
+fn stay(
+    machine: Machine,
+    identities: Identities,
+    places: Places,
+    client: kube::Client,
+    tasks: &mut JoinSet<anyhow::Result<()>>,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<()> {
+    let servers = machine.servers.clone();
+    let own = Some(identities.client.clone());
+    let dialer = Dialer::new(servers.clone(), &identities.ca_pem, own, b"http/1.1")?;
+    let tunnels = tunnel::keep(servers.clone(), dialer, places, shutdown.clone());
+    let list = servers::follow(servers, client, shutdown.clone());
+    let shutdown = shutdown.clone();
+    tasks.spawn(async move {
+        let renewals = renew::keep(&machine, &identities);
+        let renewals = shutdown.run_until_cancelled(renewals);
+        tokio::join!(renewals, tunnels, list);
+        Ok(())
+    });
+    Ok(())
 }
 
 /// Tells systemd once the node is Ready, or that it is not: without its server

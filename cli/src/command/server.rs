@@ -9,7 +9,7 @@ use crate::cluster_flags::ServerFlags;
 use crate::config_file::ConfigFlag;
 use crate::control_plane::{ControlPlane, Settings};
 use crate::data_dir::DataDir;
-use crate::identities::{self, ServerIdentities, ServerNames};
+use crate::identities::{self, ServerNames};
 use crate::instance::{Instance, InstanceFlags};
 use crate::log::LogFlags;
 use crate::notify::{self, Watch};
@@ -48,7 +48,6 @@ impl Server {
         };
         let names = names(&self.server, advertise, &self.cluster_domain)?;
         let identities = identities::of_server(&instance, &names)?;
-        write_admin_kubeconfig(&instance, &self.server, advertise, &identities)?;
         let shutdown = shutdown::on_signal()?;
         let mut tasks = JoinSet::new();
         let settings = Settings {
@@ -98,16 +97,13 @@ pub fn names(
         host: host.to_string_lossy().to_lowercase(),
         addresses: vec![advertise, flags.kubernetes_service_ip()],
         domain: domain.to_owned(),
+        url: own_url(flags, advertise),
+        lifetime: flags.cluster_signing_duration,
     })
 }
 
-/// The file that makes whoever may read it the cluster's administrator.
-pub fn write_admin_kubeconfig(
-    instance: &Instance,
-    flags: &ServerFlags,
-    advertise: Ipv4Addr,
-    identities: &ServerIdentities,
-) -> Result<(), pki::Error> {
+/// How this machine reaches its own server.
+fn own_url(flags: &ServerFlags, advertise: Ipv4Addr) -> String {
     // The address served on is reachable from this machine; the loopback one
     // goes on working when the machine's address changes.
     let host = if flags.bind_address.is_unspecified() || flags.bind_address.is_loopback() {
@@ -115,14 +111,7 @@ pub fn write_admin_kubeconfig(
     } else {
         advertise.to_string()
     };
-    pki::kubeconfig::write(
-        &instance.admin_kubeconfig(),
-        "skiff",
-        &format!("https://{host}:{}", flags.secure_port),
-        identities.authority.cert_pem(),
-        "admin",
-        &identities.admin,
-    )
+    format!("https://{host}:{}", flags.secure_port)
 }
 
 /// Waits for a signal, or for a part that ends by itself: then all others end too.

@@ -1,4 +1,5 @@
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -71,7 +72,6 @@ impl Up {
         let advertise = self.server.advertise_address.unwrap_or(ip);
         let names = super::server::names(&self.server, advertise, &self.node.cluster_domain)?;
         let identities = identities::of_server(instance, &names)?;
-        super::server::write_admin_kubeconfig(instance, &self.server, advertise, &identities)?;
         let settings = Settings {
             flags: &self.server,
             advertise,
@@ -90,12 +90,25 @@ impl Up {
         shutdown: &CancellationToken,
     ) -> anyhow::Result<()> {
         let authority = pki::Authority::load_or_create(&instance.pki_dir(), "ca", "skiff-ca")?;
+        let authority = Arc::new(authority);
+        let lifetime = self.server.cluster_signing_duration;
+        let serving = identities::of_node(instance, &authority, (name, ip), lifetime)?;
+        let identity = pki::Identity::new(&serving.issued)?;
+        let keeping = serving.keep(identity.clone(), |_| Ok(()));
+        let keeping = shutdown.clone().run_until_cancelled_owned(keeping);
+        tasks.spawn(async move {
+            keeping.await;
+            Ok(())
+        });
         let node = Node {
             instance: instance.clone(),
             flags: self.node.clone(),
             name: name.to_owned(),
             ip,
-            identities: identities::of_node(instance, &authority, name, ip)?,
+            tls: kubelet::Tls {
+                identity,
+                client_ca_pem: authority.cert_pem().to_owned(),
+            },
             service_cidr: self.server.service_cluster_ip_range,
             cluster_cidr: self.server.cluster_cidr,
         };

@@ -1,222 +1,252 @@
-//! How a machine becomes a node of a cluster it knows only a token of.
+//! How a machine becomes a node of a cluster it knows only a token of, and stays
+//! one.
 //!
-//! The token pins the cluster's authority: what the server says of it before
-//! it can be trusted (ConfigMap `cluster-info`, as kubeadm has it) is believed
-//! only if its key has the token's fingerprint. Then the token's other half
-//! asks for a client certificate, and that for a serving one; both keys are
-//! made here and never leave the machine.
+//! The token pins the cluster's authority: what a server says of it before it can
+//! be trusted is believed only if its key has the token's fingerprint
+//! ([`authority`]). Then the token's other half asks for a client certificate of
+//! the node's own key, and that for a serving one; both keys are made here and
+//! never leave the machine. The token is not needed again: certificates renew
+//! each other ([`renew`]), and when they have ended the node proves by its key
+//! that it is the one that joined.
+
+pub mod authority;
+pub mod renew;
+mod request;
 
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
-use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::PostParams;
-use kube::config::AuthInfo;
-use kube::{Api, Client};
+use anyhow::{Context, bail, ensure};
+use jiff::Timestamp;
+use kube::Client;
 use pki::join::JoinToken;
-use pki::{Issued, Request, private_file};
-use serde_json::json;
+use pki::{Identity, Issued, NodeKey, Validity, kept, private_file};
 
-use crate::identities::{NodeIdentities, node_client, node_serving};
+use super::servers::{Auth, Servers};
+use crate::identities::{node_client, node_serving};
 use crate::instance::Instance;
 
-const SIGNED_WITHIN: Duration = Duration::from_secs(60);
-const CLIENT_SIGNER: &str = "kubernetes.io/kube-apiserver-client-kubelet";
-const SERVING_SIGNER: &str = "kubernetes.io/kubelet-serving";
+const CLIENT: &str = "kubelet-client";
+const SERVING: &str = "kubelet";
+const AUTHORITY: &str = "ca.crt";
+const PAUSE: Duration = Duration::from_secs(2);
 
-/// The identities of an earlier join, if this machine has joined.
-pub fn saved(instance: &Instance) -> anyhow::Result<Option<NodeIdentities>> {
-    let dir = instance.pki_dir();
-    let read = |name: &str| private_file::read(&dir.join(name));
-    let files = (
-        read("ca.crt")?,
-        read("kubelet-client.crt")?,
-        read("kubelet-client.key")?,
-        read("kubelet.crt")?,
-        read("kubelet.key")?,
+/// A machine and the cluster it is, or becomes, a node of.
+pub struct Machine {
+    pub node: String,
+    pub ip: Ipv4Addr,
+    pub servers: Arc<Servers>,
+    pub token: Option<JoinToken>,
+    dir: PathBuf,
+    key: NodeKey,
+    ca_pem: String,
+    /// It has been a node of the cluster: it need not be told a token.
+    is_known: bool,
+}
+
+/// A node's identities while they are in use.
+#[derive(Clone)]
+pub struct Identities {
+    pub ca_pem: String,
+    /// As which it talks to the API server.
+    pub client: Arc<Identity>,
+    /// With which it serves the kubelet API.
+    pub serving: Arc<Identity>,
+}
+
+impl Machine {
+    /// What is known of this machine's cluster, or else found out by the token.
+    pub async fn open(
+        instance: &Instance,
+        servers: Arc<Servers>,
+        token: Option<JoinToken>,
+        (node, ip): (String, Ipv4Addr),
+    ) -> anyhow::Result<Self> {
+        let dir = instance.pki_dir();
+        private_file::make_dir(&dir)?;
+        let known = private_file::read(&dir.join(AUTHORITY))?;
+        let is_known = known.is_some();
+        let ca_pem = match (known, &token) {
+            (Some(ca_pem), Some(token)) => {
+                check_cluster(&ca_pem, token)?;
+                ca_pem
+            }
+            (Some(ca_pem), None) => ca_pem,
+            (None, Some(token)) => authority::trusted(servers.told(), token).await?,
+            (None, None) => bail!(
+                "this machine has not joined a cluster yet: give --token, made on the server by `skiff token create`"
+            ),
+        };
+        let key = NodeKey::load_or_create(&dir.join(format!("{CLIENT}.key")))?;
+        Ok(Self {
+            node,
+            ip,
+            servers,
+            token,
+            dir,
+            key,
+            ca_pem,
+            is_known,
+        })
+    }
+
+    /// The node's identities: those at hand as long as they are good, or new ones.
+    pub async fn identities(&self) -> anyhow::Result<Identities> {
+        let client = match self.kept_client()? {
+            Some(kept) => kept,
+            None => self.first_client().await?,
+        };
+        let client = Identity::new(&client)?;
+        let serving = match self.kept_serving()? {
+            Some(kept) => kept,
+            None => self.patiently(|| self.new_serving(&client)).await?,
+        };
+        // Last: it says that the machine has joined.
+        private_file::write_public(&self.dir.join(AUTHORITY), self.ca_pem.as_bytes())?;
+        Ok(Identities {
+            ca_pem: self.ca_pem.clone(),
+            serving: Identity::new(&serving)?,
+            client,
+        })
+    }
+
+    /// A client of the cluster as the node.
+    pub fn client(&self, identities: &Identities) -> anyhow::Result<Client> {
+        let auth = Auth::Certificate(identities.client.clone());
+        self.servers.client(&self.ca_pem, auth)
+    }
+
+    /// By what the machine has to show: its key, if the cluster may know that, and
+    /// the token.
+    async fn first_client(&self) -> anyhow::Result<Issued> {
+        let mut refused = None;
+        if self.is_known {
+            let proved = self.patiently(|| async { self.new_client(self.proof()?).await });
+            match proved.await {
+                Err(error) if is_refusal(&error) => refused = Some(error),
+                other => return other,
+            }
+        }
+        match (&self.token, refused) {
+            (Some(token), _) => self.new_client(Auth::Bearer(token.bearer())).await.context(
+                "ask for a certificate by the token; it may have expired (make one with `skiff token create`)",
+            ),
+            (None, Some(refused)) => Err(refused.context(
+                "this node's certificate has ended and the cluster does not know its key (any more): \
+                 give a new --token, made on the server by `skiff token create`",
+            )),
+            (None, None) => bail!("give --token, made on the server by `skiff token create`"),
+        }
+    }
+
+    /// Tries again while no server answers, once the machine is a node: servers
+    /// may come later than nodes after a power failure.
+    async fn patiently<F>(&self, ask: impl Fn() -> F) -> anyhow::Result<Issued>
+    where
+        F: Future<Output = anyhow::Result<Issued>>,
+    {
+        let mut is_told = false;
+        loop {
+            let answer = ask().await;
+            match answer {
+                Err(error) if self.is_known && !is_answer(&error) => {
+                    if !is_told {
+                        tracing::warn!(
+                            "renew this node's certificates, again and again: {error:#}"
+                        );
+                    }
+                    is_told = true;
+                    tokio::time::sleep(PAUSE).await;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    async fn new_client(&self, auth: Auth) -> anyhow::Result<Issued> {
+        let client = self.servers.client(&self.ca_pem, auth)?;
+        let csr = self.key.csr(&node_client(&self.node))?;
+        let cert_pem = request::certificate(&client, request::CLIENT_SIGNER, &csr).await?;
+        let issued = Issued {
+            cert_pem,
+            key_pem: self.key.pem().to_owned(),
+        };
+        kept::keep(&self.dir, CLIENT, &issued)?;
+        Ok(issued)
+    }
+
+    async fn new_serving(&self, own: &Arc<Identity>) -> anyhow::Result<Issued> {
+        let auth = Auth::Certificate(own.clone());
+        let client = self.servers.client(&self.ca_pem, auth)?;
+        let (csr, key_pem) = pki::make_csr(&node_serving(&self.node, self.ip))?;
+        let cert_pem = request::certificate(&client, request::SERVING_SIGNER, &csr).await?;
+        let issued = Issued { cert_pem, key_pem };
+        kept::keep(&self.dir, SERVING, &issued)?;
+        Ok(issued)
+    }
+
+    fn proof(&self) -> anyhow::Result<Auth> {
+        let cluster = pki::fingerprint(&self.ca_pem)?;
+        Ok(Auth::Bearer(self.key.proof(&self.node, &cluster)?))
+    }
+
+    /// None when there is none that is good, of this key and for this node.
+    fn kept_client(&self) -> anyhow::Result<Option<Issued>> {
+        let cert = private_file::read(&self.dir.join(format!("{CLIENT}.crt")))?;
+        let name = format!("system:node:{}", self.node);
+        Ok(cert
+            .filter(|cert| is_good(cert) && pki::common_name(cert).as_deref() == Some(&name))
+            .map(|cert_pem| Issued {
+                cert_pem,
+                key_pem: self.key.pem().to_owned(),
+            })
+            .filter(|issued| Identity::new(issued).is_ok()))
+    }
+
+    fn kept_serving(&self) -> anyhow::Result<Option<Issued>> {
+        let read = |extension| private_file::read(&self.dir.join(format!("{SERVING}.{extension}")));
+        let (Some(cert_pem), Some(key_pem)) = (read("crt")?, read("key")?) else {
+            return Ok(None);
+        };
+        let issued = Issued { cert_pem, key_pem };
+        let wanted = node_serving(&self.node, self.ip);
+        let is_usable = is_good(&issued.cert_pem)
+            && pki::covers(&issued.cert_pem, &wanted)
+            && Identity::new(&issued).is_ok();
+        Ok(is_usable.then_some(issued))
+    }
+}
+
+fn is_good(cert_pem: &str) -> bool {
+    Validity::of(cert_pem).is_ok_and(|validity| !validity.is_over(Timestamp::now()))
+}
+
+fn check_cluster(ca_pem: &str, token: &JoinToken) -> anyhow::Result<()> {
+    let known = pki::fingerprint(ca_pem)?;
+    ensure!(
+        known == token.ca_fingerprint,
+        "this machine is a node of another cluster than the one that the token is for \
+         (its authority has {known}, the token {}): remove it from that one first, with `skiff reset`",
+        token.ca_fingerprint
     );
-    let (Some(ca_pem), Some(client_cert), Some(client_key), Some(cert), Some(key)) = files else {
-        return Ok(None);
-    };
-    Ok(Some(NodeIdentities {
-        ca_pem,
-        client: Issued {
-            cert_pem: client_cert,
-            key_pem: client_key,
-        },
-        serving: Issued {
-            cert_pem: cert,
-            key_pem: key,
-        },
-    }))
+    Ok(())
 }
 
-/// Joins the cluster at `server` and keeps the identities it gives.
-pub async fn join(
-    instance: &Instance,
-    server: &str,
-    token: &JoinToken,
-    node: &str,
-    ip: Ipv4Addr,
-) -> anyhow::Result<NodeIdentities> {
-    let ca_pem = trusted_authority(server, token).await?;
-    let bearer = AuthInfo {
-        token: Some(token.bearer().into()),
-        ..AuthInfo::default()
-    };
-    let bootstrap = client(server, &ca_pem, bearer)?;
-    let client_identity = certificate(&bootstrap, CLIENT_SIGNER, &node_client(node)).await?;
-    let as_node = client(server, &ca_pem, identity(&client_identity))?;
-    let serving = certificate(&as_node, SERVING_SIGNER, &node_serving(node, ip)).await?;
-    let identities = NodeIdentities {
-        ca_pem,
-        client: client_identity,
-        serving,
-    };
-    save(instance, &identities)?;
-    Ok(identities)
-}
-
-/// A client of `server` as the node.
-pub fn node_api(server: &str, identities: &NodeIdentities) -> anyhow::Result<Client> {
-    client(server, &identities.ca_pem, identity(&identities.client))
-}
-
-fn client(server: &str, ca_pem: &str, auth: AuthInfo) -> anyhow::Result<Client> {
-    let mut config = bare_config(server)?;
-    let ca = pem_to_der(ca_pem)?;
-    config.root_cert = Some(vec![ca]);
-    config.auth_info = auth;
-    Ok(Client::try_from(config)?)
-}
-
-fn bare_config(server: &str) -> anyhow::Result<kube::Config> {
-    let url: http::Uri = server
-        .parse()
-        .with_context(|| format!("--server {server} is not a URL"))?;
-    if url.scheme_str() != Some("https") {
-        bail!("--server {server} is not an https:// URL");
-    }
-    let mut config = kube::Config::new(url);
-    config.connect_timeout = Some(Duration::from_secs(10));
-    config.read_timeout = None;
-    Ok(config)
-}
-
-async fn trusted_authority(server: &str, token: &JoinToken) -> anyhow::Result<String> {
-    let mut config = bare_config(server)?;
-    // Nothing secret is sent here, and nothing is believed before the check below.
-    config.accept_invalid_certs = true;
-    let api: Api<ConfigMap> = Api::namespaced(Client::try_from(config)?, "kube-public");
-    let info = api.get("cluster-info").await.with_context(|| {
-        format!("ask {server} for its authority; is it running, and reachable from here?")
-    })?;
-    let kubeconfig = info.data.unwrap_or_default().remove("kubeconfig");
-    let kubeconfig =
-        kubeconfig.context("the server's ConfigMap kube-public/cluster-info has no kubeconfig")?;
-    let ca_pem = authority_in(&kubeconfig)?;
-    let found = pki::fingerprint(&ca_pem)?;
-    if found != token.ca_fingerprint {
-        bail!(
-            "the authority of {server} is not the one that the token is for: it has {found}, the token {}; \
-             somebody may be answering in the server's place, or the token is of another cluster",
-            token.ca_fingerprint
-        );
-    }
-    Ok(ca_pem)
-}
-
-fn authority_in(kubeconfig: &str) -> anyhow::Result<String> {
-    let config = kube::config::Kubeconfig::from_yaml(kubeconfig)
-        .context("read the server's cluster-info")?;
-    let data = config
-        .clusters
-        .into_iter()
-        .find_map(|named| named.cluster?.certificate_authority_data)
-        .context("the server's cluster-info names no authority")?;
-    let pem = STANDARD
-        .decode(data)
-        .context("the authority in the server's cluster-info is not base64")?;
-    String::from_utf8(pem).context("the authority in the server's cluster-info is not PEM")
-}
-
-fn identity(issued: &Issued) -> AuthInfo {
-    AuthInfo {
-        client_certificate_data: Some(STANDARD.encode(&issued.cert_pem)),
-        client_key_data: Some(STANDARD.encode(&issued.key_pem).into()),
-        ..AuthInfo::default()
-    }
-}
-
-fn pem_to_der(pem: &str) -> anyhow::Result<Vec<u8>> {
-    use rustls::pki_types::CertificateDer;
-    use rustls::pki_types::pem::PemObject;
-    let der = CertificateDer::from_pem_slice(pem.as_bytes())
-        .context("the cluster's CA is not a PEM certificate")?;
-    Ok(der.to_vec())
-}
-
-/// Asks for a certificate of a fresh key, and waits until it is signed.
-async fn certificate(client: &Client, signer: &str, request: &Request) -> anyhow::Result<Issued> {
-    let (csr_pem, key_pem) = pki::make_csr(request)?;
-    let usage = if signer == SERVING_SIGNER {
-        "server auth"
-    } else {
-        "client auth"
-    };
-    let csr: CertificateSigningRequest = serde_json::from_value(json!({
-        "metadata": { "generateName": "node-csr-" },
-        "spec": {
-            "request": STANDARD.encode(&csr_pem),
-            "signerName": signer,
-            "usages": ["digital signature", usage],
-        },
-    }))?;
-    let api: Api<CertificateSigningRequest> = Api::all(client.clone());
-    let made = api
-        .create(&PostParams::default(), &csr)
-        .await
-        .context("ask the server for a certificate; the token may have expired (make one with `skiff token create`)")?;
-    let name = made
-        .metadata
-        .name
-        .context("the server made a request without a name")?;
-    let signed = kube::runtime::wait::await_condition(api, &name, is_decided);
-    let signed = tokio::time::timeout(SIGNED_WITHIN, signed)
-        .await
-        .with_context(|| format!("certificate request {name} was not signed within a minute"))??;
-    let status = signed.and_then(|csr| csr.status);
-    match status.and_then(|status| status.certificate) {
-        Some(cert) => Ok(Issued {
-            cert_pem: String::from_utf8(cert.0).context("the signed certificate is not PEM")?,
-            key_pem,
-        }),
-        None => bail!("certificate request {name} was denied; see: kubectl describe csr {name}"),
-    }
-}
-
-fn is_decided(csr: Option<&CertificateSigningRequest>) -> bool {
-    let status = csr.and_then(|csr| csr.status.as_ref());
-    status.is_some_and(|status| {
-        let conditions = status.conditions.as_deref().unwrap_or_default();
-        status.certificate.is_some() || conditions.iter().any(|c| c.type_ != "Approved")
+/// The server's own words, if it was a server's answer that ended it.
+fn status(error: &anyhow::Error) -> Option<u16> {
+    error.chain().find_map(|cause| match cause.downcast_ref() {
+        Some(kube::Error::Api(status)) => Some(status.code),
+        _ => None,
     })
 }
 
-fn save(instance: &Instance, identities: &NodeIdentities) -> Result<(), pki::Error> {
-    let dir = instance.pki_dir();
-    private_file::make_dir(&dir)?;
-    let secret = |name: &str, text: &str| private_file::write(&dir.join(name), text.as_bytes());
-    let public =
-        |name: &str, text: &str| private_file::write_public(&dir.join(name), text.as_bytes());
-    secret("kubelet-client.key", &identities.client.key_pem)?;
-    public("kubelet-client.crt", &identities.client.cert_pem)?;
-    secret("kubelet.key", &identities.serving.key_pem)?;
-    public("kubelet.crt", &identities.serving.cert_pem)?;
-    // Last: its presence says that all others are there.
-    public("ca.crt", &identities.ca_pem)
+/// The server knows no such user.
+fn is_refusal(error: &anyhow::Error) -> bool {
+    status(error) == Some(401)
+}
+
+fn is_answer(error: &anyhow::Error) -> bool {
+    status(error).is_some_and(|code| code < 500)
 }

@@ -5,10 +5,12 @@ use crate::config::Tls;
 use crate::fake_api::{FakeApi, refusal};
 
 fn keeper(api: &FakeApi) -> Keeper {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = pki::Authority::load_or_create(dir.path(), "ca", "ca").unwrap();
+    let issued = authority.issue(&pki::Request::default()).unwrap();
     let tls = Tls {
-        certificate_pem: String::new(),
-        key_pem: String::new(),
-        client_ca_pem: String::new(),
+        identity: pki::Identity::new(&issued).unwrap(),
+        client_ca_pem: authority.cert_pem().to_owned(),
     };
     let config = Config {
         node_name: "n1".into(),

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use http::{Method, StatusCode};
+use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection};
 use tokio_rustls::TlsAcceptor;
@@ -77,10 +77,6 @@ pub fn acceptor(tls: &Tls) -> Result<TlsAcceptor> {
     let certificates = |pem: &str| {
         CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<std::result::Result<Vec<_>, _>>()
     };
-    let chain =
-        certificates(&tls.certificate_pem).map_err(|e| failed("certificate")(e.to_string()))?;
-    let key = PrivateKeyDer::from_pem_slice(tls.key_pem.as_bytes())
-        .map_err(|e| failed("private key")(e.to_string()))?;
     let mut roots = RootCertStore::empty();
     for certificate in
         certificates(&tls.client_ca_pem).map_err(|e| failed("client CA")(e.to_string()))?
@@ -98,8 +94,7 @@ pub fn acceptor(tls: &Tls) -> Result<TlsAcceptor> {
         .with_safe_default_protocol_versions()
         .map_err(|e| failed("TLS versions")(e.to_string()))?
         .with_client_cert_verifier(verifier)
-        .with_single_cert(chain, key)
-        .map_err(|e| failed("certificate")(e.to_string()))?;
+        .with_cert_resolver(tls.identity.clone());
     // Streams upgrade the connection, which HTTP/2 has no way for.
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
