@@ -9,6 +9,7 @@ mod bound;
 mod claim;
 mod find;
 mod notice;
+mod offers;
 mod reclaim;
 mod volume;
 mod write;
@@ -26,6 +27,7 @@ use crate::error::Error;
 use crate::key::Key;
 use crate::object::{PersistentVolumeClaim, StorageClass};
 use crate::queue::Queue;
+use offers::Offers;
 
 const WORKERS: usize = 4;
 
@@ -35,6 +37,7 @@ struct Binder {
     users: Arc<ClaimUsers>,
     recorder: Recorder,
     claims: Arc<Queue>,
+    offers: Offers,
 }
 
 struct Claims(Arc<Binder>);
@@ -47,6 +50,8 @@ pub fn start(
     shutdown: &CancellationToken,
 ) {
     let (claims, volumes) = (Queue::new(), Queue::new());
+    // Before those who are told to look at the offers.
+    let offers = Offers::of(&cluster.persistent_volumes);
     users.notice(&claims);
     notice::claims(cluster, &claims, &volumes);
     notice::volumes(cluster, &claims, &volumes);
@@ -56,6 +61,7 @@ pub fn start(
         users: users.clone(),
         recorder: cluster.events.recorder("persistentvolume-controller"),
         claims: claims.clone(),
+        offers,
     });
     controller::start(tasks, Claims(binder.clone()), claims, WORKERS, shutdown);
     controller::start(tasks, Volumes(binder), volumes, WORKERS, shutdown);

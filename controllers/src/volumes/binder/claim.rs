@@ -31,7 +31,7 @@ impl Binder {
 
     async fn find_volume(&self, claim: &PersistentVolumeClaim) -> Result<(), Error> {
         let waits = self.waits_for_consumer(claim);
-        let volumes = self.cluster.persistent_volumes.all();
+        let volumes = self.offers.to(claim);
         if let Some(volume) = find::best(&volumes, claim, waits) {
             return self.bind(&volume, claim).await;
         }
