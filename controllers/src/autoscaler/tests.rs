@@ -209,3 +209,103 @@ async fn metric_that_says_nothing_keeps_pods_and_lets_others_add_some() {
     assert_eq!(status.desired_replicas, 3);
     assert!(message(&status, ACTIVE).ends_with("from external metric queue(nil)"));
 }
+
+fn container_cpu(container: &str, percent: i32) -> Value {
+    let target = json!({ "type": "Utilization", "averageUtilization": percent });
+    json!({ "type": "ContainerResource",
+        "containerResource": { "name": "cpu", "container": container, "target": target } })
+}
+
+#[tokio::test]
+async fn one_busy_container_calls_for_more_pods_and_those_beside_it_for_none() {
+    let beside = |name: &str, cpu: &str, side: &str| {
+        let mut pod = measured(name, cpu);
+        let side = json!({ "name": "side", "usage": { "cpu": side } });
+        pod["containers"].as_array_mut().unwrap().push(side);
+        pod
+    };
+    let metrics = json!({ "items": [beside("a", "90m", "5"), beside("b", "90m", "5")] });
+    let busy = answers(vec![(RESOURCES, metrics)]);
+    let status = look(&busy, json!([container_cpu("c", 50)])).await;
+    let replicas = json!({ "metadata": { "resourceVersion": "7" }, "spec": { "replicas": 4 } });
+    assert_eq!(written(&busy), [replicas]);
+    let measured = json!(status.current_metrics);
+    assert_eq!(measured[0]["type"], "ContainerResource");
+    assert_eq!(
+        measured[0]["containerResource"],
+        json!({ "name": "cpu", "container": "c",
+            "current": { "averageUtilization": 90, "averageValue": "90m" } })
+    );
+}
+
+#[tokio::test]
+async fn container_that_no_pod_has_is_told_and_changes_nothing() {
+    let metrics = json!({ "items": [measured("a", "90m"), measured("b", "90m")] });
+    let answers = answers(vec![(RESOURCES, metrics)]);
+    let status = look(&answers, json!([container_cpu("gone", 50)])).await;
+    assert!(written(&answers).is_empty());
+    let conditions = status.conditions.as_deref().unwrap();
+    let active = conditions.iter().find(|c| c.type_ == ACTIVE).unwrap();
+    let reason = active.reason.as_deref();
+    assert_eq!(reason, Some("FailedGetContainerResourceMetric"));
+    let why = message(&status, ACTIVE);
+    assert!(
+        why.contains("container gone not present in metrics for pods"),
+        "{why}"
+    );
+}
+
+const HITS: &str = "/apis/custom.metrics.k8s.io/v1beta1/namespaces/t/deployments.apps/web/hits?metricLabelSelector=verb%3DGET";
+
+/// The hits of the Deployment itself.
+fn hits(target: &Value) -> Value {
+    let object = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "name": "web" });
+    let metric = json!({ "name": "hits", "selector": { "matchLabels": { "verb": "GET" } } });
+    json!({ "type": "Object", "object": { "describedObject": object, "metric": metric, "target": target } })
+}
+
+fn hit(value: &str) -> Value {
+    let object = json!({ "kind": "Deployment", "name": "web" });
+    json!({ "items": [{ "describedObject": object, "value": value, "timestamp": "2026-01-01T00:00:00Z" }] })
+}
+
+#[tokio::test]
+async fn metric_of_an_object_is_weighed_as_a_whole_or_shared_out_among_the_pods() {
+    // Half as much again as two pods should have; four times what each should.
+    let whole = json!({ "type": "Value", "value": "10" });
+    let each = json!({ "type": "AverageValue", "averageValue": "10" });
+    for (value, target, replicas, current) in [
+        ("15", whole, 3, json!({ "value": "15" })),
+        ("40", each, 4, json!({ "averageValue": "20" })),
+    ] {
+        let answers = answers(vec![(HITS, hit(value))]);
+        let status = look(&answers, json!([hits(&target)])).await;
+        assert_eq!(status.desired_replicas, replicas);
+        assert_eq!(written(&answers)[0]["spec"]["replicas"], replicas);
+        assert!(message(&status, ACTIVE).ends_with("from Deployment metric hits"));
+        let measured = json!(status.current_metrics);
+        assert_eq!(measured[0]["type"], "Object");
+        assert_eq!(measured[0]["object"]["describedObject"]["name"], "web");
+        assert_eq!(measured[0]["object"]["current"], current);
+    }
+}
+
+#[tokio::test]
+async fn metric_of_an_object_that_nobody_serves_is_told() {
+    let answers = answers(Vec::new());
+    let status = look(
+        &answers,
+        json!([hits(&json!({ "type": "Value", "value": "10" }))]),
+    )
+    .await;
+    assert!(written(&answers).is_empty());
+    let why = message(&status, ACTIVE);
+    assert!(
+        why.contains("unable to get metric hits: Deployment on t web/"),
+        "{why}"
+    );
+    assert!(
+        why.contains("unable to fetch metrics from custom metrics API"),
+        "{why}"
+    );
+}

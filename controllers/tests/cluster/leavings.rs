@@ -85,14 +85,14 @@ impl Played {
         loop {
             let found = self.found(step).await;
             let found = compare::differences(self.recording.after(step), &found);
-            let unknown = self.recording.unknown(step, &found);
-            if unknown.is_empty() {
+            let surprises = self.recording.surprises(step, &found);
+            if surprises.is_empty() {
                 return;
             }
             assert!(
                 start.elapsed() < patience,
                 "{step}: left otherwise than on Kubernetes:\n{}",
-                unknown.join("\n")
+                surprises.join("\n")
             );
             tokio::time::sleep(Duration::from_millis(100)).await;
         }

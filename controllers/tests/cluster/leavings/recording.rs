@@ -9,10 +9,12 @@ pub struct Recording {
     known: Vec<Known>,
 }
 
-/// A line `STEP: PATH # REASON`; the step `*` is any.
+/// A line `STEP: PATH # REASON`; with `sometimes ` before it, of what differs
+/// only where the timing is so.
 struct Known {
     step: String,
     path: String,
+    is_certain: bool,
 }
 
 impl Recording {
@@ -25,10 +27,14 @@ impl Recording {
             println!("skipped: there is no recording at {}", file.display());
             return None;
         };
-        Some(Self {
+        let recording = Self {
             steps: serde_json::from_str(&text).unwrap(),
             known: include_str!("known.txt").lines().map(known).collect(),
-        })
+        };
+        for known in &recording.known {
+            recording.step(&known.step);
+        }
+        Some(recording)
     }
 
     fn step(&self, name: &str) -> &Value {
@@ -53,14 +59,16 @@ impl Recording {
         found.unwrap_or_else(|| panic!("no {kind} {name} was recorded"))
     }
 
-    /// The differences that are not on the list.
-    pub fn unknown(&self, step: &str, differences: &[String]) -> Vec<String> {
-        let is_known = |difference: &String| {
-            let mut known = self.known.iter();
-            known.any(|k| (k.step == "*" || k.step == step) && difference.starts_with(&k.path))
-        };
-        let unknown = differences.iter().filter(|d| !is_known(d));
-        unknown.cloned().collect()
+    /// The differences that are not on the list, and what is on the list and
+    /// does not differ.
+    pub fn surprises(&self, step: &str, differences: &[String]) -> Vec<String> {
+        let known: Vec<&Known> = self.known.iter().filter(|k| k.step == step).collect();
+        let is_known = |difference: &&String| known.iter().any(|k| difference.starts_with(&k.path));
+        let unknown = differences.iter().filter(|d| !is_known(d)).cloned();
+        let certain = known.iter().filter(|k| k.is_certain);
+        let idle = certain.filter(|k| !differences.iter().any(|d| d.starts_with(&k.path)));
+        let idle = idle.map(|k| format!("{}: differs no more; take it off known.txt", k.path));
+        unknown.chain(idle).collect()
     }
 }
 
@@ -70,8 +78,10 @@ fn known(line: &str) -> Known {
         .expect("every difference has a reason");
     assert!(!why.trim().is_empty(), "no reason: {line}");
     let (step, path) = what.split_once(": ").expect("a step and a path");
+    let sometimes = step.strip_prefix("sometimes ");
     Known {
-        step: step.to_owned(),
+        step: sometimes.unwrap_or(step).to_owned(),
         path: path.to_owned(),
+        is_certain: sometimes.is_none(),
     }
 }
