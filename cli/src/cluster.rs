@@ -52,6 +52,16 @@ impl Cluster {
         })
     }
 
+    /// The cluster of a client that is there already.
+    pub async fn of(client: Client) -> anyhow::Result<Self> {
+        Ok(Self {
+            resources: discovery::list(&client).await?,
+            client,
+            namespace: "default".into(),
+            is_namespace_named: false,
+        })
+    }
+
     /// The namespace that a manifest's object goes to.
     pub fn namespace_of<'a>(&'a self, object: &'a Value) -> anyhow::Result<&'a str> {
         let own = text(object, "/metadata/namespace");

@@ -33,10 +33,12 @@ mod server;
 mod session;
 mod set;
 mod snapshot;
+mod support_bundle;
 mod taint;
 mod token;
 mod uninstall;
 mod up;
+mod upgrade;
 mod why;
 mod workload;
 
@@ -114,6 +116,10 @@ pub enum Command {
     Uncordon(cordon::Cordon),
     /// Move all pods away from nodes
     Drain(drain::Drain),
+    /// Put another skiff in the place of the installed one, and back if it does not come up
+    Upgrade(upgrade::Upgrade),
+    /// Gather what others need to see of this machine and its cluster, without secrets
+    SupportBundle(support_bundle::SupportBundle),
     /// Tell how an object came to be as it is, and what it waits for
     Why(why::Why),
     /// List the types of objects that the server has
@@ -167,6 +173,8 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
             Command::Cordon(cordon) => cordon.run(cordon::Wanted::Cordoned).await,
             Command::Uncordon(cordon) => cordon.run(cordon::Wanted::Uncordoned).await,
             Command::Drain(drain) => drain.run().await,
+            Command::Upgrade(upgrade) => upgrade.run().await,
+            Command::SupportBundle(bundle) => bundle.run().await,
             Command::Why(why) => why.run().await,
             Command::ApiResources(list) => list.run().await,
             Command::HollowNodes(nodes) => nodes.run().await,

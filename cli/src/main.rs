@@ -18,6 +18,7 @@ mod identities;
 mod instance;
 mod log;
 mod manifest;
+mod manifests;
 mod node;
 mod notify;
 mod preflight;

@@ -47,7 +47,8 @@ pub async fn read(sources: &[String], recursive: bool) -> anyhow::Result<Vec<Fou
     Ok(objects)
 }
 
-fn parse(text: &str, source: &str, objects: &mut Vec<Found>) -> anyhow::Result<()> {
+/// Adds the objects of `text` to `objects`.
+pub fn parse(text: &str, source: &str, objects: &mut Vec<Found>) -> anyhow::Result<()> {
     for document in serde_yaml::Deserializer::from_str(text) {
         let object =
             Value::deserialize(document).with_context(|| format!("error parsing {source}"))?;
