@@ -17,6 +17,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::certificates::v1::{
     CertificateSigningRequest, CertificateSigningRequestCondition,
 };
+use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams};
@@ -168,8 +169,7 @@ impl SigningRequests {
         let mut known = keys::look(&self.cluster, node, public).await?;
         if known == Known::Nobody {
             let is_itself = request.spec.username.as_deref() == Some(&asked.common_name);
-            let is_there = self.cluster.nodes.get(&Key::new("", node)).is_some();
-            known = if is_there && !is_itself {
+            known = if !is_itself && self.is_there(node).await? {
                 Known::Another
             } else {
                 keys::claim(&self.cluster, node, public).await?
@@ -181,6 +181,14 @@ impl SigningRequests {
                  if this machine takes its place: kubectl delete node {node}"
             )
         }))
+    }
+
+    /// Whether there is a Node of this name, by the API's word: the watch trails.
+    async fn is_there(&self, node: &str) -> Result<bool, Error> {
+        let nodes: Api<Node> = Api::all(self.cluster.client.clone());
+        let found = nodes.get_opt(node).await;
+        let found = found.map_err(Error::api("read", "Node", &Key::new("", node)))?;
+        Ok(found.is_some())
     }
 
     /// Notes on the request why it waits for somebody's approval.

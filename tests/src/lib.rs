@@ -7,6 +7,8 @@
 //! swept away by the next one ([`sweep`]).
 
 pub mod cache;
+pub mod etcd;
+pub mod hollow;
 pub mod image;
 pub mod kubectl;
 pub mod libraries;
@@ -19,6 +21,8 @@ pub mod sweep;
 pub mod vm;
 pub mod wait;
 
+pub use etcd::Etcd;
+pub use hollow::HollowNodes;
 pub use kubectl::Kubectl;
 pub use machine::{Machine, Network};
 pub use skiff::Skiff;

@@ -4,10 +4,12 @@
 use std::path::Path;
 use std::time::Duration;
 
-use e2e::{Machine, Network, Skiff, image, need, run, until};
+use e2e::{Etcd, Network, Skiff, image, need, run, until};
 use serde_json::{Value, json};
 
-const PROGRAMS: &[&str] = &["kubectl", "skopeo", "umoci", "busybox", "nsenter", "nft", "openssl"];
+const PROGRAMS: &[&str] = &[
+    "kubectl", "skopeo", "umoci", "busybox", "nsenter", "nft", "openssl",
+];
 const TWO_MINUTES: Duration = Duration::from_secs(120);
 
 fn token(server: &Skiff<'_>) -> String {
@@ -34,9 +36,9 @@ fn run_pod(server: &Skiff<'_>, agent: &Skiff<'_>, node: &str) {
     let busybox = image::busybox().display().to_string();
     run::ok(&mut agent.command(&["image", "import", &busybox]));
     server.kubectl().apply(&sleeper(node));
-    server
-        .kubectl()
-        .wait(&["pod", "p"], TWO_MINUTES, |pod| e2e::kubectl::is_ready(pod));
+    server.kubectl().wait(&["pod", "p"], TWO_MINUTES, |pod| {
+        e2e::kubectl::is_ready(pod)
+    });
 }
 
 #[test]
@@ -50,8 +52,11 @@ fn a_token_lets_machines_in_until_it_is_revoked_and_no_other_gets_a_nodes_name()
     let server = Skiff::server(first, &[]);
     let token = token(&server);
     let listed = run::ok(&mut server.command(&["token", "list"]));
-    assert!(listed.contains(&token[..6]) && !listed.contains(&token[7..23]), "{listed}");
-    let _agent = Skiff::agent(second, "worker", first, &token);
+    assert!(
+        listed.contains(&token[..6]) && !listed.contains(&token[7..23]),
+        "{listed}"
+    );
+    let mut agent = Skiff::agent(second, "worker", first, &token);
     server.wait_ready("worker");
 
     // The same name from another machine: it waits, and nobody is told to wait for long.
@@ -62,14 +67,21 @@ fn a_token_lets_machines_in_until_it_is_revoked_and_no_other_gets_a_nodes_name()
     });
     let requests = server.kubectl().get(&["csr"]);
     let pending = requests["items"].as_array().expect("a list");
-    let pending = pending.iter().filter(|csr| csr["status"]["certificate"].is_null());
+    let pending = pending
+        .iter()
+        .filter(|csr| csr["status"]["certificate"].is_null());
     assert_eq!(pending.count(), 1, "{requests}");
     assert!(!thief.dir.join("pki/kubelet-client.crt").exists());
 
     // The machine that had the name is given up: then it is free.
+    agent.stop();
     server.kubectl().ok(&["delete", "node", "worker"]);
     until("the thief has the name now", TWO_MINUTES, || {
-        thief.dir.join("pki/kubelet-client.crt").exists().then_some(())
+        thief
+            .dir
+            .join("pki/kubelet-client.crt")
+            .exists()
+            .then_some(())
     });
     drop(thief);
 
@@ -77,8 +89,17 @@ fn a_token_lets_machines_in_until_it_is_revoked_and_no_other_gets_a_nodes_name()
     let dir = server.dir.with_extension("late");
     let url = format!("https://{}:6443", first.ip);
     let mut late = third.command(e2e::skiff::binary());
-    late.args(["agent", "--server", &url, "--token", &token, "--node-name", "late"]);
-    late.args(["--node-ip", &third.ip.to_string(), "--data-dir"]).arg(&dir);
+    late.args([
+        "agent",
+        "--server",
+        &url,
+        "--token",
+        &token,
+        "--node-name",
+        "late",
+    ]);
+    late.args(["--node-ip", &third.ip.to_string(), "--data-dir"])
+        .arg(&dir);
     let said = run::fails(&mut late);
     let _ = std::fs::remove_dir_all(&dir);
     assert!(said.contains("skiff token create"), "{said}");
@@ -114,7 +135,10 @@ fn certificates_renew_while_they_are_used_and_all_that_ended_come_back() {
     }
     speaks(&server);
     let restarts = "jsonpath={.status.containerStatuses[0].restartCount}";
-    assert_eq!(server.kubectl().ok(&["get", "pod", "p", "-o", restarts]), "0");
+    assert_eq!(
+        server.kubectl().ok(&["get", "pod", "p", "-o", restarts]),
+        "0"
+    );
 
     agent.stop();
     server.stop();
@@ -133,7 +157,10 @@ fn certificates_renew_while_they_are_used_and_all_that_ended_come_back() {
         let said = run::output(&mut kubectl.command(&["exec", "p", "--", "echo", "here"]));
         (said.stdout == b"here\n").then_some(())
     });
-    assert_eq!(server.kubectl().ok(&["get", "pod", "p", "-o", restarts]), "0");
+    assert_eq!(
+        server.kubectl().ok(&["get", "pod", "p", "-o", restarts]),
+        "0"
+    );
 }
 
 fn has_ended(certificate: &Path) -> bool {
@@ -168,7 +195,11 @@ fn logs_and_exec_reach_a_node_that_can_only_dial_out() {
     run_pod(&server, &agent, "worker");
     let mut dial = first.command("busybox");
     dial.args(["nc", "-w", "2", &second.ip.to_string(), "10250"]);
-    assert!(!run::output(dial.stdin(std::process::Stdio::null())).status.success());
+    assert!(
+        !run::output(dial.stdin(std::process::Stdio::null()))
+            .status
+            .success()
+    );
 
     until("the tunnel is open", TWO_MINUTES, || {
         let kubectl = server.kubectl();
@@ -181,5 +212,65 @@ fn logs_and_exec_reach_a_node_that_can_only_dial_out() {
     let came = server.kubectl().ok(&["exec", "p", "--", "sh", "-c", much]);
     assert_eq!(came.len(), 5_000_000);
     let summary = "/api/v1/nodes/worker/proxy/stats/summary";
-    assert!(server.kubectl().ok(&["get", "--raw", summary]).contains("worker"));
+    assert!(
+        server
+            .kubectl()
+            .ok(&["get", "--raw", summary])
+            .contains("worker")
+    );
+}
+
+/// When the node last said that it lives.
+fn heartbeat(server: &Skiff<'_>) -> Option<String> {
+    let lease = server
+        .kubectl()
+        .get(&["lease", "-n", "kube-node-lease", "worker"]);
+    lease["spec"]["renewTime"].as_str().map(str::to_owned)
+}
+
+/// Waits until the node has said so again.
+#[track_caller]
+fn wait_for_heartbeat(server: &Skiff<'_>) {
+    let before = heartbeat(server);
+    until("the node says that it lives", TWO_MINUTES, || {
+        let now = heartbeat(server);
+        (now.is_some() && now != before).then_some(())
+    });
+}
+
+#[test]
+fn an_agent_knows_all_servers_and_does_without_the_one_it_was_told() {
+    if !need::met(PROGRAMS) || !need::met(&["etcd"]) {
+        return;
+    }
+    let mut network = Network::new();
+    let (first, second, third) = (network.machine(), network.machine(), network.machine());
+    let etcd = Etcd::on(&first);
+    let flags = ["--datastore-endpoints", etcd.url.as_str()];
+    let mut a = Skiff::server(&first, &flags);
+    let b = Skiff::server_beside(&a, &second, &flags);
+    let mut agent = Skiff::agent(&third, "worker", &first, &token(&a));
+    a.wait_ready("worker");
+    run_pod(&a, &agent, "worker");
+    let known = format!("{}:6443\n{}:6443", first.ip, second.ip);
+    until("the agent knows both servers", TWO_MINUTES, || {
+        let servers = std::fs::read_to_string(agent.dir.join("servers"));
+        (servers.ok().as_deref() == Some(known.as_str())).then_some(())
+    });
+    speaks(&a);
+    speaks(&b);
+
+    a.kill();
+    wait_for_heartbeat(&b);
+    wait_for_heartbeat(&b);
+    speaks(&b);
+    // What it was told is still gone when it starts again.
+    agent.kill();
+    agent.start();
+    wait_for_heartbeat(&b);
+    until("the pod can be spoken to", TWO_MINUTES, || {
+        let kubectl = b.kubectl();
+        let said = run::output(&mut kubectl.command(&["exec", "p", "--", "echo", "here"]));
+        (said.stdout == b"here\n").then_some(())
+    });
 }

@@ -194,3 +194,35 @@ async fn requests_without_credentials_are_refused_where_nobody_may_be_anonymous(
     let answer = ask_as(&nobody, Method::GET, "/readyz", &Value::Null).await;
     assert_eq!(answer["code"], 401);
 }
+
+#[tokio::test]
+async fn a_node_that_comes_back_proves_itself_by_the_key_that_is_noted() {
+    let cluster = Cluster::start().await;
+    let key = pki::NodeKey::load_or_create(&cluster.dir.path().join("node.key")).unwrap();
+    let fingerprint = cluster.authority.fingerprint().unwrap();
+    let proof = key.proof("n1", &fingerprint).unwrap();
+    assert_eq!(bearer(&cluster, &proof).await, None, "no key is noted");
+
+    let note = |public: String| {
+        json!({ "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": { "name": pki::node_key::note_of("n1") },
+            "data": { pki::node_key::NOTE_FIELD: public } })
+    };
+    cluster.namespace("kube-system").await;
+    let notes = "/api/v1/namespaces/kube-system/configmaps";
+    let made = cluster
+        .ask(Method::POST, notes, &note(key.public_pem()))
+        .await;
+    assert_eq!(made["kind"], "ConfigMap", "{made}");
+    let proof = key.proof("n1", &fingerprint).unwrap();
+    let node = bearer(&cluster, &proof).await.unwrap();
+    assert_eq!(node["username"], "system:node:n1");
+    assert_eq!(
+        node["groups"],
+        json!(["system:skiff:returning-nodes", "system:authenticated"])
+    );
+    let elsewhere = key.proof("n1", "sha256:00").unwrap();
+    assert_eq!(bearer(&cluster, &elsewhere).await, None);
+    let another = key.proof("n2", &fingerprint).unwrap();
+    assert_eq!(bearer(&cluster, &another).await, None);
+}

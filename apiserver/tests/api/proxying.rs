@@ -1,6 +1,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use apiserver::User;
 use http::Method;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
 use serde_json::json;
@@ -8,7 +9,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWrite
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-use crate::cluster::{Cluster, TOKEN};
+use crate::cluster::{Cluster, TOKEN, ask_as};
 
 /// A kubelet of one answer: logs as they are asked for, and an echo behind an upgrade.
 async fn kubelet(cluster: &Cluster) -> SocketAddr {
@@ -176,4 +177,29 @@ async fn a_pods_proxy_does_not_reach_this_machine() {
         .await;
     let refused = cluster.get("/api/v1/namespaces/g/pods/p/proxy/").await;
     assert_eq!(refused["message"], "address not allowed");
+}
+
+#[tokio::test]
+async fn only_nodes_open_tunnels() {
+    let cluster = Cluster::start().await;
+    let mut stream = BufReader::new(connect(&cluster).await);
+    let request = format!(
+        "GET /skiff/v1/tunnel HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {TOKEN}\r\nconnection: Upgrade\r\nupgrade: skiff-tunnel\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    stream.flush().await.unwrap();
+    let head = read_head(&mut stream).await;
+    assert!(head.starts_with("HTTP/1.1 403"), "{head}");
+    let node = cluster.server.client_as(User::new(
+        "system:node:n1",
+        ["system:nodes".to_owned(), "system:authenticated".to_owned()],
+    ));
+    // As a node, but without the upgrade.
+    let answer = ask_as(&node, Method::GET, "/skiff/v1/tunnel", &json!(null)).await;
+    assert_eq!(answer["code"], 400, "{answer}");
+    let other = cluster
+        .server
+        .client_as(User::new("ann", ["system:authenticated".to_owned()]));
+    let answer = ask_as(&other, Method::GET, "/skiff/v1/tunnel", &json!(null)).await;
+    assert_eq!(answer["code"], 403, "{answer}");
 }

@@ -9,6 +9,22 @@ const REQUESTS: &str = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
 const NODE_CLIENT: &str = "kubernetes.io/kube-apiserver-client-kubelet";
 const CLIENT: &str = "kubernetes.io/kube-apiserver-client";
 
+const WAITS: &str = "skiff.dev/waits-for-approval";
+
+/// What a machine with a bootstrap token is.
+fn machine(world: &World) -> kube::Client {
+    let groups = ["system:bootstrappers", "system:authenticated"].map(str::to_owned);
+    world.client_as(apiserver::User::new("system:bootstrap:abcdef", groups))
+}
+
+/// Another machine's request for a certificate of the node, each with its key.
+fn named(name: &str, node: &str) -> Value {
+    let common_name = format!("system:node:{node}");
+    let mut request = request(NODE_CLIENT, &common_name, "system:nodes");
+    request["metadata"]["name"] = name.into();
+    request
+}
+
 fn request(signer: &str, common_name: &str, organization: &str) -> Value {
     let asked = pki::Request {
         common_name: common_name.into(),
@@ -22,8 +38,24 @@ fn request(signer: &str, common_name: &str, organization: &str) -> Value {
 
 impl World {
     async fn certificate(&self) -> String {
+        self.certificate_of("r").await
+    }
+
+    /// Waits until the request is told why it waits for somebody.
+    async fn waits(&self, name: &str) {
+        let told = self.until("the reason to wait", async || {
+            let request = self.find(&format!("{REQUESTS}/{name}")).await?;
+            let why = request["metadata"]["annotations"][WAITS].as_str();
+            why.map(|why| (why.to_owned(), request["status"].clone()))
+        });
+        let (why, status) = told.await;
+        assert!(why.contains("kubectl delete node"), "{why}");
+        assert!(status["certificate"].is_null(), "{status}");
+    }
+
+    async fn certificate_of(&self, name: &str) -> String {
         let found = self.until("a certificate", async || {
-            let request = self.find(&format!("{REQUESTS}/r")).await?;
+            let request = self.find(&format!("{REQUESTS}/{name}")).await?;
             request["status"]["certificate"].as_str().map(str::to_owned)
         });
         String::from_utf8(STANDARD.decode(found.await).unwrap()).unwrap()
@@ -120,5 +152,43 @@ async fn expired_bootstrap_token_is_removed_and_a_living_one_stays() {
             .await
             .is_some()
     );
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_machine_gets_a_nodes_name_once_the_node_is_deleted() {
+    let world = World::start().await;
+    let machine = machine(&world);
+    ask(&machine, Method::POST, REQUESTS, named("first", "n9")).await;
+    world.certificate_of("first").await;
+    ask(&machine, Method::POST, REQUESTS, named("second", "n9")).await;
+    world.waits("second").await;
+
+    let node = json!({ "metadata": { "name": "n9" } });
+    world.create("/api/v1/nodes", node).await;
+    world.delete("/api/v1/nodes/n9", "Background").await;
+    assert_eq!(
+        subject(&world.certificate_of("second").await),
+        "O=system:nodes, CN=system:node:n9"
+    );
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn name_of_a_node_without_a_noted_key_is_given_by_a_person_only() {
+    let world = World::start().await;
+    let node = json!({ "metadata": { "name": "n9" } });
+    world.create("/api/v1/nodes", node).await;
+    let machine = machine(&world);
+    ask(&machine, Method::POST, REQUESTS, named("first", "n9")).await;
+    world.waits("first").await;
+    let approval = json!({ "status": { "conditions": [
+        { "type": "Approved", "status": "True", "reason": "R", "message": "m" }] } });
+    world
+        .patch(&format!("{REQUESTS}/first/approval"), approval)
+        .await;
+    world.certificate_of("first").await;
+    ask(&machine, Method::POST, REQUESTS, named("second", "n9")).await;
+    world.waits("second").await;
     world.stop().await;
 }
