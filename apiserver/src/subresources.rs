@@ -43,6 +43,7 @@ pub async fn answer(
     match (kind.plural(), name) {
         ("pods", "log") => proxy::pod::connect(api, &registry, object, name, request).await,
         ("pods", "exec" | "attach" | "portforward") => {
+            connect::authorize(&registry).await?;
             connect::admit(&registry, object, name, None).await?;
             proxy::pod::connect(api, &registry, object, name, request).await
         }

@@ -5,7 +5,26 @@ use apimachinery::Status;
 use serde_json::{Value, json};
 
 use crate::admission::request::Operation;
+use crate::authz::Attributes;
 use crate::registry::Registry;
+use crate::route::Verb;
+
+/// To run something in a pod takes leave to create, also where it comes as a GET, which
+/// WebSockets begin with (Kubernetes' `AuthorizePodWebsocketUpgradeCreatePermission`).
+///
+/// # Errors
+/// 403.
+pub async fn authorize(registry: &Registry<'_>) -> Result<(), Status> {
+    let call = registry.call;
+    if call.route.verb == Verb::Create {
+        return Ok(());
+    }
+    let asked = Attributes {
+        verb: Verb::Create.as_str(),
+        ..Attributes::of(&call.route)
+    };
+    registry.api.authz.check(&call.user, &asked).await
+}
 
 /// # Errors
 /// What admission has against it.

@@ -303,3 +303,44 @@ async fn a_review_narrows_by_selectors_that_make_sense() {
     let refused = cluster.ask(Method::POST, reviews, &review(both)).await;
     assert_eq!(refused["code"], 422, "{refused}");
 }
+
+#[tokio::test]
+async fn who_may_only_get_an_exec_runs_nothing() {
+    let cluster = Cluster::start().await;
+    let may = json!({ "apiGroups": [""], "resources": ["pods/exec"], "verbs": ["get"] });
+    let reads = json!({ "apiGroups": ["rbac.authorization.k8s.io"], "resources": ["clusterroles"], "verbs": ["list"] });
+    bind_rules(&cluster, json!([may, reads])).await;
+    let exec = "/api/v1/namespaces/default/pods/p/exec?command=id&stdout=1";
+    let refused = as_user(&cluster, "ann", Method::GET, exec, &Value::Null).await;
+    assert_eq!(
+        refused["message"],
+        "pods \"p\" is forbidden: User \"ann\" cannot create resource \"pods/exec\" in API group \"\" in the namespace \"default\""
+    );
+}
+
+#[tokio::test]
+async fn who_may_read_one_secret_lists_no_other_however_it_is_written() {
+    let cluster = Cluster::start().await;
+    cluster.namespace("g").await;
+    let secrets = "/api/v1/namespaces/g/secrets";
+    for name in ["mine", "other"] {
+        let secret = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": name } });
+        cluster.ask(Method::POST, secrets, &secret).await;
+    }
+    let may = json!({ "apiGroups": [""], "resources": ["secrets"], "resourceNames": ["mine"], "verbs": ["list"] });
+    let reads = json!({ "apiGroups": ["rbac.authorization.k8s.io"], "resources": ["clusterroles"], "verbs": ["list"] });
+    bind_rules(&cluster, json!([may, reads])).await;
+    let list = async |query: &str| {
+        let path = format!("{secrets}?{query}");
+        as_user(&cluster, "ann", Method::GET, &path, &Value::Null).await
+    };
+    let own = list("fieldSelector=metadata.name%3Dmine").await;
+    assert_eq!(own["items"].as_array().map(Vec::len), Some(1), "{own}");
+    for tricked in [
+        "field%53elector=&fieldSelector=metadata.name%3Dmine",
+        "fieldSelector=&fieldSelector=metadata.name%3Dmine",
+        "fieldSelector=metadata.name!%3Dx%5C,metadata.name%3Dmine",
+    ] {
+        assert_eq!(list(tricked).await["code"], 403, "{tricked}");
+    }
+}
