@@ -6,6 +6,7 @@ mod api_resources;
 mod apply;
 mod attach;
 mod chosen;
+mod cluster;
 mod completion;
 mod cordon;
 mod create;
@@ -72,6 +73,9 @@ pub enum Command {
     /// Manage this machine's images
     #[command(subcommand)]
     Image(image::ImageCommand),
+    /// Make, start and delete whole clusters on this machine, from kind's configuration
+    #[command(subcommand)]
+    Cluster(cluster::Cluster),
     /// Run containers from bundles, as runc does
     Oci(oci::Oci),
     /// Make the cluster have what files say
@@ -153,6 +157,7 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
             Command::Token(token) => token.run().await,
             Command::Snapshot(snapshot) => snapshot.run().await,
             Command::Image(image) => image.run().await,
+            Command::Cluster(cluster) => cluster.run().await,
             Command::Oci(oci) => Ok(oci.run()),
             Command::Hello(hello) => hello.run().await,
             Command::Apply(apply) => apply.run().await,

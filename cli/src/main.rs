@@ -56,6 +56,13 @@ fn main() -> ExitCode {
     {
         return runtime::monitor::main(std::env::args_os().skip(2));
     }
+    // And so is what a node of a cluster on this machine is started by.
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|arg| arg == ::cluster::launch::COMMAND)
+    {
+        return ::cluster::launch::main();
+    }
     if let Some(code) = command::oci::taken() {
         return code;
     }

@@ -1,13 +1,15 @@
 //! The process that runs a cluster: the room its machines stand in.
 //!
 //! It holds the network that joins the nodes ([`hub`]), starts and stops the
-//! nodes ([`machine`]), leads this machine's ports to theirs ([`forward`]), and does
-//! what it is asked over the cluster's socket. When it ends, for whatever
+//! nodes ([`machine`]), leads this machine's ports to theirs ([`forward`]) and what they
+//! ask of the world to the world ([`outside`]), and does what it is asked over the
+//! cluster's socket. When it ends, for whatever
 //! reason, the kernel ends its nodes.
 
 mod forward;
 mod hub;
 mod machine;
+mod outside;
 mod ports;
 mod room;
 mod server;
@@ -39,6 +41,7 @@ pub async fn run(place: Place, ready: impl FnOnce()) -> Result<()> {
     let ports = Ports::listen(&mut plan)?;
     place.write(&plan)?;
     let hub = Hub::open(&place.network_dir(), plan.node_range()).await?;
+    outside::open(&hub, &plan).await;
     let control = listen(&place)?;
     let shutdown = CancellationToken::new();
     let room = Room::new(place, plan, hub);
@@ -61,7 +64,14 @@ pub async fn run(place: Place, ready: impl FnOnce()) -> Result<()> {
 
 /// Removes what a cluster that does not run has left in control groups.
 pub fn remove_groups(place: &Place) -> Result<()> {
-    Groups::at(&place.group())?.remove()
+    let group = place.group();
+    // One by one: each may have been paused by itself.
+    if let Ok(plan) = place.read() {
+        for node in &plan.nodes {
+            Groups::at(&group.join(&node.name))?.remove()?;
+        }
+    }
+    Groups::at(&group)?.remove()
 }
 
 /// Held by whoever works on a cluster that does not run, or runs it.

@@ -24,7 +24,9 @@ use ipnet::Ipv4Net;
 use tokio_util::sync::CancellationToken;
 
 pub use error::{Error, Result};
-pub use network::{NetworkConfig, PodAddress, PodNetwork, remove_everything, route_services};
+pub use network::{
+    NetworkConfig, PodAddress, PodNetwork, redirect_tcp, remove_everything, route_services,
+};
 
 /// What a node's proxy and DNS are run with.
 #[derive(Clone, Debug)]

@@ -24,6 +24,7 @@ use rtnetlink::packet_route::link::LinkAttribute;
 use crate::{Error, Result};
 use lease::Leases;
 use netlink::Netlink;
+pub use nft::redirect_tcp;
 pub use remove::remove_everything;
 
 /// What the pod network of a node is made from.

@@ -26,11 +26,25 @@ pub fn once() {
 
 fn reset_all(pid: u32) {
     let base = skiff::base_dir(pid);
+    for name in names_in(&base).filter(|name| name.ends_with(".clusters")) {
+        delete_clusters(&base.join(name));
+    }
     for name in names_in(&base).filter(|name| !name.contains('.')) {
         let dir = base.join(name);
         let _ = Command::new(skiff::binary())
             .args(["reset", "--yes", "--data-dir"])
             .arg(dir)
+            .output();
+    }
+}
+
+/// Clusters of the test's own (`skiff cluster`), which go on without it.
+fn delete_clusters(dir: &Path) {
+    for name in names_in(dir) {
+        let _ = Command::new(skiff::binary())
+            .args(["cluster", "delete", "--name", &name, "--clusters-dir"])
+            .arg(dir)
+            .env("KUBECONFIG", dir.join("kubeconfig"))
             .output();
     }
 }

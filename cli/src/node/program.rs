@@ -15,8 +15,21 @@ use runtime::MonitorProgram;
 
 /// Makes sure of the copy in `dir`, and removes those of other versions: a
 /// monitor that runs keeps its file without a name.
+///
+/// A file that cannot be written to here needs no copy (a node of a cluster on
+/// one machine has it so, and starts faster for it).
 pub fn copy_into(dir: &Path) -> anyhow::Result<MonitorProgram> {
     let own = fs::File::open("/proc/self/exe").context("open skiff's own file")?;
+    let mount = nix::sys::statvfs::fstatvfs(&own).context("look at skiff's own file system")?;
+    if mount
+        .flags()
+        .contains(nix::sys::statvfs::FsFlags::ST_RDONLY)
+    {
+        return Ok(MonitorProgram {
+            exe: fs::read_link("/proc/self/exe").context("find skiff's own file")?,
+            ..MonitorProgram::default()
+        });
+    }
     let exe = dir.join(name_of(
         &own.metadata().context("look at skiff's own file")?,
     ));

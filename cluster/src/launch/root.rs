@@ -6,7 +6,7 @@
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{OFlag, openat};
@@ -29,7 +29,7 @@ const SHOWN: [&str; 5] = [
     "usr/share/zoneinfo",
 ];
 
-const DEVICES: [(&str, u64, u64); 8] = [
+const DEVICES: [(&str, u64, u64); 9] = [
     ("null", 1, 3),
     ("zero", 1, 5),
     ("full", 1, 7),
@@ -38,6 +38,7 @@ const DEVICES: [(&str, u64, u64); 8] = [
     ("kmsg", 1, 11),
     ("tty", 5, 0),
     ("fuse", 10, 229),
+    ("net/tun", 10, 200),
 ];
 
 const LINKS: [(&str, &str); 5] = [
@@ -136,6 +137,9 @@ fn groups(dir: &Path, layout: &Layout) -> Result<()> {
 
 fn devices(dev: &Path) -> Result<()> {
     on(dev, "", "tmpfs", MsFlags::MS_NOSUID, "mode=755")?;
+    let net = dev.join("net");
+    let made = fs::DirBuilder::new().mode(0o755).create(&net);
+    made.map_err(file("create", &net))?;
     for (name, major, minor) in DEVICES {
         let (path, mode) = (dev.join(name), Mode::from_bits_truncate(0o666));
         mknod(&path, SFlag::S_IFCHR, mode, makedev(major, minor))

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::forward;
@@ -217,17 +218,33 @@ impl Room {
         };
         let program = self.place.program_dir().join("skiff");
         let data_dir = self.place.data_dir(&plane);
-        let made = tokio::task::spawn_blocking(move || create_token(&netns, &program, &data_dir));
-        let made = made
-            .await
-            .map_err(|error| kernel("make a token")(std::io::Error::other(error)))??;
-        if made.status.success() {
-            return Ok(String::from_utf8_lossy(&made.stdout).trim().to_owned());
+        let end = Instant::now() + API_WITHIN;
+        loop {
+            let made = run_create_token(netns.try_clone(), &program, &data_dir).await?;
+            if made.status.success() {
+                return Ok(String::from_utf8_lossy(&made.stdout).trim().to_owned());
+            }
+            // A server answers before it has all that a node joins by.
+            if Instant::now() > end {
+                let said = String::from_utf8_lossy(&made.stderr);
+                let what = format!("it makes no token to join with: {}", said.trim());
+                return Err(Error::Node { node: plane, what });
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        let said = String::from_utf8_lossy(&made.stderr);
-        let what = format!("it makes no token to join with: {}", said.trim());
-        Err(Error::Node { node: plane, what })
     }
+}
+
+async fn run_create_token(
+    netns: std::io::Result<std::fs::File>,
+    program: &Path,
+    data_dir: &Path,
+) -> Result<std::process::Output> {
+    let netns = netns.map_err(kernel("keep a node's network"))?;
+    let (program, data_dir) = (program.to_owned(), data_dir.to_owned());
+    let made = tokio::task::spawn_blocking(move || create_token(&netns, &program, &data_dir));
+    made.await
+        .map_err(|error| kernel("make a token")(std::io::Error::other(error)))?
 }
 
 /// A thread of its own enters the node's network; its child is in it then.
@@ -241,8 +258,11 @@ fn create_token(
             nix::sched::setns(netns, nix::sched::CloneFlags::CLONE_NEWNET)?;
             let mut command = std::process::Command::new(program);
             command
-                .args(["token", "create", "--ttl-hours", "1", "--data-dir"])
-                .arg(data_dir);
+                .args(["token", "create", "--data-dir"])
+                .arg(data_dir)
+                // Whoever started the cluster may have another one in mind.
+                .env_clear()
+                .env("KUBECONFIG", data_dir.join("admin.kubeconfig"));
             command.stdin(std::process::Stdio::null()).output()
         });
         let output = thread.join().expect("running a command does not panic");

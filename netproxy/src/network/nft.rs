@@ -23,9 +23,12 @@ use expression::{Address, Compare};
 use message::{Attributes, Batch, Command, Flags};
 
 const CHAIN: &str = "postrouting";
+const REDIRECTS: &str = "prerouting";
+const HOOK_PREROUTING: u32 = 0;
 const HOOK_FORWARD: u32 = 2;
 const HOOK_POSTROUTING: u32 = 4;
 const PRIORITY_SRCNAT: u32 = 100;
+const PRIORITY_DSTNAT: i32 = -100;
 const POLICY_DROP: u32 = 0;
 const POLICY_ACCEPT: u32 = 1;
 
@@ -52,6 +55,48 @@ pub fn install(table: &str, pods: Ipv4Net, cluster: Ipv4Net) -> Result<()> {
     batch.push(Command::NewChain, Flags::Create, &chain(table));
     batch.push(Command::NewRule, Flags::Append, &rule(table, pods, cluster));
     let doing = "install the masquerade table";
+    batch
+        .commit()
+        .map_err(|source| Error::Nftables { doing, source })
+}
+
+/// Leads TCP connections from `sources` to anywhere but `spared` to a port of this
+/// machine, where the kernel tells who was meant (`SO_ORIGINAL_DST`).
+///
+/// What is bridged must be spared too: with br_netfilter it comes by here.
+pub fn redirect_tcp(table: &str, sources: Ipv4Net, spared: &[Ipv4Net], port: u16) -> Result<()> {
+    let hook = Attributes::new()
+        .number(HOOK_NUMBER, HOOK_PREROUTING)
+        .number(HOOK_PRIORITY, PRIORITY_DSTNAT.cast_unsigned());
+    let chain = Attributes::new()
+        .text(CHAIN_TABLE, table)
+        .text(CHAIN_NAME, REDIRECTS)
+        .nested(CHAIN_HOOK, &hook)
+        .number(CHAIN_POLICY, POLICY_ACCEPT)
+        .text(CHAIN_TYPE, "nat");
+    let mut expressions = vec![expression::address(
+        Address::Source,
+        sources,
+        Compare::Equal,
+    )];
+    expressions.extend(
+        spared
+            .iter()
+            .map(|range| expression::address(Address::Destination, *range, Compare::NotEqual)),
+    );
+    expressions.extend([expression::is_tcp(), expression::redirect(port)]);
+    let rule = Attributes::new()
+        .text(RULE_TABLE, table)
+        .text(RULE_CHAIN, REDIRECTS)
+        .nested(
+            RULE_EXPRESSIONS,
+            &expression::list(expressions.into_iter().flatten()),
+        );
+    let mut batch = Batch::new();
+    batch.push(Command::NewTable, Flags::Create, &table_named(table));
+    batch.push(Command::NewChain, Flags::Create, &chain);
+    batch.push(Command::NewRule, Flags::Append, &rule);
+    let doing = "install the redirecting table";
     batch
         .commit()
         .map_err(|source| Error::Nftables { doing, source })

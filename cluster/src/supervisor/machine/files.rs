@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, Permissions};
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -38,6 +39,11 @@ pub fn prepare(place: &Place, plan: &Plan, node: &Node) -> Result<()> {
     }
     if let Some(logs) = log.parent() {
         fs::create_dir_all(logs).map_err(file("create", logs))?;
+    }
+    // That of the start before is kept, and none before it.
+    match fs::rename(&log, log.with_extension("log.old")) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        renamed => renamed.map_err(file("rename", &log))?,
     }
     let etc = root.join("etc");
     write(&etc, "hostname", &format!("{}\n", node.name))?;

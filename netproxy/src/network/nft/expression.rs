@@ -45,6 +45,23 @@ pub fn masquerade() -> Attributes {
     expression("masq", &Attributes::new())
 }
 
+/// `meta l4proto tcp`.
+pub fn is_tcp() -> Vec<Attributes> {
+    const PROTOCOL: u32 = 16;
+    const TCP: u8 = 6;
+    let data = Attributes::new().number(1, REGISTER).number(2, PROTOCOL);
+    vec![expression("meta", &data), compared(Compare::Equal, &[TCP])]
+}
+
+/// `redirect to :<port>`.
+pub fn redirect(port: u16) -> Vec<Attributes> {
+    let number = Attributes::new()
+        .number(1, REGISTER)
+        .nested(2, &value(&port.to_be_bytes()));
+    let data = Attributes::new().number(1, REGISTER);
+    vec![expression("immediate", &number), expression("redir", &data)]
+}
+
 /// The expressions of a rule, as its attribute wants them.
 pub fn list(expressions: impl Iterator<Item = Attributes>) -> Attributes {
     const ELEMENT: u16 = 1;
