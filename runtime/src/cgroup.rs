@@ -251,7 +251,7 @@ impl Group {
 
     /// Refuses a group that somebody is in: it would be killed with the container.
     pub fn check_unused(&self) -> Result<()> {
-        match self.processes().len() {
+        match self.processes()?.len() {
             0 => Ok(()),
             n => Err(Error::Node {
                 what: format!(
@@ -287,14 +287,18 @@ impl Group {
     pub fn destroy(&self) -> Result<()> {
         // Killing is asynchronous: a group is busy until its last process is reaped.
         let waits = [0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000];
+        let mut tried = Ok(false);
         for wait in waits {
-            if self.remove()? {
+            // What fails is tried again like what is busy.
+            tried = self.remove();
+            if matches!(tried, Ok(true)) {
                 return Ok(());
             }
-            self.kill_all()?;
+            tried = self.kill_all().and(tried);
             std::thread::sleep(Duration::from_millis(wait));
         }
-        let processes: Vec<_> = self.processes();
+        tried?;
+        let processes = self.processes()?;
         let what = format!(
             "cgroup {} is still busy with processes {processes:?}",
             self.path.display()
@@ -310,7 +314,7 @@ impl Group {
                 return Ok(());
             }
         }
-        for pid in self.processes() {
+        for pid in self.processes()? {
             // It may have ended by itself.
             let _ = kill(pid, Signal::SIGKILL);
         }
@@ -318,11 +322,18 @@ impl Group {
     }
 
     /// The processes in the group and in groups below it.
-    pub fn processes(&self) -> Vec<Pid> {
+    ///
+    /// # Errors
+    /// Where a group that is there cannot be read: it is not empty because nobody was seen in it.
+    pub fn processes(&self) -> Result<Vec<Pid>> {
         let mut pids = BTreeSet::new();
         for (_, dir) in self.directories() {
-            for group in tree(&dir) {
-                let procs = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
+            for group in tree(&dir)? {
+                let path = group.join("cgroup.procs");
+                let procs = match fs::read_to_string(&path) {
+                    Err(e) if is_gone(&e) => continue,
+                    procs => procs.map_err(|e| failed("read the cgroup file", &path, e))?,
+                };
                 // 0: a process of another pid namespace; never signal "everyone".
                 pids.extend(
                     procs
@@ -332,20 +343,22 @@ impl Group {
                 );
             }
         }
-        pids.into_iter().map(Pid::from_raw).collect()
+        Ok(pids.into_iter().map(Pid::from_raw).collect())
     }
 
     /// Removes the group and those below it; says whether all are gone.
+    ///
+    /// # Errors
+    /// The last one. All that can be removed is, whatever fails before.
     pub fn remove(&self) -> Result<bool> {
-        let mut is_gone = true;
+        let mut removed = Ok(true);
         for (_, dir) in self.directories() {
-            // The common case is a leaf that nobody is in.
-            is_gone &= remove_one(&dir)?
-                || tree(&dir)
-                    .iter()
-                    .try_fold(true, |all, group| Ok::<_, Error>(remove_one(group)? && all))?;
+            removed = match (removed, remove(&dir)) {
+                (_, Err(e)) | (Err(e), Ok(_)) => Err(e),
+                (Ok(all), Ok(one)) => Ok(all && one),
+            };
         }
-        Ok(is_gone)
+        removed
     }
 
     /// A limit cannot be set: an error, unless it may be missing.
@@ -359,7 +372,7 @@ impl Group {
     }
 
     /// The group's directory where `controller` is; on v2 any name will do.
-    fn directory(&self, controller: &str) -> Option<PathBuf> {
+    pub fn directory(&self, controller: &str) -> Option<PathBuf> {
         match &self.layout {
             Layout::V1 { hierarchies, .. } => {
                 let hierarchy = hierarchies
@@ -370,6 +383,18 @@ impl Group {
             Layout::V2 { mount } => Some(mount.join(&self.path)),
         }
     }
+}
+
+/// Removes a group and those below it; says whether all are gone.
+fn remove(dir: &Path) -> Result<bool> {
+    // The common case is a leaf that nobody is in.
+    if remove_one(dir)? {
+        return Ok(true);
+    }
+    let groups = tree(dir)?;
+    groups
+        .iter()
+        .try_fold(true, |all, group| Ok(remove_one(group)? && all))
 }
 
 /// Says whether it is gone; one with processes or groups in it is not.
@@ -383,17 +408,31 @@ fn remove_one(dir: &Path) -> Result<bool> {
 }
 
 /// The directory and all below it, deepest first; empty where there is none.
-fn tree(dir: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(dir) else {
-        return Vec::new();
+fn tree(dir: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let collected = collect(dir, &mut found);
+    collected.map_err(|e| failed("list the cgroup", dir, e))?;
+    Ok(found)
+}
+
+fn collect(dir: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
+    let entries = match fs::read_dir(dir) {
+        Err(e) if is_gone(&e) => return Ok(()),
+        entries => entries?,
     };
-    let mut found: Vec<PathBuf> = entries
-        .flatten()
-        .filter(|e| e.file_type().is_ok_and(|t| t.is_dir()))
-        .flat_map(|e| tree(&e.path()))
-        .collect();
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            collect(&entry.path(), found)?;
+        }
+    }
     found.push(dir.to_owned());
-    found
+    Ok(())
+}
+
+/// A group may be removed while it is looked at: its open files tell so too.
+fn is_gone(e: &io::Error) -> bool {
+    e.kind() == io::ErrorKind::NotFound || e.raw_os_error() == Some(libc::ENODEV)
 }
 
 /// `mlx5_1 hca_handle=2 hca_object=2000`

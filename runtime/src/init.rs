@@ -323,8 +323,7 @@ impl Leaver {
         nix::unistd::setsid().or_fault(|| "start a session".into())?;
         sys::process::reset_signals().or_fault(|| "reset signals".into())?;
         if !self.keeps_keyring {
-            // Not there where the kernel has no key retention, or no quota is left; the keys stay ours then.
-            let _ = sys::process::new_session_keyring();
+            leave_keyring()?;
         }
         self.set_oom_score(process.oom_score_adj())?;
         prctl::set_dumpable(false).or_fault(|| "hide from the container".into())
@@ -344,6 +343,15 @@ impl Leaver {
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// The keys of whoever called us are none of the container's.
+fn leave_keyring() -> Result<(), Fault> {
+    match sys::process::new_session_keyring() {
+        // A kernel without key retention, or one that lets nobody around us at it: then we have no keys either.
+        Err(e) if matches!(e.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) => Ok(()),
+        made => made.map(drop).or_fault(|| "make a session keyring".into()),
     }
 }
 

@@ -43,16 +43,22 @@ impl Group {
     }
 
     /// Whether it was frozen, by this group's own word.
-    pub fn is_frozen(&self) -> bool {
-        let Ok(dir) = self.freezer() else {
-            return false;
+    pub fn is_frozen(&self) -> Result<bool> {
+        let Some(dir) = self.directory("freezer") else {
+            return Ok(false);
         };
         let file = if self.is_v2() {
             "cgroup.freeze"
         } else {
             "freezer.self_freezing"
         };
-        fs::read_to_string(dir.join(file)).is_ok_and(|word| word.trim() == "1")
+        let path = dir.join(file);
+        match fs::read_to_string(&path) {
+            Err(e) if super::is_gone(&e) => Ok(false),
+            word => word
+                .map(|word| word.trim() == "1")
+                .map_err(|e| failed("read the cgroup file", &path, e)),
+        }
     }
 
     fn has_stopped(&self, dir: &Path) -> Result<bool> {

@@ -8,19 +8,14 @@
 //! bring an executor with threads of its own, and who forks containers has one
 //! thread.
 
-use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
 use nix::sched::CloneFlags;
-use nix::sys::prctl;
-use nix::sys::signal::Signal;
-use nix::sys::wait::waitpid;
-use nix::unistd::Pid;
 use oci_spec::runtime::LinuxResources;
 use serde::{Deserialize, Serialize};
-use sys::process::Cloned;
 
 use super::Layout;
+use crate::place_holder::PlaceHolder;
 use crate::{Error, Result};
 
 mod bus;
@@ -35,13 +30,6 @@ use wire::Value;
 pub struct Scope {
     slice: String,
     name: String,
-}
-
-/// Holds a scope's place while nobody else is in it.
-#[derive(Debug)]
-pub struct PlaceHolder {
-    pid: Pid,
-    pidfd: OwnedFd,
 }
 
 impl Scope {
@@ -95,7 +83,7 @@ impl Scope {
         layout: &Layout,
     ) -> Result<PlaceHolder> {
         let failed = |e| self.failed("start", e);
-        let holder = PlaceHolder::fork().map_err(failed)?;
+        let holder = PlaceHolder::fork(CloneFlags::empty()).map_err(failed)?;
         let mut properties = vec![
             ("Description", Value::Text(format!("container {id}"))),
             ("Slice", Value::Text(self.slice.clone())),
@@ -161,27 +149,6 @@ fn is_unit(name: &str) -> bool {
 fn has_gap(slice: &str) -> bool {
     let stem = slice.trim_end_matches(".slice");
     stem.split('-').any(str::is_empty)
-}
-
-impl PlaceHolder {
-    fn fork() -> std::io::Result<Self> {
-        match sys::process::clone(CloneFlags::empty(), None)? {
-            Cloned::Child => {
-                let _ = prctl::set_pdeathsig(Signal::SIGKILL);
-                nix::unistd::pause();
-                sys::process::exit_now(0)
-            }
-            Cloned::Parent { pid, pidfd } => Ok(Self { pid, pidfd }),
-        }
-    }
-}
-
-impl Drop for PlaceHolder {
-    fn drop(&mut self) {
-        // It may have been killed with its group.
-        let _ = sys::process::pidfd_send(self.pidfd.as_fd(), libc::SIGKILL);
-        let _ = waitpid(self.pid, None);
-    }
 }
 
 #[cfg(test)]

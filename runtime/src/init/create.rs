@@ -12,8 +12,10 @@
 //!   next() = Gone       the socket's end: after Created and without a pause, that is the exec
 //! ```
 //!
-//! A failure ends it at any place: `next() = Failed`. Dropping [`Init`] kills nothing.
+//! A failure ends it at any place: `next() = Failed`. An [`Init`] that is dropped
+//! is killed, unless it is kept.
 
+use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -70,12 +72,13 @@ pub(crate) struct Addition<'a> {
     pub options: Options,
 }
 
-/// A process on its way to its program.
+/// A process on its way to its program. It is killed with this value, unless it is kept.
 #[derive(Debug)]
 pub(crate) struct Init {
     pub pid: Pid,
     pub pidfd: OwnedFd,
     sync: OwnedFd,
+    is_kept: Cell<bool>,
 }
 
 /// How far it is.
@@ -147,11 +150,7 @@ fn make(creation: Creation<'_>) -> Result<Init, Fault> {
     })?;
     if let Some(maps) = &namespaces.maps {
         let mapped = maps.write(init.pid).and_then(|()| init.go_on());
-        mapped
-            .or_fault(|| "write the maps of the user namespace".into())
-            .inspect_err(|_| {
-                init.kill();
-            })?;
+        mapped.or_fault(|| "write the maps of the user namespace".into())?;
     }
     Ok(init)
 }
@@ -282,6 +281,15 @@ fn differing(pid: Pid) -> io::Result<CloneFlags> {
 }
 
 impl Init {
+    fn of(pid: Pid, pidfd: OwnedFd, sync: OwnedFd) -> Self {
+        Self {
+            pid,
+            pidfd,
+            sync,
+            is_kept: Cell::new(false),
+        }
+    }
+
     /// Waits for its next word.
     pub fn next(&self) -> io::Result<Word> {
         let mut words = [0; 16 << 10];
@@ -323,9 +331,23 @@ impl Init {
     }
 
     pub fn kill(&self) {
-        // It may have ended by itself.
+        self.keep();
+        // It may have ended by itself, and been reaped.
         let _ = sys::process::pidfd_send(self.pidfd.as_fd(), libc::SIGKILL);
         let _ = nix::sys::wait::waitpid(self.pid, None);
+    }
+
+    /// It lives on without us.
+    pub fn keep(&self) {
+        self.is_kept.set(true);
+    }
+}
+
+impl Drop for Init {
+    fn drop(&mut self) {
+        if !self.is_kept.get() {
+            self.kill();
+        }
     }
 }
 
@@ -372,13 +394,16 @@ fn fork_within(
             drop((theirs, tell));
             let mut words = [0; 4096];
             let heard = sys::socket::receive(told.as_fd(), &mut words, 1);
-            nix::sys::wait::waitpid(pid, None)?;
+            let reaped = nix::sys::wait::waitpid(pid, None);
             let (length, mut fds) = heard?;
             let pidfd = fds.pop().ok_or_else(|| {
                 io::Error::other(String::from_utf8_lossy(&words[..length]).into_owned())
             })?;
-            let pid = pid_of(&pidfd)?;
-            Ok(Init { pid, pidfd, sync })
+            let pid = reaped.map_err(io::Error::from).and_then(|_| pid_of(&pidfd));
+            // Without its number it cannot be waited for; it ends all the same.
+            let pid =
+                pid.inspect_err(|_| drop(sys::process::pidfd_send(pidfd.as_fd(), libc::SIGKILL)))?;
+            Ok(Init::of(pid, pidfd, sync))
         }
     }
 }
@@ -416,6 +441,6 @@ fn fork(
             let _ = catch_unwind(AssertUnwindSafe(|| child(theirs)));
             sys::process::exit_now(1)
         }
-        Cloned::Parent { pid, pidfd } => Ok(Init { pid, pidfd, sync }),
+        Cloned::Parent { pid, pidfd } => Ok(Init::of(pid, pidfd, sync)),
     }
 }

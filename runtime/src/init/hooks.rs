@@ -9,6 +9,7 @@ use std::os::fd::AsFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::{Signal, killpg};
@@ -98,17 +99,28 @@ fn spawn(hook: &Hook, state: &[u8], output: &File) -> std::io::Result<Child> {
 }
 
 fn wait(child: &mut Child, timeout: PollTimeout) -> Result<ExitStatus, String> {
-    let failed = |e: std::io::Error| format!("wait for it: {e}");
     let pid = Pid::from_raw(child.id().cast_signed());
-    let pidfd = sys::process::pidfd_open(pid).map_err(failed)?;
+    let why =
+        match has_ended(pid, timeout).and_then(|ended| ended.then(|| child.wait()).transpose()) {
+            Ok(Some(status)) => return Ok(status),
+            Ok(None) => "its timeout is over, it was killed".into(),
+            Err(e) => format!("wait for it: {e}"),
+        };
+    // It and what it has started; it may be ending by itself.
+    let _ = killpg(pid, Signal::SIGKILL);
+    let _ = child.wait();
+    Err(why)
+}
+
+fn has_ended(pid: Pid, timeout: PollTimeout) -> std::io::Result<bool> {
+    let pidfd = sys::process::pidfd_open(pid)?;
     let mut ended = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
-    if poll(&mut ended, timeout).map_err(|e| failed(e.into()))? == 0 {
-        // It and what it has started; it may be ending by itself.
-        let _ = killpg(pid, Signal::SIGKILL);
-        let _ = child.wait();
-        return Err("its timeout is over, it was killed".into());
+    loop {
+        match poll(&mut ended, timeout) {
+            Err(Errno::EINTR) => {}
+            polled => return Ok(polled? > 0),
+        }
     }
-    child.wait().map_err(failed)
 }
 
 #[cfg(test)]

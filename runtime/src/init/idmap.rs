@@ -2,15 +2,14 @@
 
 use std::fmt::Write;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use nix::sched::CloneFlags;
-use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 use oci_spec::runtime::{LinuxIdMapping, Spec};
-use sys::process::Cloned;
 
 use super::Fault;
+use crate::place_holder::PlaceHolder;
 
 /// user_namespaces(7): what the kernel takes.
 const MAX_LINES: usize = 340;
@@ -84,21 +83,10 @@ impl Maps {
 
     /// A user namespace with these maps and nobody in it.
     pub fn namespace(&self) -> io::Result<OwnedFd> {
-        match sys::process::clone(CloneFlags::CLONE_NEWUSER, None)? {
-            Cloned::Child => {
-                // Until killed.
-                nix::unistd::pause();
-                sys::process::exit_now(0)
-            }
-            Cloned::Parent { pid, pidfd } => {
-                let opened = self
-                    .write(pid)
-                    .and_then(|()| std::fs::File::open(format!("/proc/{pid}/ns/user")));
-                sys::process::pidfd_send(pidfd.as_fd(), libc::SIGKILL)?;
-                let _ = waitpid(pid, None);
-                opened.map(OwnedFd::from)
-            }
-        }
+        let holder = PlaceHolder::fork(CloneFlags::CLONE_NEWUSER)?;
+        self.write(holder.pid)?;
+        let users = std::fs::File::open(format!("/proc/{}/ns/user", holder.pid))?;
+        Ok(users.into())
     }
 }
 

@@ -209,11 +209,11 @@ fn mount_new(
         _ => Links::InRoot,
     };
     let (at, is_new) = match open_in_root(root, target, DIRECTORY, Mode::empty(), links) {
-        Ok(at) => (at, false),
-        Err(_) => (
+        Err(e) if e.kind() == io::ErrorKind::NotFound => (
             make_dir(root, target, links).or_fault(|| "make the directory".into())?,
             true,
         ),
+        at => (at.or_fault(|| "open the mount point".into())?, false),
     };
     let mut data = options.data.clone();
     if kind == "tmpfs" && !is_new && !data.iter().any(|(key, _)| key == "mode") {

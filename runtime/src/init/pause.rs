@@ -18,8 +18,8 @@ use nix::sys::stat::Mode;
 use super::{Fault, READY};
 use crate::protocol::Failure;
 
-const GO: &str = "go";
-const TOLD: &str = "told";
+pub(crate) const GO: &str = "go";
+pub(crate) const TOLD: &str = "told";
 
 /// More than any error of ours takes.
 const MAX_TOLD: u64 = 64 << 10;
@@ -73,6 +73,7 @@ impl Pause {
 ///
 /// # Errors
 /// [`Failure::NotRunning`] where nobody waits: it is gone, or was started already.
+/// [`Failure::Refused`] where it waits still; all others are of its program.
 pub(crate) fn start(dir: &Path) -> Result<(), Failure> {
     let refused = |e: io::Error| Failure::Refused(format!("start the container: {e}"));
     let open = |name: &str, is_read: bool| {
@@ -91,9 +92,8 @@ pub(crate) fn start(dir: &Path) -> Result<(), Failure> {
     go.write_all(b"1").map_err(refused)?;
     drop(go);
     let mut words = Vec::new();
-    told.take(MAX_TOLD)
-        .read_to_end(&mut words)
-        .map_err(refused)?;
+    let heard = told.take(MAX_TOLD).read_to_end(&mut words);
+    heard.map_err(|e| Failure::Create(format!("hear of the container's start: {e}")))?;
     match words.strip_prefix(READY) {
         Some([]) => Ok(()),
         rest => Err(
@@ -105,10 +105,15 @@ pub(crate) fn start(dir: &Path) -> Result<(), Failure> {
 }
 
 /// Whether a container's process waits for [`start`].
-pub(crate) fn is_waited_for(dir: &Path) -> bool {
+pub(crate) fn is_waited_for(dir: &Path) -> io::Result<bool> {
     let mut options = File::options();
     options.write(true).custom_flags(libc::O_NONBLOCK);
-    options.open(dir.join(GO)).is_ok()
+    match options.open(dir.join(GO)) {
+        Ok(_) => Ok(true),
+        // fifo(7): nobody has it open to read. Or it was run, and never waited.
+        Err(e) if matches!(e.raw_os_error(), Some(libc::ENXIO | libc::ENOENT)) => Ok(false),
+        Err(e) => Err(e),
+    }
 }
 
 #[cfg(test)]

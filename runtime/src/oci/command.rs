@@ -4,7 +4,7 @@ use super::context::{Context, FLAGS};
 use super::flags::{Flag, Flags, Order, switch, value};
 use super::log::{Level, Log};
 use super::{Refusal, Result, SPEC_VERSION, say};
-use super::{create, delete, exec, kill, query, resources, run, settings, spec, start};
+use super::{create, delete, events, exec, kill, query, run, settings, spec, start, update};
 
 /// One command.
 struct Command {
@@ -137,16 +137,16 @@ const COMMANDS: &[Command] = &[
         "print a container's use of the machine",
         ID,
         (1, 1),
-        resources::EVENTS_FLAGS,
-        resources::events,
+        events::FLAGS,
+        events::command,
     ),
     command(
         "update",
         "change a container's limits",
         ID,
         (1, 1),
-        resources::UPDATE_FLAGS,
-        resources::update,
+        update::FLAGS,
+        update::command,
     ),
     command(
         "pause",

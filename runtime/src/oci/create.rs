@@ -14,8 +14,9 @@ use super::context::Context;
 use super::error::OrRefuse;
 use super::flags::Flags;
 use super::group::{self, Owned};
+use super::notify::{Listener, Notify};
 use super::place::{Config, Place, Process, Record, read_spec};
-use super::status::write_pid_file;
+use super::status::PidFile;
 use super::{Refusal, Result, hooks, program};
 use crate::init::Pause;
 use crate::init::alone::Options;
@@ -38,11 +39,14 @@ pub struct Made {
     pub init: Init,
     /// The master end of its terminal, where that is ours to serve.
     pub terminal: Option<OwnedFd>,
+    /// Where it says that it is ready, if anybody wants to know.
+    pub listener: Option<Listener>,
 }
 
 pub fn command(context: &Context, flags: &Flags) -> Result<u8> {
     let made = program::make_unwritable().and_then(|()| make(context, flags, Mode::Create));
-    made.map(|_| 0)
+    made.map(|made| made.init.keep())
+        .map(|()| 0)
         .map_err(|e| e.of(format!("{} create", context.name)))
 }
 
@@ -57,6 +61,11 @@ pub fn make(context: &Context, flags: &Flags, mode: Mode) -> Result<Made> {
     if let Some(program) = spec.process_mut() {
         hand_on_activation(program);
     }
+    super::place::check_id(flags.id())?;
+    let notify = Notify::wanted(&context.root.join(flags.id()));
+    if let Some(notify) = &notify {
+        notify.add_to(&mut spec);
+    }
     let program = check(&spec)?;
     let console = Console::of(
         program,
@@ -67,11 +76,8 @@ pub fn make(context: &Context, flags: &Flags, mode: Mode) -> Result<Made> {
     let place = Place::make(&context.root, flags.id())?;
     let owned = match write_down(&place, &record, &text) {
         Ok(owned) => owned,
-        Err(refusal) => {
-            // The directory is all there is; the first error says more than a second could.
-            let _ = place.remove();
-            return Err(refusal);
-        }
+        // The directory is all there is.
+        Err(refusal) => return Err(place.undone(refusal, || Ok(()))),
     };
     let making = Making {
         flags,
@@ -81,21 +87,17 @@ pub fn make(context: &Context, flags: &Flags, mode: Mode) -> Result<Made> {
         spec: &spec,
         owned: &owned,
     };
-    match making.run(record) {
-        Ok((record, init, terminal)) => Ok(Made {
+    match making.run(record, notify) {
+        Ok((record, init, terminal, listener)) => Ok(Made {
             place,
             record,
             spec,
             owned,
             init,
             terminal,
+            listener,
         }),
-        Err(refusal) => {
-            // Likewise.
-            let _ = owned.destroy();
-            let _ = place.remove();
-            Err(refusal)
-        }
+        Err(refusal) => Err(place.undone(refusal, || owned.destroy())),
     }
 }
 
@@ -118,19 +120,24 @@ struct Making<'a> {
     owned: &'a Owned,
 }
 
+type Running = (Record, Init, Option<OwnedFd>, Option<Listener>);
+
 impl Making<'_> {
-    fn run(&self, mut record: Record) -> Result<(Record, Init, Option<OwnedFd>)> {
+    fn run(&self, mut record: Record, notify: Option<Notify>) -> Result<Running> {
+        // Else whoever starts it listens.
+        let listener = match notify {
+            Some(notify) => {
+                notify.make_dir()?;
+                let is_run = self.mode != Mode::Create;
+                is_run.then(|| notify.listen()).transpose()?
+            }
+            None => None,
+        };
         // Until the container's process is in it.
         let _place_holder = self.owned.make(&record.id, self.spec)?;
         let init = self.fork(&record)?;
-        let listened = self.bring_up(&init, &mut record);
-        match listened {
-            Ok(terminal) => Ok((record, init, terminal)),
-            Err(refusal) => {
-                init.kill();
-                Err(refusal)
-            }
-        }
+        let terminal = self.bring_up(&init, &mut record)?;
+        Ok((record, init, terminal, listener))
     }
 
     fn fork(&self, record: &Record) -> Result<Init> {
@@ -163,7 +170,7 @@ impl Making<'_> {
 
     /// Serves the container's process until its program runs, or waits for the start.
     fn bring_up(&self, init: &Init, record: &mut Record) -> Result<Option<OwnedFd>> {
-        record.process = Process::of(init.pid.as_raw());
+        record.process = Some(Process::of(init.pid.as_raw())?);
         let mut terminal = None;
         loop {
             match next(init)? {
@@ -189,12 +196,11 @@ impl Making<'_> {
         }
         record.is_complete = true;
         self.place.save(record)?;
-        if let Some(path) = self.flags.value("pid-file") {
-            write_pid_file(path, init.pid.as_raw())?;
-        }
+        let pid_file = PidFile::write(self.flags.value("pid-file"), init.pid)?;
         if self.mode != Mode::Create {
             executed(init)?;
         }
+        pid_file.keep();
         Ok(terminal)
     }
 }

@@ -48,8 +48,9 @@ fn delete(root: &Path, id: &str, is_forced: bool, log: &Log) -> Result<()> {
     if let Some(process) = found.record.process {
         process.await_end()?;
     }
-    if let Ok(spec) = spec {
-        tell_poststop(&spec, &found.record, log);
+    match spec {
+        Ok(spec) => tell_poststop(&spec, &found.record, log),
+        Err(why) => log.write(Level::Warning, &format!("no poststop hook was run: {why}")),
     }
     Ok(())
 }

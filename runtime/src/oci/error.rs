@@ -29,6 +29,9 @@ pub enum Refusal {
         #[source]
         source: Box<Refusal>,
     },
+    /// Not all of what was made could be removed again.
+    #[error("not all of it could be removed again, use `delete --force`: {0}")]
+    Left(#[source] Box<Refusal>),
     /// A command's failure, named.
     #[error("{what} failed: {source}")]
     Command {

@@ -15,8 +15,8 @@ use super::flags::{Flag, Flags, switch, value};
 use super::log::Log;
 use super::place::read_bounded;
 use super::start::refusal;
-use super::status::{Found, Status, write_pid_file};
-use super::wait::{Signals, serve};
+use super::status::{Found, PidFile, Status};
+use super::wait::{Served, Signals};
 use super::{Refusal, Result, capabilities, program};
 use crate::init::create::{Addition, Init, Word, add};
 
@@ -72,17 +72,18 @@ fn exec(context: &Context, flags: &Flags) -> Result<u8> {
         false => Some(Signals::hold_back()?),
     };
     let init = enter(&found, &spec, &process, &console, flags)?;
-    let terminal = match bring_up(&init, &console, &spec, &found, flags) {
-        Ok(terminal) => terminal,
-        Err(refusal) => {
-            init.kill();
-            return Err(refusal);
-        }
+    let terminal = bring_up(&init, &console, &spec, &found, flags)?;
+    let Some(signals) = signals else {
+        init.keep();
+        return Ok(0);
     };
-    match signals {
-        None => Ok(0),
-        Some(signals) => serve(init.pid, &init.pidfd, &signals, terminal),
-    }
+    let served = Served {
+        child: init.pid,
+        pidfd: &init.pidfd,
+        signals: &signals,
+        listener: None,
+    };
+    served.until_end(terminal, &context.log)
 }
 
 fn check(found: &Found, flags: &Flags) -> Result<()> {
@@ -109,7 +110,7 @@ fn enter(
     let pid = Pid::from_raw(init.pid);
     let gone = || Refusal::Status("cannot exec in a stopped container".into());
     let pidfd = sys::process::pidfd_open(pid).map_err(|_| gone())?;
-    if !init.is_alive() {
+    if !init.is_alive()? {
         return Err(gone());
     }
     let seccomp = spec.linux().as_ref().and_then(|l| l.seccomp().as_ref());
@@ -154,10 +155,9 @@ fn bring_up(
             Word::Gone => return Err(died(init.pid)),
         }
     }
-    if let Some(path) = flags.value("pid-file") {
-        write_pid_file(path, init.pid.as_raw())?;
-    }
+    let pid_file = PidFile::write(flags.value("pid-file"), init.pid)?;
     executed(init)?;
+    pid_file.keep();
     Ok(terminal)
 }
 

@@ -8,8 +8,9 @@ use super::Result;
 use super::context::Context;
 use super::error::OrRefuse;
 use super::place::Record;
-use crate::cgroup::systemd::{PlaceHolder, Scope};
+use crate::cgroup::systemd::Scope;
 use crate::cgroup::{Group, Layout};
+use crate::place_holder::PlaceHolder;
 
 /// Where a container's processes are counted and limited.
 pub struct Owned {
@@ -61,7 +62,7 @@ impl Owned {
 
     /// Kills what is in the group, and removes it; what is gone already is no error.
     pub fn destroy(&self) -> Result<()> {
-        if self.group.is_frozen() {
+        if self.group.is_frozen()? {
             // On v1 a frozen process does not even die.
             self.group.kill_all()?;
             self.group

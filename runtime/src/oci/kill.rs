@@ -39,7 +39,7 @@ fn kill_all(found: &Found, signal: i32) -> Result<()> {
     if signal == libc::SIGKILL {
         group.kill_all()?;
     } else {
-        for pid in group.processes() {
+        for pid in group.processes()? {
             // It may have ended by itself.
             let _ = send_raw(pid, signal);
         }
@@ -55,7 +55,7 @@ pub fn send(process: Process, signal: i32) -> Result<()> {
     let pid = Pid::from_raw(process.pid);
     let gone = || Refusal::Status("container not running".into());
     let pidfd = sys::process::pidfd_open(pid).map_err(|_| gone())?;
-    if !process.is_alive() {
+    if !process.is_alive()? {
         return Err(gone());
     }
     match sys::process::pidfd_send(pidfd.as_fd(), signal) {

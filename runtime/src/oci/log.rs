@@ -84,6 +84,13 @@ impl Log {
         }
     }
 
+    /// Tells of what failed and changes nothing.
+    pub fn warns_of(&self, done: Result<()>) {
+        if let Err(why) = done {
+            self.write(Level::Warning, &why.to_string());
+        }
+    }
+
     pub fn write(&self, level: Level, message: &str) {
         if level == Level::Debug && !self.is_debug {
             return;

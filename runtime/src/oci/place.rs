@@ -11,19 +11,30 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use nix::fcntl::{Flock, FlockArg};
 use oci_spec::runtime::Spec;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::error::OrRefuse;
 use super::{Refusal, Result, capabilities};
 use crate::cgroup::systemd::Scope;
+use crate::init::pause;
 
 /// A config.json beyond this is no config.json.
 const MAX_CONFIG: u64 = 16 << 20;
 
 const STATE: &str = "state.json";
 const CONFIG: &str = "config.json";
+
+/// All that may be in a container's directory, the state first: without it the rest is nobody's.
+const FILES: [&str; 6] = [
+    STATE,
+    "state.json.new",
+    CONFIG,
+    "config.json.new",
+    pause::GO,
+    pause::TOLD,
+];
 
 /// What is known of a container.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -61,7 +72,7 @@ pub struct Process {
 #[derive(Debug)]
 pub struct Place {
     pub dir: PathBuf,
-    lock: Option<Flock<File>>,
+    lock: Option<File>,
 }
 
 /// # Errors
@@ -87,11 +98,11 @@ impl Place {
             made => made.or_refuse(|| format!("make {}", dir.display()))?,
         }
         let mut place = Self { dir, lock: None };
-        // Somebody may take a new directory for one that was left behind, and remove it.
-        if place.lock()? {
-            Ok(place)
-        } else {
-            Err(Refusal::Exists)
+        match place.lock() {
+            Ok(true) => Ok(place),
+            // Somebody may take a new directory for one that was left behind, and remove it.
+            Ok(false) => Err(Refusal::Exists),
+            Err(refusal) => Err(place.undone(refusal, || Ok(()))),
         }
     }
 
@@ -133,12 +144,25 @@ impl Place {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
             open => open.or_refuse(what)?,
         };
-        let locked = Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, e)| e);
-        let locked = locked.or_refuse(what)?;
-        let ours = locked.metadata().or_refuse(what)?;
-        let now = fs::symlink_metadata(&self.dir);
-        self.lock = Some(locked);
-        Ok(now.is_ok_and(|now| (now.dev(), now.ino()) == (ours.dev(), ours.ino())))
+        // Until it is closed, which a process's end does too.
+        file.lock().or_refuse(what)?;
+        let ours = file.metadata().or_refuse(what)?;
+        let now = match fs::symlink_metadata(&self.dir) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+            now => now.or_refuse(what)?,
+        };
+        self.lock = Some(file);
+        Ok((now.dev(), now.ino()) == (ours.dev(), ours.ino()))
+    }
+
+    /// Undoes what was made for a container that cannot be made; gives the error to tell.
+    ///
+    /// Where `others` fails the state is kept, by which `delete --force` finds the rest.
+    pub fn undone(&self, why: Refusal, others: impl FnOnce() -> Result<()>) -> Refusal {
+        match others().and_then(|()| self.remove()) {
+            Ok(()) => why,
+            Err(left) => Refusal::failed(why, Refusal::Left(Box::new(left))),
+        }
     }
 
     /// # Errors
@@ -171,6 +195,17 @@ impl Place {
         read_spec(&self.dir).map(|config| config.spec)
     }
 
+    /// The configuration with all that is in it, known here or not.
+    pub fn config(&self) -> Result<Value> {
+        let path = self.dir.join(CONFIG);
+        serde_json::from_slice(&read_bounded(&path)?)
+            .or_refuse(|| format!("understand {}", path.display()))
+    }
+
+    pub fn save_config(&self, config: &Value) -> Result<()> {
+        self.replace(CONFIG, config.to_string().as_bytes())
+    }
+
     fn replace(&self, name: &str, text: &[u8]) -> Result<()> {
         let (path, new) = (self.dir.join(name), self.dir.join(format!("{name}.new")));
         let write = || write_new(&new, text).and_then(|()| fs::rename(&new, &path));
@@ -179,15 +214,20 @@ impl Place {
 
     /// Removes the directory and what is in it; what is gone already is no error.
     pub fn remove(&self) -> Result<()> {
-        // What is there as a rule; the rest is found the slow way.
-        let known = [STATE, CONFIG].map(|name| fs::remove_file(self.dir.join(name)));
-        if known.iter().all(std::result::Result::is_ok) && fs::remove_dir(&self.dir).is_ok() {
-            return Ok(());
+        for name in FILES {
+            gone(&self.dir.join(name), |path| fs::remove_file(path))?;
         }
-        match fs::remove_dir_all(&self.dir) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-            gone => gone.or_refuse(|| format!("remove {}", self.dir.display())),
-        }
+        // Nothing else is in it, unless another version of ours put it there.
+        gone(&self.dir, |dir| {
+            fs::remove_dir(dir).or_else(|_| fs::remove_dir_all(dir))
+        })
+    }
+}
+
+fn gone(path: &Path, remove: impl FnOnce(&Path) -> io::Result<()>) -> Result<()> {
+    match remove(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed.or_refuse(|| format!("remove {}", path.display())),
     }
 }
 

@@ -135,7 +135,7 @@ pub fn ps(context: &Context, flags: &Flags) -> Result<u8> {
     let found = Found::look(&context.root, flags.id())?;
     let pids: Vec<i32> = found
         .group()?
-        .processes()
+        .processes()?
         .iter()
         .map(|p| p.as_raw())
         .collect();

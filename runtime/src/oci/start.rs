@@ -1,19 +1,29 @@
 //! `start`: lets a created container execute its program.
 
+use std::os::fd::AsFd;
+
 use super::context::Context;
 use super::error::OrRefuse;
 use super::flags::Flags;
 use super::hooks;
+use super::notify::{self, Listener, Notify};
+use super::place::Process;
 use super::status::{Found, Status};
 use super::{Refusal, Result};
 use crate::init::pause;
 use crate::protocol::Failure;
 
 pub fn command(context: &Context, flags: &Flags) -> Result<u8> {
-    let found = Found::lock(&context.root, flags.id())?;
+    let mut found = Found::lock(&context.root, flags.id())?;
     let why = match found.status {
         Status::Created => {
+            let listener = listen(&found)?;
             start(&found)?;
+            // While it runs it is everybody's.
+            found.place.unlock();
+            if let (Some(listener), Some(process)) = (listener, found.record.process) {
+                context.log.warns_of(pass_on(&listener, process));
+            }
             return Ok(0);
         }
         Status::Stopped => "cannot start a container that has stopped",
@@ -24,16 +34,33 @@ pub fn command(context: &Context, flags: &Flags) -> Result<u8> {
     Err(Refusal::Status(why.into()))
 }
 
-fn start(found: &Found) -> Result<()> {
-    pause::start(&found.place.dir).map_err(refusal)?;
-    let spec = found.place.spec()?;
-    if let Err(why) = hooks::poststart(&spec, &found.record) {
-        // The container goes with its hooks, as in runc.
-        let killed = found.group()?.kill_all();
-        killed.or_refuse(|| "kill the container".into())?;
-        return Err(why);
+/// Where the container was made with a socket to say that it is ready by.
+fn listen(found: &Found) -> Result<Option<Listener>> {
+    let notify = Notify::wanted(&found.place.dir).filter(Notify::is_there);
+    notify.map(Notify::listen).transpose()
+}
+
+fn pass_on(listener: &Listener, process: Process) -> Result<()> {
+    match notify::pidfd_of(process) {
+        Some(pidfd) => listener.pass_on(process, pidfd.as_fd()),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+fn start(found: &Found) -> Result<()> {
+    // What it takes to undo the start comes before it.
+    let (spec, group) = (found.place.spec()?, found.group()?);
+    let started = match pause::start(&found.place.dir) {
+        Err(failure @ (Failure::NotRunning | Failure::Refused(_))) => return Err(refusal(failure)),
+        started => started.map_err(refusal),
+    };
+    let done = started.and_then(|()| hooks::poststart(&spec, &found.record));
+    if done.is_err() {
+        // The container goes with its hooks, as in runc.
+        let killed = group.kill_all();
+        killed.or_refuse(|| "kill the container".into())?;
+    }
+    done
 }
 
 pub fn refusal(failure: Failure) -> Refusal {

@@ -1,9 +1,9 @@
 //! What a container is doing, as the kernel tells.
 
 use std::fs;
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::Pid;
@@ -98,31 +98,36 @@ fn status(place: &Place, record: &Record) -> Result<Status> {
     let Some(process) = record.process else {
         return Ok(Status::Creating);
     };
-    if !process.is_alive() {
+    if !process.is_alive()? {
         return Ok(Status::Stopped);
     }
     if !record.is_complete {
         return Ok(Status::Creating);
     }
-    if Owned::of(record)?.group.is_frozen() {
+    if Owned::of(record)?.group.is_frozen()? {
         return Ok(Status::Paused);
     }
-    Ok(match crate::init::pause::is_waited_for(&place.dir) {
-        true => Status::Created,
-        false => Status::Running,
-    })
+    let waits = crate::init::pause::is_waited_for(&place.dir);
+    match waits.or_refuse(|| "ask whether the container waits for its start".into())? {
+        true => Ok(Status::Created),
+        false => Ok(Status::Running),
+    }
 }
 
 impl Process {
     /// A process that is not reaped yet.
-    pub fn of(pid: i32) -> Option<Self> {
-        let (_, start_time) = read_stat(pid)?;
-        Some(Self { pid, start_time })
+    pub fn of(pid: i32) -> Result<Self> {
+        let stat = read_stat(pid)?.ok_or("it is gone");
+        let (_, start_time) = stat.or_refuse(|| format!("look at process {pid}"))?;
+        Ok(Self { pid, start_time })
     }
 
-    pub fn is_alive(&self) -> bool {
-        let stat = read_stat(self.pid);
-        stat.is_some_and(|(state, start)| start == self.start_time && !matches!(state, 'Z' | 'X'))
+    /// # Errors
+    /// Where that cannot be told: one that runs is never taken for one that has ended.
+    pub fn is_alive(&self) -> Result<bool> {
+        let stat = read_stat(self.pid)?;
+        let is_it = |(state, start)| start == self.start_time && !matches!(state, 'Z' | 'X');
+        Ok(stat.is_some_and(is_it))
     }
 
     /// Waits for a process that was killed: it leaves its group some moments before it ends.
@@ -130,7 +135,7 @@ impl Process {
         let Ok(pidfd) = sys::process::pidfd_open(Pid::from_raw(self.pid)) else {
             return Ok(());
         };
-        if !self.is_alive() {
+        if !self.is_alive()? {
             return Ok(());
         }
         let mut fds = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
@@ -144,25 +149,64 @@ impl Process {
     }
 }
 
-/// The state and the start time of a process (proc_pid_stat(5)).
-fn read_stat(pid: i32) -> Option<(char, u64)> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let mut fields = stat.rsplit_once(") ")?.1.split(' ');
-    let state = fields.next()?.chars().next()?;
-    Some((state, fields.nth(18)?.parse().ok()?))
+/// The state and the start time of a process (proc_pid_stat(5)); none where it is gone.
+fn read_stat(pid: i32) -> Result<Option<(char, u64)>> {
+    let path = format!("/proc/{pid}/stat");
+    let stat = match fs::read_to_string(&path) {
+        // While it was read.
+        Err(e) if e.raw_os_error() == Some(libc::ESRCH) => return Ok(None),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        stat => stat.or_refuse(|| format!("read {path}"))?,
+    };
+    let parse = || {
+        let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+        let state = fields.next()?.chars().next()?;
+        Some((state, fields.nth(18)?.parse().ok()?))
+    };
+    Ok(parse())
 }
 
-/// Writes the process id where the caller wants it, whole or not at all.
-pub fn write_pid_file(path: &str, pid: i32) -> Result<()> {
-    let what = || format!("write the pid file {path}");
-    let path = Path::new(path);
-    let name = path.file_name().ok_or("it has no name").or_refuse(what)?;
-    let new = path.with_file_name(format!(".{}", name.to_string_lossy()));
-    let write = || {
-        fs::File::create(&new)?.write_all(pid.to_string().as_bytes())?;
-        fs::rename(&new, path)
-    };
-    write().or_refuse(what)
+/// A pid file that was written. It goes again with what is made, unless that is kept.
+#[must_use]
+pub struct PidFile(Option<PathBuf>);
+
+impl PidFile {
+    /// Writes the process id where the caller wants it, if at all; whole or not at all.
+    pub fn write(path: Option<&str>, pid: Pid) -> Result<Self> {
+        let Some(text) = path else {
+            return Ok(Self(None));
+        };
+        let what = || format!("write the pid file {text}");
+        let path = Path::new(text);
+        let name = path.file_name().ok_or("it has no name").or_refuse(what)?;
+        let mut new = Self(Some(
+            path.with_file_name(format!(".{}", name.to_string_lossy())),
+        ));
+        new.fill(path, pid).or_refuse(what)?;
+        Ok(new)
+    }
+
+    fn fill(&mut self, path: &Path, pid: Pid) -> io::Result<()> {
+        if let Some(new) = &self.0 {
+            fs::File::create(new)?.write_all(pid.to_string().as_bytes())?;
+            fs::rename(new, path)?;
+        }
+        self.0 = Some(path.to_owned());
+        Ok(())
+    }
+
+    pub fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        if let Some(path) = &self.0 {
+            // The error that has us go says more than a second could.
+            let _ = fs::remove_file(path);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -172,19 +216,23 @@ mod tests {
     #[test]
     fn a_process_is_told_from_a_later_one_of_its_number() {
         let me = Process::of(std::process::id().cast_signed()).unwrap();
-        assert!(me.is_alive());
+        assert!(me.is_alive().unwrap());
         let earlier = Process {
             start_time: me.start_time - 1,
             ..me
         };
-        assert!(!earlier.is_alive());
+        assert!(!earlier.is_alive().unwrap());
     }
 
     #[test]
-    fn a_pid_file_is_a_bare_number() {
+    fn a_pid_file_is_a_bare_number_and_goes_unless_it_is_kept() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("pid");
-        write_pid_file(path.to_str().unwrap(), 42).unwrap();
-        assert_eq!(fs::read_to_string(path).unwrap(), "42");
+        let file = PidFile::write(path.to_str(), Pid::from_raw(42)).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "42");
+        file.keep();
+        assert!(path.exists());
+        drop(PidFile::write(path.to_str(), Pid::from_raw(43)).unwrap());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -16,6 +16,8 @@ use nix::unistd::Pid;
 use super::Result;
 use super::console::copy_size;
 use super::error::OrRefuse;
+use super::log::Log;
+use super::notify::Listener;
 
 /// Signals that are held back from now on, to be passed on.
 ///
@@ -41,66 +43,83 @@ impl Signals {
     }
 }
 
-/// Waits for the end of `child`, and serves it meanwhile; gives its exit code, 128+n after signal n.
-pub fn serve(
-    child: Pid,
-    pidfd: &OwnedFd,
-    signals: &Signals,
-    master: Option<OwnedFd>,
-) -> Result<u8> {
-    let Some(master) = master else {
-        return until_end(child, pidfd, signals, None);
-    };
-    let what = || "serve the terminal".to_owned();
-    let mut terminal = Terminal::open(master).or_refuse(what)?;
-    until_end(child, pidfd, signals, Some(&mut terminal))
+/// A process of ours, and what it gets from us while it runs.
+pub struct Served<'a> {
+    pub child: Pid,
+    pub pidfd: &'a OwnedFd,
+    pub signals: &'a Signals,
+    /// Where it says that it is ready.
+    pub listener: Option<Listener>,
 }
 
-fn until_end(
-    child: Pid,
-    pidfd: &OwnedFd,
-    signals: &Signals,
-    mut terminal: Option<&mut Terminal>,
-) -> Result<u8> {
-    loop {
-        while let Ok(Some(info)) = signals.0.read_signal() {
+impl Served<'_> {
+    /// Waits for its end; gives its exit code, 128+n after signal n.
+    pub fn until_end(mut self, master: Option<OwnedFd>, log: &Log) -> Result<u8> {
+        let what = || "serve the terminal".to_owned();
+        let terminal = master.map(Terminal::open).transpose();
+        let mut terminal = terminal.or_refuse(what)?;
+        loop {
+            if let Some(code) = self.take_signals(terminal.as_mut())? {
+                return Ok(code);
+            }
+            self.pass_readiness_on(log);
+            let mut fds = vec![self.signals.0.as_fd()];
+            fds.extend(self.listener.as_ref().map(Listener::as_fd));
+            match terminal.as_mut() {
+                None => sleep(&fds)?,
+                Some(terminal) => terminal.pump(&fds).or_refuse(what)?,
+            }
+        }
+    }
+
+    /// Gives its exit code when it has ended.
+    fn take_signals(&self, mut terminal: Option<&mut Terminal>) -> Result<Option<u8>> {
+        while let Ok(Some(info)) = self.signals.0.read_signal() {
             let signal = info.ssi_signo.cast_signed();
-            match signal {
-                libc::SIGCHLD => {
-                    if let Some(code) = reap(child).or_refuse(|| format!("wait for {child}"))? {
-                        if let Some(terminal) = terminal.as_deref_mut() {
+            match (signal, terminal.as_deref_mut()) {
+                (libc::SIGCHLD, terminal) => {
+                    let what = || format!("wait for {}", self.child);
+                    if let Some(code) = reap(self.child).or_refuse(what)? {
+                        if let Some(terminal) = terminal {
                             terminal.drain();
                         }
-                        return Ok(code);
+                        return Ok(Some(code));
                     }
                 }
-                libc::SIGWINCH => {
-                    if let Some(terminal) = terminal.as_deref() {
-                        terminal.resize();
-                    }
-                }
+                (libc::SIGWINCH, Some(terminal)) => terminal.resize(),
                 // Go's programs and we ourselves use it for nothing the container knows of.
-                libc::SIGURG => {}
-                signal => {
+                (libc::SIGURG | libc::SIGWINCH, _) => {}
+                _ => {
                     // It may have ended by itself.
-                    let _ = sys::process::pidfd_send(pidfd.as_fd(), signal);
+                    let _ = sys::process::pidfd_send(self.pidfd.as_fd(), signal);
                 }
             }
         }
-        match terminal.as_deref_mut() {
-            None => sleep(&mut [PollFd::new(signals.0.as_fd(), PollFlags::POLLIN)])?,
-            Some(terminal) => terminal
-                .pump(signals)
-                .or_refuse(|| "serve the terminal".into())?,
+        Ok(None)
+    }
+
+    /// We stay, so that it is still us who is to be watched.
+    fn pass_readiness_on(&mut self, log: &Log) {
+        let Some(listener) = &self.listener else {
+            return;
+        };
+        if let Some(ready) = listener.ready() {
+            log.warns_of(listener.tell(&ready, None));
+            self.listener = None;
         }
     }
 }
 
-fn sleep(fds: &mut [PollFd<'_>]) -> Result<()> {
-    match poll(fds, PollTimeout::NONE) {
+fn sleep(fds: &[BorrowedFd<'_>]) -> Result<()> {
+    match poll(&mut readable(fds), PollTimeout::NONE) {
         Err(Errno::EINTR) | Ok(_) => Ok(()),
         Err(e) => Err(e).or_refuse(|| "wait".into()),
     }
+}
+
+fn readable<'a>(fds: &[BorrowedFd<'a>]) -> Vec<PollFd<'a>> {
+    let readable = |fd: &BorrowedFd<'a>| PollFd::new(*fd, PollFlags::POLLIN);
+    fds.iter().map(readable).collect()
 }
 
 /// Reaps whoever has ended; gives the code of `child` if it was among them.
@@ -154,13 +173,13 @@ impl Terminal {
         let _ = copy_size(io::stdin(), &self.master);
     }
 
-    /// Waits until there is something to do, and does it.
-    fn pump(&mut self, signals: &Signals) -> io::Result<()> {
+    /// Waits until there is something to do here or at `others`, and does what is here.
+    fn pump(&mut self, others: &[BorrowedFd<'_>]) -> io::Result<()> {
         let (stdin, master) = (io::stdin(), &self.master);
         let mut wanted = PollFlags::empty();
         wanted.set(PollFlags::POLLIN, self.is_output_open);
         wanted.set(PollFlags::POLLOUT, !self.input.is_empty());
-        let mut fds = vec![PollFd::new(signals.0.as_fd(), PollFlags::POLLIN)];
+        let mut fds = readable(others);
         let has_master = self.is_output_open;
         if has_master {
             fds.push(PollFd::new(master.as_fd(), wanted));
@@ -175,8 +194,8 @@ impl Terminal {
         }
         let seen = |i: usize| fds.get(i).is_some_and(|fd| fd.any().unwrap_or(true));
         let (is_master, is_stdin) = (
-            has_master && seen(1),
-            has_stdin && seen(1 + usize::from(has_master)),
+            has_master && seen(others.len()),
+            has_stdin && seen(others.len() + usize::from(has_master)),
         );
         if is_stdin {
             self.read_input();

@@ -1,26 +1,22 @@
-//! `events` and `update`: what a container uses, and what it may use.
+//! `update`: what a container may use, changed while it runs.
+//!
+//! The configuration that is kept of it is changed with it, and all of it is
+//! taken back where the kernel refuses a part.
 
 use std::io::Read;
 use std::path::Path;
-use std::time::Duration;
 
 use oci_spec::runtime::LinuxResources;
 use serde_json::{Map, Value, json};
 
 use super::context::Context;
 use super::error::OrRefuse;
-use super::flags::{Flag, Flags, switch, value};
+use super::flags::{Flag, Flags, value};
 use super::place::read_bounded;
-use super::status::{Found, Status};
-use super::{Refusal, Result, say};
-use crate::cgroup::Group;
+use super::status::Found;
+use super::{Refusal, Result};
 
-pub const EVENTS_FLAGS: &[Flag] = &[
-    value(&["interval"], "time", "how often, such as 5s"),
-    switch(&["stats"], "print the use once, and exit"),
-];
-
-pub const UPDATE_FLAGS: &[Flag] = &[
+pub const FLAGS: &[Flag] = &[
     value(
         &["resources", "r"],
         "file",
@@ -58,7 +54,7 @@ pub const UPDATE_FLAGS: &[Flag] = &[
     value(&["mem-bw-schema"], "text", "not supported"),
 ];
 
-pub fn update(context: &Context, flags: &Flags) -> Result<u8> {
+pub fn command(context: &Context, flags: &Flags) -> Result<u8> {
     let found = Found::lock(&context.root, flags.id())?;
     if !found.status.is_alive() {
         return Err(Refusal::Status("container not running".into()));
@@ -69,7 +65,7 @@ pub fn update(context: &Context, flags: &Flags) -> Result<u8> {
             return Err(Refusal::Usage(format!("--{intel}: {why}")));
         }
     }
-    let wanted = match flags.value("resources") {
+    let mut wanted = match flags.value("resources") {
         Some("-") => {
             let mut text = Vec::new();
             let read = std::io::stdin().take(1 << 20).read_to_end(&mut text);
@@ -79,8 +75,43 @@ pub fn update(context: &Context, flags: &Flags) -> Result<u8> {
         Some(path) => parse(&read_bounded(Path::new(path))?)?,
         None => of_flags(flags)?,
     };
-    found.owned()?.update(&wanted)?;
+    // As runc: what devices there are is settled when the container is made.
+    wanted.set_devices(None);
+    change(&found, &wanted)?;
     Ok(0)
+}
+
+fn change(found: &Found, wanted: &LinuxResources) -> Result<()> {
+    let owned = found.owned()?;
+    let mut config = found.place.config()?;
+    if let Err(why) = owned.update(wanted) {
+        // The first error says more than a second could.
+        let _ = before(&config).map(|before| owned.update(&before));
+        return Err(why);
+    }
+    let wanted = serde_json::to_value(wanted).expect("resources have only string keys");
+    merge(&mut config["linux"]["resources"], wanted);
+    found.place.save_config(&config)
+}
+
+/// What was in force until now.
+fn before(config: &Value) -> Option<LinuxResources> {
+    let resources = config.pointer("/linux/resources")?.clone();
+    let mut resources: LinuxResources = serde_json::from_value(resources).ok()?;
+    resources.set_devices(None);
+    Some(resources)
+}
+
+/// Sets what `new` has, part by part, and leaves the rest.
+fn merge(old: &mut Value, new: Value) {
+    match new {
+        Value::Object(new) if old.is_object() => {
+            for (key, value) in new {
+                merge(&mut old[key], value);
+            }
+        }
+        new => *old = new,
+    }
 }
 
 fn parse(text: &[u8]) -> Result<LinuxResources> {
@@ -152,67 +183,6 @@ fn bytes(flag: &str, size: &str) -> Result<i64> {
     number.checked_mul(1 << shift).ok_or_else(refused)
 }
 
-pub fn events(context: &Context, flags: &Flags) -> Result<u8> {
-    let interval = interval(flags.value("interval").unwrap_or("5s"))?;
-    loop {
-        let found = Found::look(&context.root, flags.id())?;
-        match found.status {
-            Status::Stopped if !flags.has("stats") => return Ok(0),
-            status if !status.is_alive() => {
-                let why = format!("container with id {} is not running", found.record.id);
-                return Err(Refusal::Status(why));
-            }
-            _ => {}
-        }
-        say(stats(&found.record.id, &found.group()?)?);
-        if flags.has("stats") {
-            return Ok(0);
-        }
-        std::thread::sleep(interval);
-    }
-}
-
-/// Go's durations, as far as an interval goes.
-fn interval(word: &str) -> Result<Duration> {
-    let refused = || Refusal::Usage("duration interval must be greater than 0".into());
-    let end = word
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .ok_or_else(refused)?;
-    let number: f64 = word[..end].parse().map_err(|_| refused())?;
-    let unit = match &word[end..] {
-        "ms" => 0.001,
-        "s" => 1.0,
-        "m" => 60.0,
-        "h" => 3600.0,
-        _ => return Err(refused()),
-    };
-    let interval = Duration::try_from_secs_f64(number * unit).map_err(|_| refused())?;
-    if interval.is_zero() {
-        return Err(refused());
-    }
-    Ok(interval)
-}
-
-fn stats(id: &str, group: &Group) -> Result<Value> {
-    let stats = group.stats()?;
-    Ok(json!({
-        "type": "stats",
-        "id": id,
-        "data": {
-            "cpu": { "usage": { "total": stats.cpu_usage_ns } },
-            "memory": {
-                "usage": { "usage": stats.memory_usage_bytes },
-                "raw": {
-                    "rss": stats.memory_rss_bytes,
-                    "pgfault": stats.page_faults,
-                    "pgmajfault": stats.major_page_faults,
-                },
-            },
-            "pids": { "current": stats.pids },
-        },
-    }))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -240,7 +210,7 @@ mod tests {
             "id",
         ];
         let args = args.iter().map(|&a| a.to_owned()).collect();
-        let flags = Flags::parse(UPDATE_FLAGS, args, crate::oci::flags::Order::Anywhere).unwrap();
+        let flags = Flags::parse(FLAGS, args, crate::oci::flags::Order::Anywhere).unwrap();
         let resources = of_flags(&flags).unwrap();
         assert_eq!(resources.memory().unwrap().limit(), Some(64 << 20));
         let cpu = resources.cpu().clone().unwrap();
@@ -251,11 +221,16 @@ mod tests {
     }
 
     #[test]
-    fn an_interval_is_a_duration_of_go_and_more_than_nothing() {
-        assert_eq!(interval("1.5s").unwrap(), Duration::from_millis(1500));
-        assert_eq!(interval("100ms").unwrap(), Duration::from_millis(100));
-        for word in ["", "5", "0s", "xs", "1y"] {
-            assert!(interval(word).is_err(), "{word}");
-        }
+    fn what_is_changed_takes_the_place_of_what_was_and_the_rest_stays() {
+        let mut old = json!({ "memory": { "limit": 5, "swap": 6 }, "pids": { "limit": 7 } });
+        merge(
+            &mut old,
+            json!({ "memory": { "limit": 8 }, "cpu": { "shares": 9 } }),
+        );
+        let new = json!({ "memory": { "limit": 8, "swap": 6 }, "pids": { "limit": 7 }, "cpu": { "shares": 9 } });
+        assert_eq!(old, new);
+        let mut none = Value::Null;
+        merge(&mut none, json!({ "pids": { "limit": 1 } }));
+        assert_eq!(none, json!({ "pids": { "limit": 1 } }));
     }
 }
