@@ -1,8 +1,6 @@
-//! Control groups: resources at the start, updates, statistics.
+//! Control groups: what a container is in, and its limits at the start.
 
 use std::fs;
-use std::io::Write;
-use std::process::Stdio;
 
 use serde_json::{Value, json};
 
@@ -33,15 +31,7 @@ cases! {
     unified_is_written_on_v2;
     unified_is_refused_on_v1 (Crun: "leaves its groups");
     limit_that_the_kernel_refuses_leaves_nothing (Crun: "leaves its groups");
-    update_changes_memory;
-    update_changes_cpu;
-    update_changes_pids;
-    update_reads_resources_from_standard_input;
-    update_reads_resources_from_a_file;
-    update_with_nonsense_is_refused (Crun: "takes an empty file");
-    update_of_a_stopped_container_is_refused (Crun: "says nothing");
     pause_freezes_all_processes;
-    events_show_statistics (Crun: "1.8 has no such command");
     delete_removes_groups_that_the_container_made;
     deeper_groups_are_the_container_s_own_with_a_namespace;
     exec_is_counted_with_the_container;
@@ -49,7 +39,7 @@ cases! {
     systemd_sets_limits;
 }
 
-fn resources(bundle: Bundle, value: Value) -> Bundle {
+pub fn resources(bundle: Bundle, value: Value) -> Bundle {
     let mut bundle = bundle;
     for (name, part) in value.as_object().expect("an object") {
         bundle = bundle.set(&format!("/linux/resources/{name}"), part.clone());
@@ -169,7 +159,7 @@ fn cpu_shares_are_set(g: &Ground) {
 
 /// On v2 shares are a weight: by a line at first, by a curve through 1024 and 100 since runc 1.4 and crun 1.23.
 #[track_caller]
-fn has_shares(bundle: &Bundle, shares: &str, weights: [&str; 2]) {
+pub fn has_shares(bundle: &Bundle, shares: &str, weights: [&str; 2]) {
     let says = bundle.group_says("cpu", "cpu.shares", "cpu.weight");
     let is_right = if cgroups::are_v2() { weights.contains(&says.as_str()) } else { says == shares };
     assert!(is_right, "{says}");
@@ -254,70 +244,6 @@ fn limit_that_the_kernel_refuses_leaves_nothing(g: &Ground) {
     resources(g.bundle(), json!({ "cpu": { "period": 1, "quota": 1 } })).is_refused();
 }
 
-fn update_changes_memory(g: &Ground) {
-    let bundle = resources(g.bundle(), json!({ "memory": { "limit": 67_108_864 } })).up();
-    bundle.call(&["update", "--memory", "33554432"]).ok();
-    assert_eq!(bundle.group_says("memory", "memory.limit_in_bytes", "memory.max"), "33554432");
-    bundle.call(&["update", "--memory-reservation", "8388608"]).ok();
-    assert_eq!(bundle.group_says("memory", "memory.soft_limit_in_bytes", "memory.low"), "8388608");
-    assert_eq!(bundle.group_says("memory", "memory.limit_in_bytes", "memory.max"), "33554432");
-}
-
-fn update_changes_cpu(g: &Ground) {
-    let bundle = g.bundle().up();
-    bundle.call(&["update", "--cpu-quota", "30000", "--cpu-period", "60000", "--cpuset-cpus", "0"]).ok();
-    let (quota, wanted) = if cgroups::are_v2() { ("cpu.max", "30000 60000") } else { ("cpu.cfs_quota_us", "30000") };
-    assert_eq!(bundle.group_says("cpu", quota, quota), wanted);
-    assert_eq!(bundle.group_says("cpuset", "cpuset.cpus", "cpuset.cpus"), "0");
-    bundle.call(&["update", "--cpu-share", "2048"]).ok();
-    has_shares(&bundle, "2048", ["79", "174"]);
-}
-
-fn update_changes_pids(g: &Ground) {
-    let bundle = g.bundle().up();
-    bundle.call(&["update", "--pids-limit", "33"]).ok();
-    assert_eq!(bundle.group_says("pids", "pids.max", "pids.max"), "33");
-}
-
-fn update_reads_resources_from_standard_input(g: &Ground) {
-    let bundle = g.bundle().up();
-    let file = bundle.dir.join("resources.json");
-    let mut written = fs::File::create(&file).expect("create");
-    write!(written, "{}", json!({ "pids": { "limit": 21 } })).expect("write");
-    let mut command = g.command();
-    command.args(["update", "--resources", "-", &bundle.id]);
-    let input = Stdio::from(fs::File::open(&file).expect("open"));
-    Outcome::with_input(&mut command, &g.dir.join("calls"), input).ok();
-    assert_eq!(bundle.group_says("pids", "pids.max", "pids.max"), "21");
-}
-
-fn update_reads_resources_from_a_file(g: &Ground) {
-    let bundle = g.bundle().up();
-    let file = bundle.dir.join("resources.json");
-    fs::write(&file, json!({ "memory": { "limit": 33_554_432 } }).to_string()).expect("write");
-    bundle.call(&["update", "--resources", file.to_str().expect("text")]).ok();
-    assert_eq!(bundle.group_says("memory", "memory.limit_in_bytes", "memory.max"), "33554432");
-}
-
-fn update_with_nonsense_is_refused(g: &Ground) {
-    let bundle = resources(g.bundle(), json!({ "pids": { "limit": 12 } })).up();
-    bundle.call(&["update", "--pids-limit", "many"]).refused();
-    let file = bundle.dir.join("resources.json");
-    for content in ["", "{", "{\"pids\": {\"limit\": \"many\"}}"] {
-        fs::write(&file, content).expect("write");
-        bundle.call(&["update", "--resources", file.to_str().expect("text")]).refused();
-    }
-    assert_eq!(bundle.group_says("pids", "pids.max", "pids.max"), "12");
-}
-
-fn update_of_a_stopped_container_is_refused(g: &Ground) {
-    let bundle = g.bundle();
-    bundle.create().ok();
-    bundle.start().ok();
-    bundle.until_stopped();
-    bundle.call(&["update", "--pids-limit", "5"]).refused();
-}
-
 fn pause_freezes_all_processes(g: &Ground) {
     let bundle = g.bundle().up();
     bundle.call(&["pause"]).ok();
@@ -326,16 +252,6 @@ fn pause_freezes_all_processes(g: &Ground) {
         (text == "FROZEN" || text == "1").then_some(())
     });
     bundle.call(&["resume"]).ok();
-}
-
-fn events_show_statistics(g: &Ground) {
-    let bundle = g.bundle().up();
-    let event = bundle.call(&["events", "--stats"]).ok().json();
-    assert_eq!(event["type"], "stats");
-    assert_eq!(event["id"], bundle.id.as_str());
-    assert!(event["data"]["memory"]["usage"]["usage"].as_u64().is_some_and(|bytes| bytes > 0), "{event}");
-    assert!(event["data"]["pids"]["current"].as_u64().is_some_and(|pids| pids >= 1), "{event}");
-    assert!(event["data"]["cpu"]["usage"]["total"].as_u64().is_some(), "{event}");
 }
 
 fn delete_removes_groups_that_the_container_made(g: &Ground) {

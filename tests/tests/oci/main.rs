@@ -31,6 +31,21 @@ macro_rules! themes {
 }
 
 themes!(
-    errors, escapes, exec, groups, hooks, hostile, lifecycle, mounts, namespaces, paths, process,
-    seccomp, terminal
+    errors,
+    escapes,
+    exec,
+    groups,
+    hooks,
+    hostile,
+    lifecycle,
+    links,
+    mounts,
+    namespaces,
+    notify,
+    paths,
+    process,
+    propagation,
+    seccomp,
+    terminal,
+    usage
 );

@@ -50,15 +50,6 @@ cases! {
     destination_with_dots_stays_in_the_root;
     destination_that_is_a_link_stays_in_the_root;
     destination_through_an_absolute_link_stays_in_the_root;
-    propagation_of_a_mount_is_private (Crun: "leaves it to rootfsPropagation");
-    propagation_of_a_mount_is_slave (Crun: "leaves it to rootfsPropagation");
-    propagation_of_a_mount_is_shared;
-    propagation_of_a_mount_is_unbindable (Crun: "leaves it to rootfsPropagation");
-    rootfs_propagation_is_slave (Crun: "binds the root before, and then anew");
-    rootfs_propagation_is_shared (Runc: "makes its parent private, and so itself");
-    rootfs_propagation_is_private;
-    rootfs_propagation_of_another_word_is_refused (Crun: "takes it for the default");
-    mounts_of_the_container_are_not_seen_outside;
     read_only_root_refuses_writes_and_mounts_do_not;
     root_may_be_absolute;
     root_that_is_a_link_is_followed (Runc: "wants a path without links");
@@ -68,28 +59,28 @@ cases! {
     cwd_on_a_mount_is_seen_through_it;
 }
 
+pub fn set_propagation(path: &Path, flag: MsFlags) {
+    let none = None::<&str>;
+    mount(none, path, none, flag, none).expect("change the propagation");
+}
+
 /// A volume with one file, named after itself.
-fn volume(bundle: &Bundle, name: &str) -> std::path::PathBuf {
+pub fn volume(bundle: &Bundle, name: &str) -> std::path::PathBuf {
     let dir = bundle.volume(name);
     fs::write(dir.join("file"), format!("of {name}\n")).expect("write");
     dir
 }
 
 /// Mounts a tmpfs with one file at `path`, in this thread's own mounts.
-fn tmpfs_at(path: &Path) {
+pub fn tmpfs_at(path: &Path) {
     fs::create_dir_all(path).expect("create a mount point");
     let (source, none) = (Some("tmpfs"), None::<&str>);
     mount(source, path, source, MsFlags::empty(), none).expect("mount a tmpfs");
     fs::write(path.join("below"), "below").expect("write");
 }
 
-fn set_propagation(path: &Path, flag: MsFlags) {
-    let none = None::<&str>;
-    mount(none, path, none, flag, none).expect("change the propagation");
-}
-
 /// The options of the mount at `at`, as the container sees them: those of the mount, tags, those of the file system.
-fn options_of(bundle: Bundle, at: &str) -> String {
+pub fn options_of(bundle: Bundle, at: &str) -> String {
     let script = format!("awk '$5 == \"{at}\"' /proc/self/mountinfo | tail -n 1");
     bundle.sh(&script).run().ok().stdout.trim().to_owned()
 }
@@ -376,83 +367,6 @@ fn destination_through_an_absolute_link_stays_in_the_root(g: &Ground) {
     std::os::unix::fs::symlink(&outside, bundle.rootfs().join("link")).expect("link");
     bundle.bind(dir, "/link/made", &[]).run();
     assert!(fs::read_dir(&outside).expect("there").next().is_none(), "something was made outside");
-}
-
-/// What the container sees of a mount whose other side is shared with the host.
-fn tags(g: &Ground, option: &str) -> String {
-    let bundle = g.bundle();
-    let dir = bundle.volume("v");
-    tmpfs_at(&dir);
-    set_propagation(&dir, MsFlags::MS_SHARED);
-    let bundle = bundle.set("/linux/rootfsPropagation", "rshared");
-    let options: Vec<&str> = ["rbind", option].into_iter().filter(|word| !word.is_empty()).collect();
-    let line = options_of(bundle.mount("/mnt", "bind", &dir, &options), "/mnt");
-    nix::mount::umount(&dir).expect("unmount");
-    line
-}
-
-fn propagation_of_a_mount_is_private(g: &Ground) {
-    let line = tags(g, "rprivate");
-    assert!(!line.contains("shared:") && !line.contains("master:"), "{line}");
-}
-
-fn propagation_of_a_mount_is_slave(g: &Ground) {
-    let line = tags(g, "rslave");
-    assert!(line.contains("master:") && !line.contains("shared:"), "{line}");
-}
-
-fn propagation_of_a_mount_is_shared(g: &Ground) {
-    let line = tags(g, "rshared");
-    assert!(line.contains("shared:"), "{line}");
-}
-
-fn propagation_of_a_mount_is_unbindable(g: &Ground) {
-    let line = options_of(g.bundle().mount("/t", "tmpfs", "tmpfs", &["unbindable"]), "/t");
-    assert!(line.contains("unbindable"), "{line}");
-}
-
-/// What the container sees of its root, when the mount that holds it is shared.
-fn root_tags(g: &Ground, propagation: &str) -> String {
-    let bundle = g.bundle();
-    let root = bundle.rootfs();
-    let (path, none) = (Some(root.as_path()), None::<&str>);
-    mount(path, &root, none, MsFlags::MS_BIND, none).expect("bind");
-    set_propagation(&root, MsFlags::MS_SHARED);
-    let line = options_of(bundle.set("/linux/rootfsPropagation", propagation), "/");
-    nix::mount::umount2(&root, nix::mount::MntFlags::MNT_DETACH).expect("unmount");
-    line
-}
-
-fn rootfs_propagation_is_slave(g: &Ground) {
-    let line = root_tags(g, "rslave");
-    assert!(line.contains("master:") && !line.contains("shared:"), "{line}");
-}
-
-fn rootfs_propagation_is_shared(g: &Ground) {
-    let line = options_of(g.bundle().set("/linux/rootfsPropagation", "rshared"), "/");
-    assert!(line.contains("shared:"), "{line}");
-}
-
-fn rootfs_propagation_is_private(g: &Ground) {
-    let line = root_tags(g, "rprivate");
-    assert!(!line.contains("master:") && !line.contains("shared:"), "{line}");
-}
-
-fn rootfs_propagation_of_another_word_is_refused(g: &Ground) {
-    g.bundle().set("/linux/rootfsPropagation", "sideways").is_refused();
-}
-
-fn mounts_of_the_container_are_not_seen_outside(g: &Ground) {
-    let root = g.dir.join("shared");
-    tmpfs_at(&root);
-    set_propagation(&root, MsFlags::MS_SHARED);
-    let bundle = g.bundle();
-    let inner = volume(&bundle, "v");
-    let bundle = bundle.bind(&root, "/mnt", &[]).mount("/mnt/deeper", "bind", inner, &["bind"]);
-    bundle.sh("cat /mnt/deeper/file").run().prints("of v");
-    let mounts = fs::read_to_string("/proc/thread-self/mountinfo").expect("mounts");
-    assert!(!mounts.contains("/deeper"), "{mounts}");
-    nix::mount::umount2(&root, nix::mount::MntFlags::MNT_DETACH).expect("unmount");
 }
 
 fn read_only_root_refuses_writes_and_mounts_do_not(g: &Ground) {

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::harness::{Ground, cases};
+use crate::harness::{Ground, Runtime, cases};
 
 cases! {
     arguments_are_passed_on_as_they_are;
@@ -44,6 +44,9 @@ cases! {
     no_descriptor_but_three_is_open;
     session_keyring_is_a_new_one;
     apparmor_profile_where_the_kernel_has_none_is_refused;
+    apparmor_profile_of_exec_where_the_kernel_has_none_is_refused;
+    selinux_label_where_the_kernel_has_none_is_refused;
+    mount_label_where_the_kernel_has_none_is_refused (Crun: "leaves it out");
     affinity_of_the_first_process_is_that_of_its_group;
 }
 
@@ -280,6 +283,36 @@ fn apparmor_profile_where_the_kernel_has_none_is_refused(g: &Ground) {
         g.skip("this kernel has AppArmor");
     }
     g.bundle().set("/process/apparmorProfile", "some-profile").is_refused().says("apparmor");
+}
+
+fn apparmor_profile_of_exec_where_the_kernel_has_none_is_refused(g: &Ground) {
+    if std::path::Path::new("/sys/kernel/security/apparmor").exists() {
+        g.skip("this kernel has AppArmor");
+    }
+    let bundle = g.bundle().up();
+    bundle.exec_with(&["--apparmor", "some-profile"], &["true"]).refused().says("apparmor");
+    assert_eq!(bundle.status(), "running");
+}
+
+fn selinux_label_where_the_kernel_has_none_is_refused(g: &Ground) {
+    is_refused_without_selinux(g, "/process/selinuxLabel");
+}
+
+fn mount_label_where_the_kernel_has_none_is_refused(g: &Ground) {
+    is_refused_without_selinux(g, "/linux/mountLabel");
+}
+
+#[track_caller]
+fn is_refused_without_selinux(g: &Ground, pointer: &str) {
+    if std::fs::read_dir("/sys/fs/selinux").is_ok_and(|mut files| files.next().is_some()) {
+        g.skip("this kernel has SELinux");
+    }
+    let label = "system_u:system_r:container_t:s0:c1,c2";
+    let outcome = g.bundle().set(pointer, label).is_refused();
+    // Others tell of what the kernel says to it.
+    if g.runtime == Runtime::Skiff {
+        outcome.says("selinux").says("leave it out");
+    }
 }
 
 fn affinity_of_the_first_process_is_that_of_its_group(g: &Ground) {
