@@ -2,6 +2,7 @@
 # Builds skiff and its benchmark as they are released, and measures.
 # scripts/bench.sh [api] [create|get|list|watch|memory|all] [options; see --help]
 # scripts/bench.sh scheduling [place|hold|all] [options; see --help]
+# scripts/bench.sh runtime [options; see --help]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/setup.sh
