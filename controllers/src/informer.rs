@@ -93,6 +93,13 @@ impl<K: Object> Informer<K> {
         self.read().objects.values().cloned().collect()
     }
 
+    /// Whether there is such an object; stops at the first.
+    pub fn any(&self, is_meant: impl Fn(&K) -> bool) -> bool {
+        let state = self.read();
+        let mut objects = state.objects.values();
+        objects.any(|object| is_meant(object))
+    }
+
     pub fn in_namespace(&self, namespace: &str) -> Vec<Arc<K>> {
         let from = Key::new(namespace, "");
         let state = self.read();

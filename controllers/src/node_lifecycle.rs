@@ -183,7 +183,7 @@ impl NodeLifecycle {
     async fn write_taints(&self, key: &Key, node: &Node) -> Result<(), Error> {
         // Where no node is well, the fault is likely ours: nobody is evicted,
         // and there is nowhere to go.
-        let may_evict = self.cluster.nodes.all().iter().any(|n| n.is_ready());
+        let may_evict = self.cluster.nodes.any(Node::is_ready);
         let wanted = taints::wanted(node, may_evict, jiff::Timestamp::now());
         if wanted == node.spec.taints {
             return Ok(());

@@ -1,9 +1,13 @@
 //! Heartbeats of all nodes, evenly spread over time.
+//!
+//! Like kubelets the nodes do not wait for each other: a server that is slow
+//! for one is not told of the next any later.
 
 use std::time::Duration;
 
 use kube::Client;
 use serde_json::json;
+use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::node::{self, LEASES, NODES};
@@ -16,17 +20,39 @@ const TURNS: usize = 100;
 /// A node's status is told again each so many periods: every five minutes.
 const STATUS_EVERY: usize = 30;
 
+/// Requests on their way at once.
+const AT_ONCE: usize = 256;
+
 /// Beats for ever.
 pub async fn beat(config: &Config, client: &Client) {
     let turns = u32::try_from(TURNS).unwrap_or(1);
     let mut ticks = interval(PERIOD / turns);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut beats = Beats::default();
     for tick in 0.. {
         ticks.tick().await;
-        let due = due(config.nodes, tick);
-        node::for_each(due.into_iter(), |number| renew(config, client, number)).await;
-        let due = due_for_status(config.nodes, tick);
-        node::for_each(due.into_iter(), |number| tell(client, config.name(number))).await;
+        for number in due(config.nodes, tick) {
+            beats
+                .start(renew(client.clone(), config.name(number)))
+                .await;
+        }
+        for number in due_for_status(config.nodes, tick) {
+            beats.start(tell(client.clone(), config.name(number))).await;
+        }
+    }
+}
+
+/// Those on their way; they end with it.
+#[derive(Default)]
+struct Beats(JoinSet<()>);
+
+impl Beats {
+    async fn start(&mut self, beat: impl Future<Output = ()> + Send + 'static) {
+        while self.0.try_join_next().is_some() {}
+        if self.0.len() >= AT_ONCE {
+            self.0.join_next().await;
+        }
+        self.0.spawn(beat);
     }
 }
 
@@ -43,16 +69,15 @@ fn due_for_status(nodes: usize, tick: usize) -> Vec<usize> {
     due
 }
 
-async fn renew(config: &Config, client: &Client, number: usize) {
-    let name = config.name(number);
-    let patch = || json!({ "spec": node::lease_spec(&name) });
-    let renewed = api::merge(client, LEASES, &name, patch()).await;
+async fn renew(client: Client, name: String) {
+    let patch = json!({ "spec": node::lease_spec(&name) });
+    let renewed = api::merge(&client, LEASES, &name, patch).await;
     if let Err(error) = renewed {
         tracing::debug!("renew the lease of {name}: {error}");
     }
 }
 
-async fn tell(client: &Client, name: String) {
+async fn tell(client: Client, name: String) {
     let mut conditions = node::conditions();
     // When it changed is known already.
     for condition in conditions.as_array_mut().into_iter().flatten() {
@@ -61,7 +86,7 @@ async fn tell(client: &Client, name: String) {
         }
     }
     let status = json!({ "conditions": conditions });
-    if let Err(error) = api::patch_status(client, NODES, &name, status).await {
+    if let Err(error) = api::patch_status(&client, NODES, &name, status).await {
         tracing::debug!("tell the status of {name}: {error}");
     }
 }

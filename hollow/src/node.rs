@@ -1,6 +1,6 @@
 //! What a hollow node says of itself, and how it comes into the cluster.
 
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{TryStreamExt, stream};
 use jiff::Timestamp;
 use kube::Client;
 use serde_json::{Value, json};
@@ -120,14 +120,4 @@ pub async fn patiently<F: Future<Output = kube::Result<()>>>(what: &str, work: i
         }
         tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     }
-}
-
-/// Runs the work for each number, so many at once.
-pub async fn for_each<F: Future<Output = ()>>(
-    numbers: impl Iterator<Item = usize>,
-    work: impl Fn(usize) -> F,
-) {
-    stream::iter(numbers)
-        .for_each_concurrent(AT_ONCE, work)
-        .await;
 }

@@ -16,6 +16,8 @@ use crate::{Config, api};
 
 /// Requests on their way at once.
 const AT_ONCE: usize = 64;
+/// What the watch has shown that is taken in at once; it must not fall behind.
+const SEEN_AT_ONCE: usize = 256;
 /// Addresses of pods: 10.128.0.0/9.
 const FIRST_ADDRESS: u32 = u32::from_be_bytes([10, 128, 0, 0]);
 const ADDRESSES: u32 = 1 << 23;
@@ -69,6 +71,7 @@ impl<'a> Runner<'a> {
         // Pods without a node are none of ours, and many come and go.
         let config = watcher::Config::default().fields("spec.nodeName!=");
         let events = watcher(pods, config).default_backoff();
+        let events = events.ready_chunks(SEEN_AT_ONCE);
         let mut events = std::pin::pin!(events);
         loop {
             while self.running.len() < AT_ONCE
@@ -77,11 +80,11 @@ impl<'a> Runner<'a> {
                 self.running.spawn(work.run(self.client.clone()));
             }
             tokio::select! {
-                Some(event) = events.next() => match event {
+                Some(events) = events.next() => events.into_iter().for_each(|event| match event {
                     Ok(Event::InitApply(pod) | Event::Apply(pod)) => self.see(pod),
                     Ok(_) => {}
                     Err(error) => tracing::warn!("watch of pods broke; listing again: {error}"),
-                },
+                }),
                 Some(Ok(done)) = self.running.join_next() => {
                     self.known.remove(&done);
                 }

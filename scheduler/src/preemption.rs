@@ -60,9 +60,9 @@ impl<'a> Search<'a> {
         self.check_eligible()?;
         let cache = &self.cx.cluster.cache;
         let nodes: Vec<&NodeInfo> = cache.nodes().collect();
-        let (hopeful, hopeless): (Vec<&NodeInfo>, Vec<&NodeInfo>) = nodes
-            .iter()
-            .partition(|node| self.diagnosis.may_be_cleared(node.index));
+        let may_be_cleared = self.diagnosis.clearable();
+        let (hopeful, hopeless): (Vec<&NodeInfo>, Vec<&NodeInfo>) =
+            nodes.iter().partition(|node| may_be_cleared(node.index));
         let mut refusals = Vec::new();
         if let Ok(filters) = Filters::prepare(self.cx, self.nominations)
             && let Some(way) = self.best(filters, &hopeful, turn, &mut refusals)
@@ -84,7 +84,7 @@ impl<'a> Search<'a> {
         }
         let cache = &self.cx.cluster.cache;
         let nominated = pod.nominated.as_ref().and_then(|name| cache.find(name));
-        let Some(node) = nominated.filter(|node| self.diagnosis.may_be_cleared(node.index)) else {
+        let Some(node) = nominated.filter(|node| self.diagnosis.clearable()(node.index)) else {
             return Ok(());
         };
         let mut there = node.pods.iter().filter_map(|key| cache.pod(key));

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use events::Events;
 use futures::StreamExt;
@@ -31,8 +32,11 @@ mod watches;
 
 use bindings::Volumes;
 
-/// Pods decided on before watches are looked at again.
-const BATCH: usize = 64;
+/// How long pods are decided on before others get to run: the thread is theirs too.
+const BATCH: Duration = Duration::from_millis(2);
+/// What watches have shown that is taken in at once: there is more to see than
+/// to decide.
+const SEEN_AT_ONCE: usize = 256;
 /// Requests on their way at once.
 const MOST_TASKS: usize = 256;
 
@@ -41,7 +45,7 @@ const MOST_TASKS: usize = 256;
 /// # Errors
 /// None ends the scheduler today: what fails is logged and tried again.
 pub async fn run(config: Config, client: Client, shutdown: CancellationToken) -> Result<(), Error> {
-    let mut watches = watches::all(&client);
+    let mut watches = watches::all(&client).ready_chunks(SEEN_AT_ONCE);
     let events = Events::new();
     let telling = tokio::spawn(events.clone().run(client.clone(), shutdown.clone()));
     let mut scheduler = Scheduler::new(config, client, &events);
@@ -49,7 +53,7 @@ pub async fn run(config: Config, client: Client, shutdown: CancellationToken) ->
         let has_work = scheduler.schedule_batch();
         tokio::select! {
             () = shutdown.cancelled() => break,
-            Some(seen) = watches.next() => seen(&mut scheduler),
+            Some(seen) = watches.next() => seen.into_iter().for_each(|seen| seen(&mut scheduler)),
             Some(done) = scheduler.tasks.join_next() => scheduler.on_done(done),
             () = until(scheduler.queue.next_timer()) => scheduler.queue.tick(Instant::now()),
             () = until(scheduler.conditions.next_write()) => scheduler.conditions.write(Instant::now()),
@@ -110,19 +114,22 @@ impl Scheduler {
         profiles.find(|profile| profile.name == name).cloned()
     }
 
-    /// Decides on up to a batch of pods; true while more are ready.
+    /// Decides on pods for a while; true while more are ready.
     fn schedule_batch(&mut self) -> bool {
         if !self.unknown.is_empty() {
             return false;
         }
-        for _ in 0..BATCH {
+        let mut now = Instant::now();
+        let end = now + BATCH;
+        while now < end {
             if self.tasks.len() >= MOST_TASKS {
                 return false;
             }
-            let Some(pod) = self.queue.pop(Instant::now()) else {
+            let Some(pod) = self.queue.pop(now) else {
                 return false;
             };
             self.schedule(&pod);
+            now = Instant::now();
         }
         true
     }

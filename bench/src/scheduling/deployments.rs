@@ -1,8 +1,9 @@
-//! Deployments of many pods, made, watched and rolled over.
+//! Deployments of many pods, made, watched and rolled over, and the nodes for them.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
+use memchr::memmem;
 use serde_json::{Value, json};
 
 use crate::client::Target;
@@ -36,6 +37,22 @@ pub async fn create(target: &Target, number: u64, replicas: u64) -> anyhow::Resu
     let body = String::from_utf8_lossy(&body);
     ensure!(status == 201, "make {name}: {status} {body}");
     Ok(())
+}
+
+/// Waits until no node keeps pods off, as new nodes do.
+pub async fn wait_for_nodes(target: &Target, limit: Duration) -> anyhow::Result<Duration> {
+    let begun = Instant::now();
+    let mut connection = target.connect().await?;
+    let request = target.request("GET", "/api/v1/nodes", "");
+    loop {
+        let (_, body) = connection.answer(&request).await?;
+        let tainted = memmem::find_iter(&body, br#""taints":["#).count();
+        if tainted == 0 {
+            return Ok(begun.elapsed());
+        }
+        ensure!(begun.elapsed() < limit, "{tainted} nodes take no pods");
+        tokio::time::sleep(ASK_EVERY).await;
+    }
 }
 
 /// Waits until so many pods are ready, all Deployments together.

@@ -21,6 +21,8 @@ const ADDRESSES: &str = "--cluster-cidr=10.128.0.0/9";
 struct Figures {
     nodes: u64,
     pods: u64,
+    /// From their registration until all nodes take pods.
+    usable: Duration,
     ready: Duration,
     /// CPU until all were ready.
     cpu: Duration,
@@ -65,6 +67,7 @@ async fn measure(options: &Options, nodes: u64) -> anyhow::Result<Figures> {
     let mut hollow = Process::start(&binary, args, &server.dir().join("hollow"))?;
     println!("  {}", hollow.command);
     hollow.wait_for_a_line().context("register the nodes")?;
+    let usable = deployments::wait_for_nodes(&server.target, READY_LIMIT).await?;
 
     let before = server.usage()?;
     let sizes = (0..pods)
@@ -80,6 +83,7 @@ async fn measure(options: &Options, nodes: u64) -> anyhow::Result<Figures> {
     Ok(Figures {
         nodes,
         pods,
+        usable,
         ready,
         cpu,
         steady,
@@ -108,7 +112,8 @@ fn print(figures: &Figures) {
     Line {
         what: "hold",
         measured: format!(
-            "{nodes} nodes, {pods} pods: ready after {:.1} s, {} pods/s, {} us of the server's CPU each; at rest {:.0} % of a core, {} MB ({} MB at most before); load {load}",
+            "{nodes} nodes, usable {:.1} s after they were registered; {pods} pods: ready after {:.1} s, {} pods/s, {} us of the server's CPU each; at rest {:.0} % of a core, {} MB ({} MB at most before); load {load}",
+            figures.usable.as_secs_f64(),
             figures.ready.as_secs_f64(),
             number(figures.pods as f64 / figures.ready.as_secs_f64()),
             figures.cpu.as_micros() / u128::from(figures.pods.max(1)),

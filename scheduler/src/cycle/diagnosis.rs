@@ -11,7 +11,8 @@ use crate::plugins::{Refusal, Set};
 pub struct Diagnosis {
     /// Nodes there are.
     pub all: usize,
-    by_node: HashMap<NodeIndex, Refusal>,
+    /// Each node once.
+    by_node: Vec<(NodeIndex, Refusal)>,
     /// What is true of the nodes that were not looked at.
     others: Option<Refusal>,
     /// A plugin let the pod go nowhere.
@@ -23,7 +24,7 @@ impl Diagnosis {
     pub fn new(all: usize) -> Self {
         Self {
             all,
-            by_node: HashMap::new(),
+            by_node: Vec::new(),
             others: None,
             is_everywhere: false,
             plugins: Set::default(),
@@ -32,7 +33,7 @@ impl Diagnosis {
 
     pub fn refused(&mut self, node: NodeIndex, (plugin, refusal): Refused) {
         self.plugins.insert(plugin);
-        self.by_node.insert(node, refusal);
+        self.by_node.push((node, refusal));
     }
 
     pub fn refused_others(&mut self, (plugin, refusal): Refused) {
@@ -46,10 +47,14 @@ impl Diagnosis {
         self
     }
 
-    /// Other pods' leaving may help on this node.
-    pub fn may_be_cleared(&self, node: NodeIndex) -> bool {
-        let refusal = self.by_node.get(&node).or(self.others.as_ref());
-        refusal.is_some_and(|refusal| !refusal.is_final)
+    /// Whether other pods' leaving may help, by node.
+    pub fn clearable(&self) -> impl Fn(NodeIndex) -> bool {
+        let by_node = self.by_node.iter().map(|(node, refusal)| (node, refusal));
+        let by_node: HashMap<_, _> = by_node.collect();
+        move |node| {
+            let refusal = by_node.get(&node).copied().or(self.others.as_ref());
+            refusal.is_some_and(|refusal| !refusal.is_final)
+        }
     }
 
     pub fn message(&self) -> String {
@@ -59,7 +64,7 @@ impl Diagnosis {
         if let Some(everywhere) = self.others.as_ref().filter(|_| self.is_everywhere) {
             return sentence(self.all, &everywhere.reasons.join(", "));
         }
-        let looked_at = self.by_node.values().map(|refusal| (refusal, 1));
+        let looked_at = self.by_node.iter().map(|(_, refusal)| (refusal, 1));
         let rest = self.all - self.by_node.len().min(self.all);
         let others = self.others.as_ref().filter(|_| rest > 0);
         histogram(
