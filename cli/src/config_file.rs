@@ -32,7 +32,6 @@ pub const COMMANDS: [&str; 3] = ["up", "server", "agent"];
 pub struct ConfigFlag {
     /// File that sets flags, a line `flag: value` each; those given here win
     #[arg(long, value_name = "FILE")]
-    #[expect(dead_code, reason = "it is read before the command line is parsed")]
     config: Option<PathBuf>,
 }
 

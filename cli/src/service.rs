@@ -64,12 +64,7 @@ impl Role {
         Path::new(UNITS).join(self.unit())
     }
 
-    /// Whether this machine starts it by itself.
-    pub fn is_enabled(self) -> bool {
-        self.is_linked_in(Path::new("/"))
-    }
-
-    /// Whether the system below `root` does.
+    /// Whether the system below `root` starts it by itself.
     pub fn is_linked_in(self, root: &Path) -> bool {
         root.join(self.link()).symlink_metadata().is_ok()
     }

@@ -51,7 +51,7 @@ fn another_root_gets_the_binary_the_unit_and_the_settings() {
     run::ok(&mut root.install("agent", &flags));
     let config = root.read("etc/skiff/config.yaml");
     assert!(
-        config.contains("server: https://10.0.0.1:6443\ntoken: abc.def\n"),
+        config.contains("server:\n- https://10.0.0.1:6443\ntoken: abc.def\n"),
         "{config}"
     );
     let mode = |path: &str| {
@@ -95,7 +95,7 @@ fn dry_run_shows_all_but_secrets_and_writes_nothing() {
     ];
     let shown = run::ok(&mut root.install("agent", &flags));
     assert!(
-        shown.contains("Type=notify") && shown.contains("server: https://10.0.0.1:6443"),
+        shown.contains("Type=notify") && shown.contains("- https://10.0.0.1:6443"),
         "{shown}"
     );
     assert!(!shown.contains("abc.def"), "{shown}");

@@ -35,11 +35,8 @@ pub enum Install {
 pub struct Of<T: Args> {
     #[command(flatten)]
     how: How,
+    // Checked by being here, and written down by their names.
     #[command(flatten)]
-    #[expect(
-        dead_code,
-        reason = "they are checked here, and written down by their names"
-    )]
     flags: T,
 }
 

@@ -137,7 +137,7 @@ mod tests {
         assert_eq!(text(Role::Up, &[]), "");
         assert_eq!(
             text(Role::Up, &["--api-audiences", "a,b", "--api-audiences=c"]),
-            "api-audiences:\n- a,b\n- c\n"
+            "api-audiences:\n- a\n- b\n- c\n"
         );
     }
 
@@ -181,7 +181,7 @@ mod tests {
         assert!(settings.text.contains("token: x.y\n"), "{}", settings.text);
         let shown = settings.without_secrets(&settings.text);
         assert!(
-            shown.contains("server: https://a\ntoken: (not shown)\n"),
+            shown.contains("server:\n- https://a\ntoken: (not shown)\n"),
             "{shown}"
         );
     }
