@@ -34,9 +34,10 @@ impl Place {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries.map_err(file("list", base))?,
         };
-        let names = entries
+        let dirs = entries
             .flatten()
-            .filter_map(|e| e.file_name().into_string().ok());
+            .filter(|e| e.file_type().is_ok_and(|kind| kind.is_dir()));
+        let names = dirs.filter_map(|e| e.file_name().into_string().ok());
         let mut places: Vec<_> = names
             .filter_map(|name| Self::new(base, &name).ok())
             .collect();
@@ -190,7 +191,9 @@ mod tests {
         place.create(&plan).unwrap();
         assert_eq!(place.read().unwrap(), plan);
         assert!(matches!(place.create(&plan), Err(Error::Exists { .. })));
+        fs::write(place.base().join("file"), "").unwrap();
         assert_eq!(Place::all(place.base()).unwrap().len(), 1);
+        fs::remove_file(place.base().join("file")).unwrap();
         place.remove().unwrap();
         assert!(!place.base().exists());
     }

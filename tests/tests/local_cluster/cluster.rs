@@ -4,11 +4,14 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use e2e::{Kubectl, Machine, run};
 
 use crate::THREE_MINUTES;
+
+static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// A cluster; dropped, it is deleted.
 pub struct Cluster<'m> {
@@ -23,7 +26,11 @@ impl<'m> Cluster<'m> {
         let dir = e2e::skiff::new_dir().with_extension("clusters");
         let cluster = Self {
             machine,
-            name: format!("t{}", std::process::id()),
+            name: format!(
+                "t{}-{}",
+                std::process::id(),
+                NEXT.fetch_add(1, Ordering::Relaxed)
+            ),
             dir,
         };
         std::fs::create_dir_all(&cluster.dir).expect("create the test's directory");
@@ -136,7 +143,9 @@ pub fn groups(word: &str) -> Vec<PathBuf> {
 pub fn traces(machine: &Machine) -> String {
     let mut traces = String::new();
     for what in ["link", "addr", "route", "rule"] {
-        traces.push_str(&run::ok(machine.command("ip").args(["-o", what])));
+        let shown = run::ok(machine.command("ip").args(["-o", what]));
+        // An address that is new is that only for a second.
+        traces.push_str(&shown.replace(" tentative", ""));
     }
     let forwarding = "/proc/sys/net/ipv4/ip_forward";
     traces.push_str(&run::ok(machine.command("cat").arg(forwarding)));
