@@ -101,6 +101,14 @@ pub struct NodeFlags {
     #[arg(long, default_value = kubelet::DEFAULT_EVICTION_HARD, value_name = "SIGNAL<AMOUNT,...")]
     pub eviction_hard: kubelet::Thresholds,
 
+    /// How long pods may take to end when the machine stops
+    #[arg(long, default_value = "30s", value_name = "DURATION", value_parser = parse_duration)]
+    pub shutdown_grace_period: Duration,
+
+    /// What of it is kept for critical pods, which end last
+    #[arg(long, default_value = "10s", value_name = "DURATION", value_parser = parse_duration)]
+    pub shutdown_grace_period_critical_pods: Duration,
+
     /// Resolver configuration of the node, for names outside the cluster
     #[arg(long, default_value = "/etc/resolv.conf", value_name = "FILE")]
     pub resolv_conf: PathBuf,
@@ -151,6 +159,13 @@ impl ServerFlags {
 }
 
 impl NodeFlags {
+    pub fn shutdown_grace(&self) -> kubelet::ShutdownGrace {
+        kubelet::ShutdownGrace {
+            all: self.shutdown_grace_period,
+            critical: self.shutdown_grace_period_critical_pods,
+        }
+    }
+
     pub fn name(&self) -> anyhow::Result<String> {
         if let Some(name) = &self.node_name {
             return Ok(name.clone());

@@ -86,20 +86,19 @@ impl ControlPlane {
         renewals.start(server.certificates(), tasks, shutdown)?;
         let plane = Self { server, datastore };
         plane.start_loops(settings, &authority, &scheduler_config, tasks, shutdown);
-        addons::apply(
-            &plane.admin(),
-            &Addons {
-                cluster_dns: settings.cluster_dns,
-                server: format!(
-                    "https://{}:{}",
-                    settings.advertise, settings.flags.secure_port
-                ),
-                ca_pem: authority.cert_pem(),
-            },
-        )
-        .await?;
+        plane.apply_addons(settings, authority.cert_pem()).await?;
         plane.start_manifests(instance, settings.flags, tasks, shutdown)?;
         Ok(plane)
+    }
+
+    async fn apply_addons(&self, settings: &Settings<'_>, ca_pem: &str) -> anyhow::Result<()> {
+        let (address, port) = (settings.advertise, settings.flags.secure_port);
+        let addons = Addons {
+            cluster_dns: settings.cluster_dns,
+            server: format!("https://{address}:{port}"),
+            ca_pem,
+        };
+        addons::apply(&self.admin(), &addons).await
     }
 
     /// Objects from files; every server of a cluster has files of its own.

@@ -3,6 +3,8 @@
 //! The journal keeps the time itself, and takes a line's level from what it
 //! begins with (sd-daemon(3)): `journalctl -p warning -u skiff-server`.
 
+mod json;
+
 use std::fmt;
 use std::os::unix::fs::MetadataExt;
 
@@ -19,6 +21,16 @@ pub struct LogFlags {
     /// How much is logged: error, warn, info, debug, trace; also by part, as warn,kubelet=debug
     #[arg(long, default_value = "warn", value_name = "LEVEL", env = "RUST_LOG")]
     pub log_level: String,
+
+    /// What lines of the log are: text for people, or JSON for programs
+    #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
+    pub log_format: LogFormat,
+}
+
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    Text,
+    Json,
 }
 
 impl LogFlags {
@@ -30,7 +42,9 @@ impl LogFlags {
             .with_env_filter(filter)
             .with_writer(std::io::stderr)
             .with_ansi(false);
-        if is_journal() {
+        if self.log_format == LogFormat::Json {
+            lines.event_format(json::Json).init();
+        } else if is_journal() {
             lines.event_format(Journal::default()).init();
         } else {
             lines.init();

@@ -32,6 +32,7 @@ pub struct Node {
     pub tls: kubelet::Tls,
     pub service_cidr: Ipv4Net,
     pub cluster_cidr: Ipv4Net,
+    pub machine_stop: kubelet::MachineStop,
 }
 
 impl Node {
@@ -103,6 +104,8 @@ impl Node {
             cgroup_root: self.instance.cgroup_root.clone(),
             max_pods: self.flags.max_pods,
             eviction_hard: self.flags.eviction_hard,
+            machine_stop: self.machine_stop.clone(),
+            shutdown_grace: self.flags.shutdown_grace(),
             labels: self.flags.registration.labels(),
             taints: self.flags.registration.register_with_taints.clone(),
             version: crate::KUBERNETES_VERSION.to_owned(),

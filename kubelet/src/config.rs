@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
+use crate::machine_stop::{MachineStop, ShutdownGrace};
 use crate::node::pressure::Thresholds;
 
 /// Everything about one node that the agent cannot find out by itself.
@@ -37,6 +38,9 @@ pub struct Config {
     pub max_pods: u32,
     /// Below these the node takes no new pods.
     pub eviction_hard: Thresholds,
+    /// Tells that the machine stops, and when the pods have.
+    pub machine_stop: MachineStop,
+    pub shutdown_grace: ShutdownGrace,
     /// Labels and taints the node registers with, besides its own.
     pub labels: BTreeMap<String, String>,
     pub taints: Vec<k8s_openapi::api::core::v1::Taint>,

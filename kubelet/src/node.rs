@@ -173,8 +173,13 @@ impl Keeper {
 
     async fn keep_reporting(&self, node: watch::Receiver<Arc<Node>>) {
         let mut reported = Timestamp::now();
+        let stop = &self.config.machine_stop;
+        let mut is_stop_told = false;
         loop {
-            tokio::time::sleep(LOOK).await;
+            tokio::select! {
+                () = tokio::time::sleep(LOOK) => {}
+                () = stop.begun(), if !is_stop_told => is_stop_told = true,
+            }
             let seen = node.borrow().clone();
             let wanted = status::of_node(self, seen.status.as_ref(), Timestamp::now());
             let due = Timestamp::now().duration_since(reported).unsigned_abs() >= REPORT;

@@ -121,6 +121,8 @@ pub struct Worker {
     publisher: Publisher,
     /// The grace that running stops were given.
     stop_grace: Option<Duration>,
+    /// The machine stops: how long containers have.
+    machine_stops: Option<Duration>,
 }
 
 /// Where a pod's task is told what happens.
@@ -187,6 +189,7 @@ impl Worker {
             listener: None,
             status,
             stop_grace: None,
+            machine_stops: None,
         }
     }
 
@@ -247,6 +250,7 @@ impl Worker {
             Message::ContentChanged => self.refresh_content(),
             Message::ContentRefreshed => self.content_refreshed(),
             Message::Published(number) => self.published(number),
+            Message::MachineStops(grace) => self.machine_stops = Some(grace),
             Message::TornDown => self.torn_down(),
             Message::DeleteFailed => self.ending = None,
         }
@@ -295,6 +299,7 @@ impl Worker {
             self.stage = Stage::Stopping;
         }
         let wake = match self.stage {
+            Stage::SettingUp | Stage::Running if self.machine_stops.is_some() => self.rest(),
             Stage::SettingUp => self.set_up(now),
             Stage::Running => self.keep_running(now),
             Stage::Stopping => self.keep_stopping(),

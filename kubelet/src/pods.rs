@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 
 use crate::agent::Agent;
 use crate::dirs;
+use crate::machine_stop;
 use crate::pod::message::Message;
 use crate::pod::{self, Sender};
 
@@ -52,9 +53,14 @@ impl Pods {
             .default_backoff()
             .boxed();
         let shutdown = self.agent.shutdown.clone();
+        let mut stopping: Option<JoinHandle<()>> = None;
         loop {
             let event = tokio::select! {
                 event = events.next() => event,
+                () = self.agent.config.machine_stop.begun(), if stopping.is_none() => {
+                    stopping = Some(tokio::spawn(self.stop_all()));
+                    continue;
+                }
                 () = shutdown.cancelled() => break,
             };
             match event {
@@ -63,9 +69,28 @@ impl Pods {
                 None => break,
             }
         }
+        if let Some(stopping) = stopping {
+            stopping.abort();
+        }
         for (_, (_, task)) in self.tasks {
             // A task ends by itself on shutdown; an error is one that was gone already.
             let _ = task.await;
+        }
+    }
+
+    /// Stops all pods, for the machine stops.
+    fn stop_all(&self) -> impl Future<Output = ()> + use<> {
+        let agent = self.agent.clone();
+        let tasks = self.tasks.iter();
+        let tasks = tasks
+            .map(|(uid, (sender, _))| (uid.clone(), sender.clone()))
+            .collect();
+        async move {
+            let (stop, grace) = (
+                agent.config.machine_stop.clone(),
+                agent.config.shutdown_grace,
+            );
+            machine_stop::stop_pods(stop, grace, tasks, &agent.pods).await;
         }
     }
 
@@ -94,6 +119,9 @@ impl Pods {
             // A task that just ended has seen the object go.
             let _ = sender.send(Message::Changed(pod));
             return;
+        }
+        if self.agent.config.machine_stop.has_begun() {
+            return; // It starts when the machine is back.
         }
         let found = self.found.remove(&uid);
         match pod::spawn(self.agent.clone(), pod, found) {

@@ -72,7 +72,8 @@ impl Agent {
         let kubelet = (Ipv4Addr::UNSPECIFIED, self.node.kubelet_port).into();
         preflight::check_port(kubelet, "the kubelet API", "--kubelet-port")?;
         let _data_dir = DataDir::open(&instance.data_dir)?;
-        let shutdown = shutdown::on_signal()?;
+        let machine_stop = kubelet::MachineStop::default();
+        let shutdown = shutdown::on_signal_of_node(&machine_stop, self.node.shutdown_grace())?;
         let (name, ip) = (self.node.name()?, self.node.ip()?);
         let joined = self.join(&instance, &name, ip);
         let Some(joined) = shutdown.run_until_cancelled(joined).await else {
@@ -98,6 +99,7 @@ impl Agent {
             },
             service_cidr: self.service_cluster_ip_range,
             cluster_cidr: self.cluster_cidr,
+            machine_stop,
         };
         node.start(client.clone(), &mut tasks, &shutdown)?;
         stay(

@@ -39,13 +39,15 @@ impl Up {
         preflight::check_node()?;
         self.check_ports()?;
         let _data_dir = DataDir::open(&instance.data_dir)?;
-        let shutdown = shutdown::on_signal()?;
+        let machine_stop = kubelet::MachineStop::default();
+        let shutdown = shutdown::on_signal_of_node(&machine_stop, self.node.shutdown_grace())?;
         let mut tasks = JoinSet::new();
         let (name, ip) = (self.node.name()?, self.node.ip()?);
         let plane = self
             .start_server(&instance, ip, &mut tasks, &shutdown)
             .await?;
-        self.start_node(&instance, &plane, &name, ip, &mut tasks, &shutdown)?;
+        let this = (name.as_str(), ip, machine_stop);
+        self.start_node(&instance, &plane, this, &mut tasks, &shutdown)?;
         let _watch = Watch::start(plane.is_alive());
         let (ended, ()) = tokio::join!(
             super::server::until_end(&mut tasks, &shutdown),
@@ -84,8 +86,7 @@ impl Up {
         &self,
         instance: &Instance,
         plane: &ControlPlane,
-        name: &str,
-        ip: std::net::Ipv4Addr,
+        (name, ip, machine_stop): (&str, std::net::Ipv4Addr, kubelet::MachineStop),
         tasks: &mut JoinSet<anyhow::Result<()>>,
         shutdown: &CancellationToken,
     ) -> anyhow::Result<()> {
@@ -111,6 +112,7 @@ impl Up {
             },
             service_cidr: self.server.service_cluster_ip_range,
             cluster_cidr: self.server.cluster_cidr,
+            machine_stop,
         };
         node.start(plane.node_client(name), tasks, shutdown)
     }

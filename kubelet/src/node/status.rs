@@ -97,17 +97,24 @@ fn conditions(keeper: &Keeper, before: Option<&NodeStatus>, now: Timestamp) -> V
                 "kubelet has sufficient PID available",
             ],
         ),
-        Verdict(
-            "Ready",
-            "True",
-            "KubeletReady",
-            "kubelet is posting ready status",
-        ),
+        readiness(keeper.config.machine_stop.has_begun()),
     ];
     verdicts
         .into_iter()
         .map(|verdict| condition(verdict, before, now))
         .collect()
+}
+
+fn readiness(is_stopping: bool) -> Verdict {
+    if is_stopping {
+        return Verdict("Ready", "False", "KubeletNotReady", "node is shutting down");
+    }
+    Verdict(
+        "Ready",
+        "True",
+        "KubeletReady",
+        "kubelet is posting ready status",
+    )
 }
 
 fn pressure(

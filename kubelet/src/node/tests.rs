@@ -27,6 +27,11 @@ fn keeper(api: &FakeApi) -> Keeper {
         cgroup_root: "/x".into(),
         max_pods: 110,
         eviction_hard: pressure::DEFAULT.parse().unwrap(),
+        machine_stop: crate::MachineStop::default(),
+        shutdown_grace: crate::ShutdownGrace {
+            all: std::time::Duration::ZERO,
+            critical: std::time::Duration::ZERO,
+        },
         labels: BTreeMap::from([("zone".to_owned(), "a".to_owned())]),
         taints: vec![],
         version: "v1".into(),

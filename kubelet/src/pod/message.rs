@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
@@ -73,6 +74,8 @@ pub enum Message {
     Published(u64),
     /// Namespaces, address and mounts are gone.
     TornDown,
+    /// The machine stops: all containers end within this time, none is started.
+    MachineStops(Duration),
     /// The API refused to delete the object; try again.
     DeleteFailed,
 }

@@ -165,11 +165,25 @@ impl Worker {
 
     /// Stops all that runs; when nothing does, the pod's end begins.
     pub(super) fn keep_stopping(&mut self) -> Option<Timestamp> {
+        if self.stop_all(self.grace()) {
+            self.begin_end();
+        }
+        None
+    }
+
+    /// Stops all that runs because the machine does; the pod itself goes on when that is back.
+    pub(super) fn rest(&mut self) -> Option<Timestamp> {
+        let time = self.machine_stops.unwrap_or_default();
+        self.stop_all(self.grace().min(time));
+        None
+    }
+
+    /// True when nothing runs.
+    fn stop_all(&mut self, grace: Duration) -> bool {
         self.setting_up = None;
         self.watched.clear();
         self.refresh = Refresh::Idle;
         self.abandon_launches();
-        let grace = self.grace();
         let shorter = self.stop_grace.is_none_or(|before| grace < before);
         self.stop_grace = Some(grace);
         let running: Vec<_> = self
@@ -185,10 +199,7 @@ impl Worker {
                 self.stop_container(name, grace, None);
             }
         }
-        if running.is_empty() {
-            self.begin_end();
-        }
-        None
+        running.is_empty()
     }
 }
 
