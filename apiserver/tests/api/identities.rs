@@ -208,7 +208,6 @@ async fn a_node_that_comes_back_proves_itself_by_the_key_that_is_noted() {
             "metadata": { "name": pki::node_key::note_of("n1") },
             "data": { pki::node_key::NOTE_FIELD: public } })
     };
-    cluster.namespace("kube-system").await;
     let notes = "/api/v1/namespaces/kube-system/configmaps";
     let made = cluster
         .ask(Method::POST, notes, &note(key.public_pem()))
