@@ -88,7 +88,9 @@ fn a_token_lets_machines_in_until_it_is_revoked_and_no_other_gets_a_nodes_name()
     run::ok(&mut server.command(&["token", "revoke", &token]));
     let dir = server.dir.with_extension("late");
     let url = format!("https://{}:6443", first.ip);
-    let mut late = third.command(e2e::skiff::binary());
+    // It would go on as a node, if it were let in.
+    let mut late = third.command("timeout");
+    late.arg("60").arg(e2e::skiff::binary());
     late.args([
         "agent",
         "--server",
@@ -129,8 +131,9 @@ fn certificates_renew_while_they_are_used_and_all_that_ended_come_back() {
     for _ in 0..2 {
         let before = files.each_ref().map(|file| end_of(file));
         until("all certificates are new", TWO_MINUTES, || {
-            let is_new = |(file, before): (_, &String)| end_of(file) != *before;
-            files.iter().zip(&before).all(is_new).then_some(())
+            let mut both = files.iter().zip(&before);
+            both.all(|(file, before)| end_of(file) != *before)
+                .then_some(())
         });
     }
     speaks(&server);
@@ -187,7 +190,7 @@ fn logs_and_exec_reach_a_node_that_can_only_dial_out() {
     let server = Skiff::server(&first, &[]);
     // Nothing that the machine did not ask for gets in.
     let rules = "table inet outward { chain in { type filter hook input priority -10; policy accept; \
-                 iifname eth0 ct state established,related accept; iifname eth0 meta l4proto tcp drop; } }";
+                 iifname eth0 ct state established,related accept; iifname eth0 meta l4proto tcp drop; }; }";
     let mut nft = second.command("nft");
     run::ok(nft.arg(rules));
     let agent = Skiff::agent(&second, "worker", &first, &token(&server));
