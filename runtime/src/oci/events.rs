@@ -115,10 +115,18 @@ fn watch(found: &Found, group: &Group, interval: Duration) -> Result<()> {
             return Ok(());
         }
         if Instant::now() >= next {
-            tell(id, group)?;
+            match tell(id, group) {
+                // Somebody has deleted it, which is its end too.
+                Err(_) if is_gone(group) => return Ok(()),
+                told => told?,
+            }
             next = Instant::now() + interval;
         }
     }
+}
+
+fn is_gone(group: &Group) -> bool {
+    group.directories().iter().all(|(_, dir)| !dir.exists())
 }
 
 /// Rounded up, lest the last millisecond is spent awake.

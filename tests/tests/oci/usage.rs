@@ -148,8 +148,8 @@ fn events_show_all_that_is_counted(g: &Ground) {
 fn events(g: &Ground, bundle: &Bundle, wanted: &str) -> Vec<Value> {
     let id = &bundle.id;
     let script = format!(
-        "$RT events --interval 50ms {id} >events & \
-        for i in $(seq 600); do grep -q {wanted} events && break; sleep 0.1; done; $RT delete --force {id}; wait $! && cat events"
+        "$RT events --interval 1s {id} >events & \
+        for i in $(seq 100); do grep -q {wanted} events && break; sleep 0.5; done; $RT delete --force {id}; wait $! && cat events"
     );
     let out = g.script(&script).ok();
     out.stdout.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
