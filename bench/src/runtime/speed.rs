@@ -9,7 +9,7 @@ use super::bundle::Bundle;
 const WARM_UP: usize = 5;
 /// Of these many at the beginning and at the end the mean is told.
 const ENDS: usize = 100;
-/// What the first runtime may take of the second one's time.
+/// What the first runtime may take of crun's time.
 const GOAL: f64 = 2.0 / 3.0;
 
 /// Runs `/bin/true` by each runtime, one after the other.
@@ -41,11 +41,13 @@ pub fn in_turns(runtimes: &[Runtime], rounds: usize, bundle: &Bundle) -> anyhow:
         return Ok(());
     };
     for (runtime, other) in runtimes.iter().skip(1).zip(others) {
-        let ratio = ratio(own, other);
         let name = runtime.name();
-        println!(
-            "of {name}'s time in the same round, by the median: {ratio:.2} (goal {GOAL:.2} of crun's)"
-        );
+        let goal = match name.as_str() {
+            "crun" => format!(" (goal {GOAL:.2})"),
+            _ => String::new(),
+        };
+        let ratio = ratio(own, other);
+        println!("of {name}'s time in the same round, by the median: {ratio:.2}{goal}");
     }
     Ok(())
 }
