@@ -41,6 +41,14 @@ impl ClientFlags {
         Ok((Client::try_from(config)?, namespace, url))
     }
 
+    /// A client that tells at once what the server refuses for now, and tries
+    /// nothing again by itself.
+    pub async fn client_without_retries(&self) -> anyhow::Result<Client> {
+        let mut config = load(&self.path()?, self.context.clone()).await?;
+        config.default_retry = false;
+        Ok(Client::try_from(config)?)
+    }
+
     fn path(&self) -> anyhow::Result<PathBuf> {
         if let Some(path) = &self.kubeconfig {
             return Ok(path.clone());

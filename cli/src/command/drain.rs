@@ -72,7 +72,9 @@ pub struct Drain {
 
 impl Drain {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
-        let cluster = Cluster::connect(&self.client).await?;
+        let mut cluster = Cluster::connect(&self.client).await?;
+        // That a budget forbids an eviction is said each time, not slept over.
+        cluster.client = self.client.client_without_retries().await?;
         let nodes = cordon::chosen(&cluster, &self.nodes, self.selector.as_deref()).await?;
         for node in &nodes {
             cordon::mark(&cluster, node, Wanted::Cordoned, self.dry_run).await?;
