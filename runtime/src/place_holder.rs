@@ -1,11 +1,12 @@
-//! A process that does nothing but be there, until we drop it or end ourselves.
+//! A process that does nothing but be there, until we drop it or end ourselves;
+//! and the end of a process of ours.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use nix::sched::CloneFlags;
 use nix::sys::prctl;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, getpid, getppid};
 use sys::process::Cloned;
@@ -38,7 +39,18 @@ impl PlaceHolder {
 impl Drop for PlaceHolder {
     fn drop(&mut self) {
         // It may have been killed with its group.
-        let _ = sys::process::pidfd_send(self.pidfd.as_fd(), libc::SIGKILL);
-        let _ = waitpid(self.pid, None);
+        end(self.pid, &self.pidfd);
     }
+}
+
+/// Kills a child of ours and waits for its end; it may have ended, and been reaped.
+pub fn end(pid: Pid, pidfd: &OwnedFd) {
+    match sys::process::pidfd_send(pidfd.as_fd(), libc::SIGKILL) {
+        Err(e) if e.raw_os_error() != Some(libc::ESRCH) => {
+            // It is not reaped, and so its number is its own. Not to kill it would be to wait forever.
+            let _ = kill(pid, Signal::SIGKILL);
+        }
+        _ => {}
+    }
+    let _ = waitpid(pid, None);
 }

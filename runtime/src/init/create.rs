@@ -332,9 +332,7 @@ impl Init {
 
     pub fn kill(&self) {
         self.keep();
-        // It may have ended by itself, and been reaped.
-        let _ = sys::process::pidfd_send(self.pidfd.as_fd(), libc::SIGKILL);
-        let _ = nix::sys::wait::waitpid(self.pid, None);
+        crate::place_holder::end(self.pid, &self.pidfd);
     }
 
     /// It lives on without us.

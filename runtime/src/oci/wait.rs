@@ -81,7 +81,8 @@ impl Served<'_> {
                     let what = || format!("wait for {}", self.child);
                     if let Some(code) = reap(self.child).or_refuse(what)? {
                         if let Some(terminal) = terminal {
-                            terminal.drain();
+                            let what = || "serve the terminal".into();
+                            terminal.drain().or_refuse(what)?;
                         }
                         return Ok(Some(code));
                     }
@@ -202,7 +203,7 @@ impl Terminal {
         }
         if is_master {
             self.write_input();
-            self.read_output();
+            self.read_output()?;
         }
         Ok(())
     }
@@ -228,27 +229,34 @@ impl Terminal {
         }
     }
 
-    /// Says whether there was any.
-    fn read_output(&mut self) -> bool {
+    /// Says whether there may be more.
+    fn read_output(&mut self) -> io::Result<bool> {
         let mut room = [0; 16 << 10];
         match self.master.read(&mut room) {
-            Ok(n) if n > 0 => {
-                // Whoever closed our output does not want to read it.
-                let mut out = io::stdout().lock();
-                let _ = out.write_all(&room[..n]).and_then(|()| out.flush());
-                true
-            }
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => false,
-            // EIO: the last one that had it open is gone.
+            Ok(n) if n > 0 => show(&room[..n]).map(|()| true),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => Ok(true),
+            // The last one that had it open is gone.
+            Err(e) if e.raw_os_error() != Some(libc::EIO) => Err(e),
             _ => {
                 self.is_output_open = false;
-                false
+                Ok(false)
             }
         }
     }
 
-    fn drain(&mut self) {
-        while self.is_output_open && self.read_output() {}
+    fn drain(&mut self) -> io::Result<()> {
+        while self.is_output_open && self.read_output()? {}
+        Ok(())
+    }
+}
+
+fn show(output: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(output).and_then(|()| out.flush()) {
+        // Whoever closed it does not want to read it.
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        shown => shown,
     }
 }
 
