@@ -45,6 +45,9 @@ const SPARED: [&str; 29] = [
     "umask",
 ];
 
+/// What the kernel never answers, and Rust's own library is sure of: it aborts, or panics.
+const UNHEARD_OF: [(&str, &str); 2] = [("poll", "EPERM"), ("sendfile", "EPERM")];
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Error,
@@ -72,6 +75,11 @@ impl Fault {
 
     pub fn kills(&self) -> bool {
         self.error.is_none()
+    }
+
+    fn is_unheard_of(&self) -> bool {
+        let error = self.error.as_deref().unwrap_or_default();
+        UNHEARD_OF.contains(&(self.call.as_str(), error))
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -147,12 +155,12 @@ fn all(calls: &BTreeMap<String, u32>, kind: Kind) -> Vec<Fault> {
         .iter()
         .filter(|(call, _)| !SPARED.contains(&call.as_str()));
     let each = calls.flat_map(|(call, count)| (1..=*count).map(move |nth| (call, nth)));
-    each.flat_map(|(call, nth)| {
+    let faults = each.flat_map(|(call, nth)| {
         errors.iter().map(move |error| Fault {
             call: call.clone(),
             nth,
             error: error.clone(),
         })
-    })
-    .collect()
+    });
+    faults.filter(|fault| !fault.is_unheard_of()).collect()
 }
