@@ -1,53 +1,13 @@
 //! Two servers, one cluster: their state is on an etcd that both share.
 
-use std::fs::File;
-use std::path::PathBuf;
-use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use e2e::{HollowNodes, Machine, Network, Skiff, need, run, until};
+use e2e::{Etcd, HollowNodes, Machine, Network, Skiff, need, run, until};
 use nix::sys::signal::{Signal, kill};
 use serde_json::{Value, json};
 
 const PROGRAMS: &[&str] = &["etcd", "kubectl", "nsenter"];
 const A_MINUTE: Duration = Duration::from_secs(60);
-
-/// An etcd on a machine; killed when dropped.
-struct Etcd {
-    child: Child,
-    url: String,
-    dir: PathBuf,
-}
-
-impl Etcd {
-    fn on(machine: &Machine) -> Self {
-        let dir = e2e::skiff::new_dir();
-        std::fs::create_dir_all(&dir).expect("make a directory");
-        let url = format!("http://{}:2379", machine.ip);
-        let log = File::create(dir.join("log")).expect("create etcd's log");
-        let mut command = machine.command("etcd");
-        command.arg("--data-dir").arg(dir.join("data"));
-        command.args([
-            "--listen-client-urls",
-            &url,
-            "--advertise-client-urls",
-            &url,
-        ]);
-        command.args(["--log-level", "error", "--logger", "zap"]);
-        let out = log.try_clone().expect("clone a descriptor");
-        command.stdin(Stdio::null()).stdout(out).stderr(log);
-        let child = command.spawn().expect("nsenter is installed");
-        Self { child, url, dir }
-    }
-}
-
-impl Drop for Etcd {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = std::fs::remove_dir_all(&self.dir);
-    }
-}
 
 fn pods(skiff: &Skiff<'_>) -> usize {
     let pods = skiff.kubectl().get(&["pods", "-l", "app=web"]);
