@@ -18,7 +18,7 @@ cases! {
 /// Where the service manager of a case listens.
 fn manager(g: &Ground) -> UnixDatagram {
     let manager = UnixDatagram::bind(g.dir.join("manager")).expect("bind");
-    manager.set_read_timeout(Some(Duration::from_secs(60))).expect("set a limit");
+    manager.set_read_timeout(Some(Duration::from_secs(120))).expect("set a limit");
     manager
 }
 
@@ -45,7 +45,7 @@ fn starting(g: &Ground, bundle: &Bundle) -> Child {
 /// What the program would send, by the other side of its socket.
 fn send(socket: &Path, message: &str) {
     let program = UnixDatagram::unbound().expect("a socket");
-    e2e::until("somebody listens", Duration::from_secs(60), || program.connect(socket).ok());
+    e2e::until("somebody listens", Duration::from_secs(120), || program.connect(socket).ok());
     program.send(message.as_bytes()).expect("send");
 }
 
