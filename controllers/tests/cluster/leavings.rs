@@ -20,9 +20,9 @@ use crate::world::World;
 use recording::Recording;
 
 const NAMESPACE: &str = "/namespaces/ctl";
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Until a CronJob's minute has come.
-const A_MINUTE: Duration = Duration::from_secs(75);
+const A_MINUTE: Duration = Duration::from_secs(120);
 
 /// A world, and the recording it is held against.
 struct Played {
