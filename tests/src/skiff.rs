@@ -23,6 +23,8 @@ pub struct Skiff<'m> {
     machine: &'m Machine,
     pub dir: PathBuf,
     args: Vec<String>,
+    /// Where programs are looked for first.
+    programs: Option<PathBuf>,
     child: Option<Child>,
 }
 
@@ -131,6 +133,7 @@ impl<'m> Skiff<'m> {
             machine,
             dir,
             args,
+            programs: None,
             child: None,
         }
     }
@@ -140,6 +143,7 @@ impl<'m> Skiff<'m> {
             machine,
             dir: new_dir(),
             args,
+            programs: None,
             child: None,
         }
     }
@@ -157,7 +161,16 @@ impl<'m> Skiff<'m> {
         let mut command = self.machine.command(binary());
         command.args(&self.args).arg("--data-dir").arg(&self.dir);
         command.stdin(Stdio::null()).stdout(out).stderr(log);
+        if let Some(dir) = &self.programs {
+            let rest = std::env::var("PATH").unwrap_or_default();
+            command.env("PATH", format!("{}:{rest}", dir.display()));
+        }
         self.child = Some(command.spawn().expect("nsenter is installed"));
+    }
+
+    /// From the next start on, programs that skiff runs are looked for there first.
+    pub fn find_programs_in(&mut self, dir: Option<&Path>) {
+        self.programs = dir.map(Path::to_owned);
     }
 
     /// A `skiff` command about this data directory, to be run on the machine.
@@ -194,7 +207,7 @@ impl<'m> Skiff<'m> {
         };
         let pid = Pid::from_raw(i32::try_from(child.id()).expect("a pid fits"));
         let _ = kill(pid, signal);
-        for _ in 0..200 {
+        for _ in 0..1200 {
             if matches!(child.try_wait(), Ok(Some(_))) {
                 return;
             }
@@ -203,7 +216,7 @@ impl<'m> Skiff<'m> {
         let _ = child.kill();
         let _ = child.wait();
         println!(
-            "skiff did not end within ten seconds of {signal}:\n{}",
+            "skiff did not end within a minute of {signal}:\n{}",
             self.log()
         );
     }
