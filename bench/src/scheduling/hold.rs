@@ -40,7 +40,8 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         .build()?;
     let mut all: Vec<Figures> = Vec::new();
     for nodes in &options.hollow {
-        let figures = runtime.block_on(measure(options, *nodes));
+        let server = start(options)?;
+        let figures = runtime.block_on(measure(options, *nodes, &server));
         let figures = figures.with_context(|| format!("{nodes} hollow nodes"))?;
         print(&figures);
         all.push(figures);
@@ -51,13 +52,17 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn measure(options: &Options, nodes: u64) -> anyhow::Result<Figures> {
-    let pods = nodes * options.pods_each;
-    let binary = options.binary()?;
+fn start(options: &Options) -> anyhow::Result<Server> {
     let mut args = options.server.clone();
     args.push(ADDRESSES.to_owned());
-    let server = Server::start(&binary, &options.data_dir, &args)?;
+    let server = Server::start(&options.binary()?, &options.data_dir, &args)?;
     println!("  {}", server.command);
+    Ok(server)
+}
+
+async fn measure(options: &Options, nodes: u64, server: &Server) -> anyhow::Result<Figures> {
+    let pods = nodes * options.pods_each;
+    let binary = options.binary()?;
     let of = [
         "hollow-nodes".into(),
         nodes.to_string().into(),
@@ -78,7 +83,7 @@ async fn measure(options: &Options, nodes: u64) -> anyhow::Result<Figures> {
     }
     let ready = deployments::wait_for_ready(&server.target, pods, READY_LIMIT).await?;
     let cpu = server.usage()?.cpu - before.cpu;
-    let (steady, then) = at_rest(&server, Duration::from_secs(options.seconds)).await?;
+    let (steady, then) = at_rest(server, Duration::from_secs(options.seconds)).await?;
     let rolled = deployments::roll(&server.target, 0, ROLL_LIMIT).await?;
     Ok(Figures {
         nodes,
