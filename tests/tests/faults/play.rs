@@ -151,8 +151,10 @@ impl Stage<'_> {
 
     /// Deletes what is left, twice; nothing may be left then.
     fn delete(&self) -> Result<(), String> {
-        // Not the runtime's to remove.
-        let _ = std::fs::remove_file(self.bundle.dir.join("pid"));
+        // Not the runtime's to remove, in the caller's directory; nor what is to become it.
+        for name in ["pid", ".pid"] {
+            let _ = std::fs::remove_file(self.bundle.dir.join(name));
+        }
         for _ in 0..2 {
             let mut delete = self.bundle.ground.command();
             delete.args(["delete", "--force", &self.bundle.id]);
