@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 build=(gcc libc6-dev libprotobuf-dev libseccomp-dev pkg-config protobuf-compiler ca-certificates curl)
-tests=(busybox-static containerd crun docker-registry e2fsprogs etcd-server iproute2 mmdebstrap podman python3 python3-pip
+tests=(busybox-static containerd crun docker-registry e2fsprogs etcd-server iproute2 mmdebstrap nftables openssl podman python3 python3-pip
     qemu-system-x86 runc skopeo strace umoci util-linux)
 
 wanted=("${build[@]}")
