@@ -202,7 +202,7 @@ mod tests {
         own["metadata"]["labels"] = json!({"app": "x"});
         for job in [&mut bare, &mut own] {
             default(job);
-            meta::set_meta(job, "uid", "u".into());
+            meta::set_meta(job, "uid", "u");
             prepare_create(job);
         }
         let labels = &bare["spec"]["template"]["metadata"]["labels"];
