@@ -3,12 +3,14 @@
 mod list;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::{DeleteParams, ListParams, PostParams};
+use kube::runtime::wait::await_condition;
 use kube::{Api, Client};
 use pki::join::JoinToken;
 use serde_json::json;
@@ -20,6 +22,8 @@ use crate::node::join::authority;
 const NAMESPACE: &str = "kube-system";
 const TYPE: &str = "bootstrap.kubernetes.io/token";
 const PREFIX: &str = "bootstrap-token-";
+/// How long a server may take to tell of its authority.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Subcommand)]
 pub enum Token {
@@ -38,7 +42,7 @@ pub struct Create {
 
     /// How long machines can join by it, such as 30m or 24h; 0s: until it is revoked
     #[arg(long, default_value = "24h", value_name = "DURATION", value_parser = parse_duration)]
-    ttl: std::time::Duration,
+    ttl: Duration,
 
     /// What it is for
     #[arg(long, default_value = "", value_name = "TEXT")]
@@ -144,9 +148,16 @@ fn secrets(client: Client) -> Api<Secret> {
 /// Of the cluster's authority, by the word of a server that is trusted already.
 async fn fingerprint(client: &Client) -> anyhow::Result<String> {
     let api: Api<ConfigMap> = Api::namespaced(client.clone(), "kube-public");
-    let info = api.get("cluster-info").await;
-    let info = info.context("read the ConfigMap kube-public/cluster-info")?;
-    let kubeconfig = info.data.unwrap_or_default().remove("kubeconfig");
+    // A server that has just started writes it in a moment.
+    let told = await_condition(api, "cluster-info", |info: Option<&ConfigMap>| {
+        info.is_some()
+    });
+    let told = tokio::time::timeout(PATIENCE, told).await;
+    let told =
+        told.context("there is no ConfigMap kube-public/cluster-info: is the server well?")?;
+    let info = told.context("read the ConfigMap kube-public/cluster-info")?;
+    let mut data = info.and_then(|info| info.data).unwrap_or_default();
+    let kubeconfig = data.remove("kubeconfig");
     let kubeconfig = kubeconfig.context("kube-public/cluster-info has no kubeconfig")?;
     Ok(pki::fingerprint(&authority::authority_in(&kubeconfig)?)?)
 }
