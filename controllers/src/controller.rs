@@ -49,6 +49,7 @@ pub fn start<C: Controller>(
     shutdown: &CancellationToken,
 ) {
     let controller = Arc::new(controller);
+    queue.name(C::NAME);
     for _ in 0..workers {
         let (controller, queue) = (controller.clone(), queue.clone());
         let shutdown = shutdown.clone();
@@ -96,7 +97,9 @@ async fn work<C: Controller>(controller: &C, queue: &Queue) {
     loop {
         let key = queue.take().await;
         let start = Instant::now();
-        match controller.reconcile(&key).await {
+        let reconciled = controller.reconcile(&key).await;
+        queue.worked(start.elapsed());
+        match reconciled {
             Ok(next) => {
                 queue.done(&key, rest(start.elapsed(), C::REST));
                 if let Next::After(wait) = next {

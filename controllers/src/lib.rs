@@ -34,6 +34,7 @@ mod job;
 mod key;
 mod load_balancer;
 mod merge_patch;
+mod metrics;
 mod namespace;
 mod node_ipam;
 mod node_lifecycle;

@@ -4,13 +4,14 @@
 //! one worker at a time; added while worked on, it comes again afterwards.
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::key::Key;
+use crate::metrics::Workqueue;
 
 const FIRST_RETRY: Duration = Duration::from_millis(5);
 /// Beyond this many, those that have rested are forgotten.
@@ -21,13 +22,15 @@ const LONGEST_RETRY: Duration = Duration::from_secs(300);
 pub struct Queue {
     state: Mutex<State>,
     changed: Notify,
+    /// Counted by the queue's name once it has one.
+    metrics: OnceLock<Workqueue>,
 }
 
 #[derive(Default)]
 struct State {
     ready: VecDeque<Key>,
-    /// In `ready`, or to be put there when its worker is done.
-    wanted: HashSet<Key>,
+    /// In `ready`, or to be put there when its worker is done; and since when.
+    wanted: HashMap<Key, Instant>,
     working: HashSet<Key>,
     /// Keys to come later, soonest first; each key once.
     delayed: BTreeSet<(Instant, Key)>,
@@ -42,8 +45,16 @@ impl Queue {
         Arc::default()
     }
 
+    /// From now on the queue is counted as `name`.
+    pub fn name(&self, name: &str) {
+        self.metrics.get_or_init(|| Workqueue::of(name));
+    }
+
     pub fn add(&self, key: Key) {
-        self.lock().add(key, Instant::now());
+        let mut state = self.lock();
+        state.add(key, Instant::now());
+        self.count(|metrics| metrics.added(1, state.ready.len()));
+        drop(state);
         self.changed.notify_one();
     }
 
@@ -58,11 +69,13 @@ impl Queue {
         loop {
             let timer = {
                 let mut state = self.lock();
-                state.promote(Instant::now());
-                if let Some(key) = state.take() {
+                let due = state.promote(Instant::now());
+                self.count(|metrics| metrics.added(due, state.ready.len()));
+                if let Some((key, since)) = state.take() {
                     if !state.ready.is_empty() {
                         self.changed.notify_one();
                     }
+                    self.count(|metrics| metrics.taken(state.ready.len(), since));
                     return key;
                 }
                 state.delayed.first().map(|(at, _)| *at)
@@ -97,7 +110,19 @@ impl Queue {
             state.finish(key);
             wait
         };
+        self.count(Workqueue::failed);
         self.add_after(key.clone(), wait);
+    }
+
+    /// A key was worked on for so long.
+    pub fn worked(&self, took: Duration) {
+        self.count(|metrics| metrics.worked(took));
+    }
+
+    fn count(&self, count: impl FnOnce(&Workqueue)) {
+        if let Some(metrics) = self.metrics.get() {
+            count(metrics);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -106,8 +131,12 @@ impl Queue {
 }
 
 impl State {
-    fn want(&mut self, key: Key) {
-        if self.wanted.insert(key.clone()) && !self.working.contains(&key) {
+    fn want(&mut self, key: Key, now: Instant) {
+        if self.wanted.contains_key(&key) {
+            return;
+        }
+        self.wanted.insert(key.clone(), now);
+        if !self.working.contains(&key) {
             self.ready.push_back(key);
         }
     }
@@ -115,7 +144,7 @@ impl State {
     fn add(&mut self, key: Key, now: Instant) {
         match self.resting.get(&key) {
             Some(until) if *until > now => self.delay(key.clone(), *until),
-            _ => self.want(key),
+            _ => self.want(key, now),
         }
     }
 
@@ -127,21 +156,22 @@ impl State {
             self.resting.retain(|_, until| *until > now);
         }
         self.resting.insert(key.clone(), now + rest);
-        if self.wanted.remove(key) {
+        if self.wanted.remove(key).is_some() {
             self.delay(key.clone(), now + rest);
         }
     }
 
-    fn take(&mut self) -> Option<Key> {
+    /// The first key, and since when it was wanted.
+    fn take(&mut self) -> Option<(Key, Option<Instant>)> {
         let key = self.ready.pop_front()?;
-        self.wanted.remove(&key);
+        let since = self.wanted.remove(&key);
         self.working.insert(key.clone());
-        Some(key)
+        Some((key, since))
     }
 
     fn finish(&mut self, key: &Key) {
         self.working.remove(key);
-        if self.wanted.contains(key) {
+        if self.wanted.contains_key(key) {
             self.ready.push_back(key.clone());
         }
     }
@@ -157,13 +187,17 @@ impl State {
         self.delayed.insert((at, key));
     }
 
-    fn promote(&mut self, now: Instant) {
+    /// Makes ready what is due; answers how many that are.
+    fn promote(&mut self, now: Instant) -> usize {
+        let mut promoted = 0;
         while self.delayed.first().is_some_and(|(at, _)| *at <= now) {
             if let Some((_, key)) = self.delayed.pop_first() {
                 self.due.remove(&key);
-                self.want(key);
+                self.want(key, now);
+                promoted += 1;
             }
         }
+        promoted
     }
 }
 

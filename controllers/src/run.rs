@@ -55,6 +55,7 @@ impl Config {
 /// # Errors
 /// None ends the controllers today: what fails is logged and tried again.
 pub async fn run(config: Config, client: Client, shutdown: CancellationToken) -> Result<(), Error> {
+    crate::metrics::tell();
     let cluster = Cluster::new(client);
     let mut tasks = JoinSet::new();
     service_account::start(&cluster, &mut tasks, &shutdown);

@@ -13,6 +13,7 @@ use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::Notify;
 
 pub use index::Index;
@@ -140,7 +141,12 @@ pub struct State {
     index: RwLock<Index>,
     changed: Mutex<HashSet<ObjectName>>,
     change: Notify,
+    /// When that happened which the latest changes of endpoints come from.
+    triggers: Mutex<Vec<Timestamp>>,
 }
+
+/// As many changes at once are timed.
+const TRIGGERS_MAX: usize = 1000;
 
 impl State {
     pub fn new() -> Arc<Self> {
@@ -167,6 +173,18 @@ impl State {
 
     pub fn put_slice(&self, name: ObjectName, slice: Slice) {
         self.change(|index| index.put_slice(name, slice));
+    }
+
+    /// Notes why the next change of endpoints is made.
+    fn triggered(&self, at: Timestamp) {
+        let mut triggers = self.triggers.lock().unwrap_or_else(PoisonError::into_inner);
+        if triggers.len() < TRIGGERS_MAX {
+            triggers.push(at);
+        }
+    }
+
+    pub fn take_triggers(&self) -> Vec<Timestamp> {
+        std::mem::take(&mut self.triggers.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub fn delete_slice(&self, name: &ObjectName) {

@@ -21,7 +21,7 @@ use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::State;
-use crate::{Config, Result};
+use crate::{Config, Result, metrics};
 use reply::Transport;
 use upstream::Upstream;
 use zone::{Answer, Zone};
@@ -105,6 +105,7 @@ impl Resolver {
             reply.metadata.response_code = refusal.unwrap_or(ResponseCode::FormErr);
             return Verdict::Answer(reply::encode(reply, &question, transport));
         };
+        metrics::asked(transport.as_str(), query.query_type().into());
         if let Some(refusal) = refusal {
             reply.metadata.response_code = refusal;
             return Verdict::Answer(reply::encode(reply, &question, transport));

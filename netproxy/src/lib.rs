@@ -14,6 +14,7 @@
 pub mod cluster;
 pub mod dns;
 mod error;
+mod metrics;
 mod network;
 pub mod proxy;
 
@@ -69,6 +70,7 @@ impl Config {
 /// Where the Services' range cannot be routed to this node, no thread can be
 /// started, or `cluster_domain` is no DNS name.
 pub async fn run(config: Config, client: kube::Client, shutdown: CancellationToken) -> Result<()> {
+    metrics::tell();
     let state = cluster::State::new();
     // Whatever ends first ends the others.
     let shutdown = shutdown.child_token();

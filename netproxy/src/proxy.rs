@@ -19,12 +19,12 @@ mod worker;
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{ObjectName, State};
-use crate::{Config, Result};
+use crate::{Config, Result, metrics};
 use listeners::Listeners;
 use worker::Workers;
 
@@ -45,10 +45,15 @@ pub async fn run(config: &Config, state: Arc<State>, shutdown: CancellationToken
     let serve = async {
         loop {
             let changed = next_change(&state, &listeners).await;
+            let triggers = state.take_triggers();
+            let start = Instant::now();
             let index = state.read();
             for service in changed {
                 listeners.sync(&index, &service);
             }
+            drop(index);
+            metrics::synced(start.elapsed(), listeners.unserved().count());
+            triggers.into_iter().for_each(metrics::programmed);
         }
     };
     tokio::select! {

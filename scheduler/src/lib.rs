@@ -25,6 +25,7 @@ mod error;
 mod evict;
 mod filters;
 mod happened;
+mod metrics;
 mod namespaces;
 mod nominations;
 pub mod object;

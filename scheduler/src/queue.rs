@@ -70,6 +70,7 @@ enum State {
 struct Waiting {
     candidate: Candidate,
     sequence: u64,
+    added: Instant,
     attempts: u32,
     last_attempt: Option<Instant>,
     state: State,
@@ -83,9 +84,27 @@ pub struct Queue {
     helped: BTreeSet<(Instant, Arc<str>)>,
     parked: Parked,
     timers: BinaryHeap<Reverse<(Instant, Arc<str>)>>,
+    /// How many are `Failed`.
+    failed: usize,
     early: Allowance,
     back_off: BackOff,
     next_sequence: u64,
+}
+
+/// How many pods wait, and for what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    pub ready: usize,
+    pub backing_off: usize,
+    pub parked: usize,
+}
+
+/// How a pod has waited so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wait {
+    pub added: Instant,
+    pub attempts: u32,
+    pub last_attempt: Option<Instant>,
 }
 
 impl Queue {
@@ -122,6 +141,7 @@ impl Queue {
         let waiting = Waiting {
             candidate,
             sequence: self.next_sequence,
+            added: Instant::now(),
             attempts: 0,
             last_attempt: None,
             state: State::Taken,
@@ -137,6 +157,22 @@ impl Queue {
 
     pub fn get(&self, key: &str) -> Option<&Candidate> {
         self.pods.get(key).map(|waiting| &waiting.candidate)
+    }
+
+    pub fn counts(&self) -> Counts {
+        Counts {
+            ready: self.ready.len(),
+            backing_off: self.helped.len() + self.failed,
+            parked: self.parked.len(),
+        }
+    }
+
+    pub fn wait_of(&self, key: &str) -> Option<Wait> {
+        self.pods.get(key).map(|waiting| Wait {
+            added: waiting.added,
+            attempts: waiting.attempts,
+            last_attempt: waiting.last_attempt,
+        })
     }
 
     pub fn keys(&self) -> Vec<Arc<str>> {
@@ -221,8 +257,10 @@ impl Queue {
         };
         waiting.state = state;
         let key = waiting.candidate.key.clone();
-        if matches!(state, State::Helped { .. }) {
-            self.helped.insert((until, key.clone()));
+        match state {
+            State::Helped { .. } => drop(self.helped.insert((until, key.clone()))),
+            State::Failed { .. } => self.failed += 1,
+            State::Ready | State::Parked { .. } | State::Taken => {}
         }
         self.timers.push(Reverse((until, key)));
     }
@@ -269,7 +307,8 @@ impl Queue {
             State::Ready => drop(self.ready.remove(&ready_key(waiting))),
             State::Helped { until } => drop(self.helped.remove(&(until, candidate.key.clone()))),
             State::Parked { refused_by, .. } => self.parked.remove(candidate, refused_by),
-            State::Failed { .. } | State::Taken => {}
+            State::Failed { .. } => self.failed -= 1,
+            State::Taken => {}
         }
         waiting.state = State::Taken;
     }

@@ -16,6 +16,7 @@ use crate::budgets::Budgets;
 use crate::cluster::Cluster;
 use crate::conditions::Conditions;
 use crate::configuration::Config;
+use crate::metrics::Metrics;
 use crate::nominations::Nominations;
 use crate::profile::Profile;
 use crate::queue::Queue;
@@ -51,6 +52,8 @@ pub async fn run(config: Config, client: Client, shutdown: CancellationToken) ->
     let mut scheduler = Scheduler::new(config, client, &events);
     loop {
         let has_work = scheduler.schedule_batch();
+        let nodes = scheduler.cluster.cache.nodes().len();
+        scheduler.metrics.sizes(scheduler.queue.counts(), nodes);
         tokio::select! {
             () = shutdown.cancelled() => break,
             Some(seen) = watches.next() => seen.into_iter().for_each(|seen| seen(&mut scheduler)),
@@ -72,6 +75,7 @@ struct Scheduler {
     profiles: Vec<Arc<Profile>>,
     client: Client,
     reports: Reports,
+    metrics: Metrics,
     conditions: Conditions,
     cluster: Cluster,
     templates: Templates,
@@ -93,6 +97,7 @@ impl Scheduler {
         let names = config.profiles.iter().map(|profile| profile.name.as_str());
         Self {
             reports: Reports::new(events, names),
+            metrics: crate::metrics::tell(),
             conditions: Conditions::new(client.clone(), Instant::now()),
             profiles: config.profiles.into_iter().map(Arc::new).collect(),
             client,

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::NamespaceResourceScope;
 use serde::{Deserialize, Deserializer};
@@ -16,6 +17,8 @@ use super::{
 };
 
 const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
+/// When that happened which made the endpoints change.
+const TRIGGER_TIME: &str = "endpoints.kubernetes.io/last-change-trigger-time";
 const DEFAULT_AFFINITY: Duration = Duration::from_secs(10_800);
 
 /// `v1` Service.
@@ -129,6 +132,13 @@ fn trimmed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::
         resource_version: Option<String>,
         #[serde(default)]
         labels: Option<Labels>,
+        #[serde(default)]
+        annotations: Option<Annotations>,
+    }
+    #[derive(Deserialize)]
+    struct Annotations {
+        #[serde(rename = "endpoints.kubernetes.io/last-change-trigger-time")]
+        trigger_time: Option<String>,
     }
     #[derive(Deserialize)]
     struct Labels {
@@ -137,13 +147,23 @@ fn trimmed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::
     }
     let metadata = Trimmed::deserialize(deserializer)?;
     let service_name = metadata.labels.and_then(|labels| labels.service_name);
+    let trigger_time = metadata.annotations.and_then(|a| a.trigger_time);
     Ok(ObjectMeta {
         name: metadata.name,
         namespace: metadata.namespace,
         resource_version: metadata.resource_version,
         labels: service_name.map(|name| [(SERVICE_NAME_LABEL.to_owned(), name)].into()),
+        annotations: trigger_time.map(|time| [(TRIGGER_TIME.to_owned(), time)].into()),
         ..ObjectMeta::default()
     })
+}
+
+impl SliceObject {
+    /// When that happened which this state of it comes from.
+    pub fn triggered(&self) -> Option<Timestamp> {
+        let annotations = self.metadata.annotations.as_ref()?;
+        annotations.get(TRIGGER_TIME)?.parse().ok()
+    }
 }
 
 impl ServiceObject {

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::object::{ServiceObject, SliceObject};
 use super::{ObjectName, Service, Slice, State};
+use crate::metrics;
 
 /// Watches until `shutdown`; raises `listed` once Services and slices were
 /// both listed whole. An API server out of reach is waited for.
@@ -66,6 +67,8 @@ trait Sink {
     fn put(&self, name: ObjectName, entry: Self::Entry);
     fn delete(&self, name: &ObjectName);
     fn replace(&self, all: Vec<(ObjectName, Self::Entry)>);
+    /// The object is about to be put or deleted.
+    fn note(&self, object: &Self::Object);
 }
 
 async fn follow<S: Sink>(
@@ -90,12 +93,16 @@ async fn follow<S: Sink>(
                     both.one_is_listed();
                 }
             }
-            Ok(Event::Apply(object)) => match S::read(object) {
-                Some((name, Some(entry))) => sink.put(name, entry),
-                Some((name, None)) => sink.delete(&name),
-                None => {}
-            },
+            Ok(Event::Apply(object)) => {
+                sink.note(&object);
+                match S::read(object) {
+                    Some((name, Some(entry))) => sink.put(name, entry),
+                    Some((name, None)) => sink.delete(&name),
+                    None => {}
+                }
+            }
             Ok(Event::Delete(object)) => {
+                sink.note(&object);
                 if let Some((name, _)) = S::read(object) {
                     sink.delete(&name);
                 }
@@ -122,7 +129,11 @@ impl Sink for Services<'_> {
         self.0.delete_service(name);
     }
     fn replace(&self, all: Vec<(ObjectName, Service)>) {
+        metrics::services_changed(all.len());
         self.0.replace_services(all);
+    }
+    fn note(&self, _: &ServiceObject) {
+        metrics::services_changed(1);
     }
 }
 
@@ -142,6 +153,13 @@ impl Sink for Slices<'_> {
         self.0.delete_slice(name);
     }
     fn replace(&self, all: Vec<(ObjectName, Slice)>) {
+        metrics::endpoints_changed(all.len());
         self.0.replace_slices(all);
+    }
+    fn note(&self, object: &SliceObject) {
+        metrics::endpoints_changed(1);
+        if let Some(at) = object.triggered() {
+            self.0.triggered(at);
+        }
     }
 }

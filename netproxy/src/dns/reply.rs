@@ -13,6 +13,15 @@ pub enum Transport {
     Tcp,
 }
 
+impl Transport {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+        }
+    }
+}
+
 /// An empty reply to the question.
 pub fn begin(question: &Message) -> Message {
     let mut reply = Message::response(question.metadata.id, question.metadata.op_code);

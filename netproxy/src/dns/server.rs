@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use super::reply::Transport;
 use super::{Resolver, Verdict};
-use crate::{Error, Result};
+use crate::{Error, Result, metrics};
 
 const LARGEST_QUESTION: usize = 4096;
 const BACKLOG: i32 = 1024;
@@ -102,6 +102,7 @@ async fn serve_udp(socket: Arc<UdpSocket>, resolver: Arc<Resolver>) {
 }
 
 async fn send(socket: &UdpSocket, answer: &[u8], to: SocketAddr) {
+    metrics::answered(answer);
     if let Err(error) = socket.send_to(answer, to).await {
         tracing::debug!(%to, %error, "DNS answer not sent");
     }
@@ -145,6 +146,7 @@ async fn converse(mut stream: TcpStream, resolver: &Resolver) -> io::Result<()> 
         let Some(answer) = resolver.later(&packet, Transport::Tcp, verdict).await else {
             return Ok(());
         };
+        metrics::answered(&answer);
         let length = u16::try_from(answer.len()).map_err(|_| io::ErrorKind::InvalidData)?;
         let framed = [&length.to_be_bytes(), &answer[..]].concat();
         let written = tokio::time::timeout(SILENCE, stream.write_all(&framed)).await;

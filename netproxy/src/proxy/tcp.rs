@@ -11,6 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::backends::Backends;
 use super::relay;
+use crate::cluster::Protocol;
+use crate::metrics::Connections;
 
 /// How many endpoints a connection is tried with, and how long each: together
 /// below the time after which most clients give up.
@@ -74,10 +76,13 @@ fn ipv4(address: SocketAddr) -> Ipv4Addr {
 }
 
 async fn forward(mut client: TcpStream, from: Ipv4Addr, backends: Arc<Backends>) {
+    let connections = Connections::of(Protocol::Tcp);
     let Some(mut server) = connect(from, &backends).await else {
+        connections.unreached();
         reset(&client);
         return;
     };
+    let _open = connections.begin();
     if let Err(error) = relay::both_ways(&mut client, &mut server).await {
         tracing::trace!(%error, "forwarding ended early");
         // Who is left must not take the end of the stream for its end.

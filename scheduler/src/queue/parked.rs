@@ -13,6 +13,8 @@ use crate::template::Template;
 pub struct Parked {
     /// By the template's address, and by what refused it.
     groups: HashMap<(usize, Set), Group>,
+    /// Of all groups together.
+    pods: usize,
 }
 
 struct Group {
@@ -27,13 +29,13 @@ impl Parked {
             template: pod.template.clone(),
             pods: HashSet::new(),
         });
-        group.pods.insert(pod.key.clone());
+        self.pods += usize::from(group.pods.insert(pod.key.clone()));
     }
 
     pub fn remove(&mut self, pod: &Candidate, refused_by: Set) {
         let id = group(pod, refused_by);
         if let Some(group) = self.groups.get_mut(&id) {
-            group.pods.remove(&pod.key);
+            self.pods -= usize::from(group.pods.remove(&pod.key));
             if group.pods.is_empty() {
                 self.groups.remove(&id);
             }
@@ -48,7 +50,13 @@ impl Parked {
         let helped = self
             .groups
             .extract_if(|(_, refused_by), group| refused_by.are_helped(happened, &group.template));
-        helped.flat_map(|(_, group)| group.pods).collect()
+        let helped: Vec<Arc<str>> = helped.flat_map(|(_, group)| group.pods).collect();
+        self.pods -= helped.len();
+        helped
+    }
+
+    pub fn len(&self) -> usize {
+        self.pods
     }
 }
 

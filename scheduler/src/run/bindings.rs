@@ -13,7 +13,9 @@ use crate::bind::{self, Writes};
 use crate::cache::{Candidate, NodeIndex};
 use crate::evict::Victim;
 use crate::happened::Happened;
+use crate::metrics::{self, Outcome};
 use crate::plugins::volume_binding;
+use crate::queue::Wait;
 use crate::storage::{Plan, Storage};
 
 /// How long volumes may take, as Kubernetes' `bindTimeoutSeconds` has it.
@@ -24,6 +26,8 @@ pub(super) enum Done {
     Bound {
         pod: Candidate,
         node: Arc<str>,
+        /// None: it is no longer waited for.
+        wait: Option<Wait>,
         result: Result<(), Error>,
     },
     /// What the pod's volumes need was written.
@@ -111,15 +115,31 @@ impl Scheduler {
 
     fn bind(&mut self, pod: Candidate, node: Arc<str>) {
         let client = self.client.clone();
+        let wait = self.queue.wait_of(&pod.key);
         self.tasks.spawn(async move {
             let result = bind::bind(&client, &pod, &node).await;
-            Done::Bound { pod, node, result }
+            Done::Bound {
+                pod,
+                node,
+                wait,
+                result,
+            }
         });
     }
 
     pub(super) fn on_done(&mut self, done: Result<Done, JoinError>) {
         match done {
-            Ok(Done::Bound { pod, node, result }) => self.on_bound(&pod, &node, result),
+            Ok(Done::Bound {
+                pod,
+                node,
+                wait,
+                result,
+            }) => {
+                if let (Ok(()), Some(wait)) = (&result, wait) {
+                    self.metrics.scheduled(pod.scheduler(), wait);
+                }
+                self.on_bound(&pod, &node, result);
+            }
             Ok(Done::VolumesAsked { pod, result }) => self.on_volumes_asked(&pod, result),
             Ok(Done::Evicted { victim, result }) => self.on_evicted(&victim, result),
             Ok(Done::Nominated(Err(error))) => {
@@ -193,6 +213,8 @@ impl Scheduler {
     /// The pod did not get there: what it was given is free again.
     fn take_back(&mut self, pod: &Candidate) {
         let now = Instant::now();
+        let wait = self.queue.wait_of(&pod.key);
+        metrics::attempted(pod.scheduler(), Outcome::Error, wait);
         self.queue.retry(pod, now);
         if self.cluster.cache.forget(pod).is_some() {
             self.queue.wake(&Happened::PodLeft(&pod.template), now);

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::Scheduler;
 use crate::cache::Candidate;
 use crate::cycle::{self, diagnosis::Diagnosis};
+use crate::metrics::{self, Outcome};
 use crate::plugins::{Context, volume_binding};
 use crate::preemption::{NoWay, Search};
 use crate::profile::Profile;
@@ -22,7 +23,10 @@ impl Scheduler {
             pod,
             profile: &profile,
         };
-        match cycle::choose(cx, &self.nominations, &mut self.turn) {
+        let start = Instant::now();
+        let chosen = cycle::choose(cx, &self.nominations, &mut self.turn);
+        self.metrics.decided(start);
+        match chosen {
             Ok(index) => {
                 let node = self.cluster.cache.node(index);
                 let plan = volume_binding::plan(&self.cluster, pod, node);
@@ -36,6 +40,7 @@ impl Scheduler {
     /// make room for it.
     fn park(&mut self, pod: &Candidate, profile: &Arc<Profile>, diagnosis: &Diagnosis) {
         let now = Instant::now();
+        let wait = self.queue.wait_of(&pod.key);
         self.queue.park(&pod.key, diagnosis.refused_by(), now);
         let mut message = diagnosis.message();
         if profile.preempts && diagnosis.all > 0 {
@@ -60,6 +65,7 @@ impl Scheduler {
                 }
             }
         }
+        metrics::attempted(&profile.name, Outcome::Unschedulable, wait);
         if self.conditions.set(pod, &message) {
             self.reports.failed(pod, &message);
         }

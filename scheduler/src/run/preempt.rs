@@ -10,6 +10,7 @@ use crate::preemption::Way;
 
 impl Scheduler {
     pub(super) fn preempt(&mut self, pod: &Candidate, way: Way) {
+        self.metrics.preempting(way.victims.len());
         let node = self.cluster.cache.node(way.node).name.clone();
         for key in &way.victims {
             let Some(uid) = self.cluster.cache.note_preempted(key) else {

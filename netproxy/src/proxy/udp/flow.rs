@@ -14,6 +14,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Client, Server, packet};
+use crate::cluster::Protocol;
+use crate::metrics::{Connections, Open};
 
 /// Question and answer, and done; as long as the kernel's conntrack waits.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -33,6 +35,7 @@ pub struct Flow {
     /// Milliseconds after `opened` of the last packet either way.
     last: AtomicU64,
     answers: AtomicU32,
+    _counted: Open,
 }
 
 impl Flow {
@@ -47,6 +50,7 @@ impl Flow {
             opened: Instant::now(),
             last: AtomicU64::new(0),
             answers: AtomicU32::new(0),
+            _counted: Connections::of(Protocol::Udp).begin(),
         })
     }
 
