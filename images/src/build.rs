@@ -74,6 +74,7 @@ impl Built {
             repo_digests: Default::default(),
             documents: Default::default(),
             size,
+            pinned: false,
             layers: vec![layer],
         }])?;
         Ok(id)

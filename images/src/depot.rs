@@ -1,12 +1,12 @@
 //! The parts of a store that lie on disk, and how an image becomes one of them or goes.
 
-use std::{collections::HashSet, fs};
+use std::{collections::HashSet, fs, io};
 
 use crate::{
     Digest, Error, Removed, Result,
     blobs::Blobs,
     disk::{self, Disk},
-    index::{Index, Record},
+    index::{Contents, Index, Record},
     layers::Layers,
 };
 
@@ -40,7 +40,7 @@ impl Depot {
 
     /// Takes one name away, or with none all of the image; the last name takes the image along.
     pub fn remove(&self, id: &Digest, name: Option<&str>) -> Result<Removed> {
-        let removed = self.index.change(|contents| {
+        let remove = |contents: &mut Contents| {
             let Some(at) = contents.images.iter().position(|image| image.id == *id) else {
                 return Ok(Removed::default());
             };
@@ -65,9 +65,21 @@ impl Depot {
                 untagged: names.collect(),
                 deleted: Some(gone.id),
             })
-        })?;
+        };
+        let removed = self.disk.with_spare(|| self.index.change(&remove))?;
         self.sweep()?;
         Ok(removed)
+    }
+
+    /// Notes that the image is to stay, or is not.
+    pub fn pin(&self, id: &Digest, is_pinned: bool) -> Result<()> {
+        self.index.change(|contents| {
+            let mut images = contents.images.iter_mut();
+            images
+                .find(|image| image.id == *id)
+                .map(|image| image.pinned = is_pinned);
+            Ok(())
+        })
     }
 
     /// Removes blobs and layers that nothing needs; leaves it to a later sweep while anybody makes an image.
@@ -76,7 +88,7 @@ impl Depot {
             return Ok(());
         };
         let contents = self.index.read()?;
-        let mut layers: HashSet<String> = self.held_layers()?.into_iter().collect();
+        let mut layers: HashSet<String> = self.held_stacks()?.into_iter().flatten().collect();
         let mut blobs: HashSet<String> = HashSet::new();
         for image in contents.images {
             layers.extend(image.layers);
@@ -91,23 +103,28 @@ impl Depot {
                     .and_then(|name| name.to_str())
                     .is_some_and(|n| needed.contains(n));
                 if !is_needed {
-                    self.disk.discard(&path)?;
+                    self.disk.with_spare(|| self.disk.discard(&path))?;
                 }
             }
         }
         Ok(())
     }
 
-    fn held_layers(&self) -> Result<Vec<String>> {
-        let mut held = Vec::new();
+    /// The layers that each holder has, top-most last.
+    pub fn held_stacks(&self) -> Result<HashSet<Vec<String>>> {
+        let mut held = HashSet::new();
         for path in disk::list(&self.disk.holds())? {
-            let bytes = fs::read(&path).map_err(Error::disk("read", &path))?;
+            let bytes = match fs::read(&path) {
+                // It was released meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                read => read.map_err(Error::disk("read", &path))?,
+            };
             let names: Vec<String> =
                 serde_json::from_slice(&bytes).map_err(|source| Error::Json {
                     what: "a hold",
                     source,
                 })?;
-            held.extend(names);
+            held.insert(names);
         }
         Ok(held)
     }

@@ -7,13 +7,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::fs::{FlockOperation, flock, syncfs};
+use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock, syncfs};
 use tempfile::{NamedTempFile, TempDir};
 
 use crate::{Error, Result};
 
 /// Changes when an older skiff could not read what a newer one writes.
 const VERSION: u32 = 1;
+
+/// Kept aside for the removal of images from a disk that is full: an index and a directory.
+const SPARE: u64 = 1 << 20;
 
 /// One store's directory.
 #[derive(Debug, Clone)]
@@ -38,7 +41,43 @@ impl Disk {
         for dir in [disk.blobs(), disk.layers(), disk.staging(), disk.holds()] {
             make_private(&dir)?;
         }
+        disk.keep_spare();
         Ok(disk)
+    }
+
+    /// Does what makes room, on a disk that may be full: what it needs for that is kept aside.
+    pub fn with_spare<T>(&self, work: impl Fn() -> Result<T>) -> Result<T> {
+        match work() {
+            Err(error) if error.is_of_a_full_disk() => {
+                remove(&self.spare())?;
+                let done = work();
+                self.keep_spare();
+                done
+            }
+            done => done,
+        }
+    }
+
+    /// Keeps room aside, as far as there is any.
+    fn keep_spare(&self) {
+        let path = self.spare();
+        let keep = || -> io::Result<()> {
+            let mut options = OpenOptions::new();
+            let file = options
+                .create(true)
+                .truncate(false)
+                .write(true)
+                .mode(0o600)
+                .open(&path)?;
+            Ok(fallocate(&file, FallocateFlags::empty(), 0, SPARE)?)
+        };
+        if let Err(error) = keep() {
+            tracing::debug!("keep room aside at {}: {error}", path.display());
+        }
+    }
+
+    fn spare(&self) -> PathBuf {
+        self.root.join("spare")
     }
 
     fn check_version(&self) -> Result<()> {
@@ -196,4 +235,46 @@ fn make_private(dir: &Path) -> Result<()> {
         .mode(0o700)
         .create(dir)
         .map_err(Error::disk("create", dir))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    fn full() -> Error {
+        Error::disk("write", "x")(io::Error::from(io::ErrorKind::StorageFull))
+    }
+
+    #[test]
+    fn what_makes_room_has_some_on_a_full_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = Disk::open(dir.path()).unwrap();
+        let spare = dir.path().join("spare");
+        let size = || fs::metadata(&spare).map(|meta| meta.len()).ok();
+        let kept = size();
+        assert!(kept.is_some());
+        let tries = Cell::new(0);
+        let removed = disk.with_spare(|| {
+            tries.set(tries.get() + 1);
+            if spare.exists() { Err(full()) } else { Ok(()) }
+        });
+        removed.unwrap();
+        assert_eq!((tries.get(), size()), (2, kept), "tried twice, kept again");
+    }
+
+    #[test]
+    fn other_troubles_are_told_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = Disk::open(dir.path()).unwrap();
+        let tries = Cell::new(0);
+        let refused = disk.with_spare(|| -> Result<()> {
+            tries.set(tries.get() + 1);
+            Err(Error::disk("write", "x")(
+                io::ErrorKind::PermissionDenied.into(),
+            ))
+        });
+        assert!(refused.is_err() && tries.get() == 1);
+    }
 }

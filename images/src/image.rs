@@ -17,6 +17,8 @@ pub struct Image {
     pub repo_digests: Vec<String>,
     /// Bytes of manifest, configuration and layers as they were transferred.
     pub size: u64,
+    /// Not to be removed by whoever only wants room; see [`crate::Images::pin`].
+    pub is_pinned: bool,
     pub config: ImageConfiguration,
     /// Overlay lower directories, the top-most last.
     pub layers: Vec<PathBuf>,
@@ -28,6 +30,14 @@ impl Image {
         self.repo_digests
             .first()
             .map_or(self.id.as_str(), String::as_str)
+    }
+
+    /// The names of the layers' directories, which tell them apart.
+    pub(crate) fn layer_names(&self) -> Vec<String> {
+        let names = self.layers.iter().filter_map(|path| path.file_name());
+        names
+            .map(|name| name.to_string_lossy().into_owned())
+            .collect()
     }
 
     /// Entry point and arguments of the image, in that order.

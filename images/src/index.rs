@@ -35,6 +35,8 @@ pub struct Record {
     #[serde(default)]
     pub documents: BTreeSet<Digest>,
     pub size: u64,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pinned: bool,
     /// Directory names, the top-most last.
     pub layers: Vec<String>,
 }
@@ -155,6 +157,7 @@ impl Index {
             names: record.names.iter().cloned().collect(),
             repo_digests: record.repo_digests.iter().cloned().collect(),
             size: record.size,
+            is_pinned: record.pinned,
             config,
             layers,
         }))
@@ -174,6 +177,7 @@ impl Contents {
                 known.documents.extend(record.documents);
                 known.layers = record.layers;
                 known.size = record.size;
+                known.pinned |= record.pinned;
             }
             None => self.images.push(record),
         }

@@ -60,6 +60,7 @@ fn image(depot: &Depot, archive: &Archive, item: &Item) -> Result<Record> {
         repo_digests: Default::default(),
         documents: Default::default(),
         size: bytes.len() as u64,
+        pinned: false,
         layers: Vec::new(),
         id,
     };

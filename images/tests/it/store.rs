@@ -112,3 +112,45 @@ async fn image_whose_files_are_gone_is_not_offered() {
     assert_eq!(import(&store, "a:1", &[b"1"]).await, id);
     assert_eq!(Images::open(&dir).unwrap().list().await.unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn images_are_held_by_whoever_stands_on_their_layers() {
+    let store = store();
+    let first = import(&store, "a:1", &[b"base", b"a"]).await;
+    import(&store, "b:1", &[b"base"]).await;
+    let images = store.images.list().await.unwrap();
+    assert!(store.images.held().await.unwrap().is_empty());
+    let image = images.iter().find(|image| image.id == first).unwrap();
+    store.images.hold(image, "container").await.unwrap();
+    let held = store.images.held().await.unwrap();
+    assert_eq!(held.into_iter().collect::<Vec<_>>(), [first]);
+}
+
+#[tokio::test]
+async fn an_image_that_went_before_it_was_held_is_not_held() {
+    let store = store();
+    import(&store, "a:1", &[b"1"]).await;
+    let image = store.images.list().await.unwrap().remove(0);
+    store.images.remove("a:1").await.unwrap();
+    let refused = store.images.hold(&image, "container").await.unwrap_err();
+    assert_eq!(refused.kind(), Kind::NotFound);
+}
+
+#[tokio::test]
+async fn pins_outlive_the_process_and_a_new_import() {
+    let store = store();
+    import(&store, "a:1", &[b"1"]).await;
+    let dir = store.dir.path().join("images");
+    let is_pinned = async || {
+        let images = Images::open(&dir).unwrap().list().await.unwrap();
+        images[0].is_pinned
+    };
+    assert!(!is_pinned().await);
+    assert!(store.images.pin("a:1", true).await.unwrap().is_pinned);
+    import(&store, "a:1", &[b"1"]).await;
+    assert!(is_pinned().await);
+    store.images.pin("a:1", false).await.unwrap();
+    assert!(!is_pinned().await);
+    let missing = store.images.pin("b:1", true).await.unwrap_err();
+    assert_eq!(missing.kind(), Kind::NotFound);
+}
