@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use etcd_client::ResponseHeader;
 use store::{Entry, Error, Expect, Page, Range, Revision, Store, Value, Watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -12,7 +13,7 @@ use tokio_util::task::TaskTracker;
 use crate::config::Config;
 use crate::failure::{Fate, Refusal};
 use crate::feed::Feed;
-use crate::read::signed;
+use crate::origin::Noted;
 use crate::root::Root;
 use crate::servers::Servers;
 
@@ -42,24 +43,33 @@ impl Etcd {
     ///
     /// # Errors
     /// [`Error::Datastore`] and [`Error::Io`] if the configuration cannot be
-    /// used, [`Error::Unreachable`] if no server answers in time.
+    /// used or the store is not there whole, [`Error::Unreachable`] if no server
+    /// answers in time.
     pub async fn connect(config: &Config) -> Result<Arc<Self>, Error> {
         let servers = Arc::new(Servers::new(config).await?);
-        let mut etcd = Self {
-            servers: servers.clone(),
-            root: Root::new(&config.prefix),
-            feed: Arc::new(Feed::new(config, Revision(0))),
-            seen: AtomicU64::new(0),
-            stop: CancellationToken::new(),
-            tasks: TaskTracker::new(),
-        };
+        let root = Root::new(&config.prefix);
+        let origin = Noted::read(&servers, &root).await?;
+        let origin = origin.origin(&servers, &root)?;
+        let mut etcd = Self::over(config, servers.clone(), root.counting_from(origin));
         let newest = etcd.read_revision().await?;
-        etcd.feed = Arc::new(Feed::new(config, newest));
+        etcd.feed = Arc::new(Feed::new(config, newest, origin.begins()));
         let feed = etcd.feed.clone().follow(servers, etcd.root.clone());
         let etcd = Arc::new(etcd);
         etcd.in_background(feed);
         etcd.feed.caught_up(newest).await;
         Ok(etcd)
+    }
+
+    /// One that follows nothing.
+    pub(crate) fn over(config: &Config, servers: Arc<Servers>, root: Root) -> Self {
+        Self {
+            servers,
+            root,
+            feed: Arc::new(Feed::new(config, Revision(0), Revision(0))),
+            seen: AtomicU64::new(0),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        }
     }
 
     fn in_background(&self, task: impl Future<Output = ()> + Send + 'static) {
@@ -75,6 +85,12 @@ impl Etcd {
         self.feed.close();
         self.tasks.close();
         self.tasks.wait().await;
+    }
+
+    /// Where etcd was when it gave an answer.
+    pub(crate) fn revision_in(&self, header: Option<&ResponseHeader>) -> Revision {
+        self.root
+            .revision(header.map_or(0, ResponseHeader::revision))
     }
 
     /// Notes how far etcd is.
@@ -141,7 +157,11 @@ impl Store for Etcd {
     }
 
     async fn compact(&self, before: Revision) -> Result<(), Error> {
-        let done = self.servers.compact(signed(before)?).await;
+        if before < self.root.origin().begins() {
+            return Ok(());
+        }
+        let done = self.servers.compact(self.root.origin().etcds(before)?);
+        let done = done.await;
         done.map_err(|failure| match failure.fate {
             Fate::Refused(Refusal::Future) => self.future(before),
             _ => self.servers.read_error(failure),

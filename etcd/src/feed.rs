@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use etcd_client::{WatchOptions, WatchResponse, WatchStream};
+use etcd_client::{ResponseHeader, WatchOptions, WatchResponse, WatchStream};
 use store::{Change, Error, Hub, Revision, Watch};
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -24,7 +24,6 @@ use crate::config::Config;
 use crate::feed::batch::{Batch, Lost};
 use crate::feed::follower::Follower;
 use crate::feed::ring::Ring;
-use crate::read::unsigned;
 use crate::root::Root;
 use crate::servers::Servers;
 
@@ -60,8 +59,9 @@ enum End {
 }
 
 impl Feed {
-    pub fn new(config: &Config, newest: Revision) -> Self {
-        let from = newest.0.saturating_sub(BACKLOG).max(EMPTY);
+    /// `begins` is the first revision of which all is known.
+    pub fn new(config: &Config, newest: Revision, begins: Revision) -> Self {
+        let from = newest.0.saturating_sub(BACKLOG).max(EMPTY).max(begins.0);
         let from = Revision(from.min(newest.0));
         Self {
             hub: Arc::new(Hub::new(from, config.watch_queue)),
@@ -169,7 +169,7 @@ impl Feed {
         if response.canceled() {
             return Err(match response.compact_revision() {
                 0 => End::Broken(response.cancel_reason().to_owned()),
-                oldest => End::Forgotten(Revision(unsigned(oldest))),
+                oldest => End::Forgotten(root.revision(oldest)),
             });
         }
         if response.created() {
@@ -180,8 +180,8 @@ impl Feed {
             // Nothing happened up to here; not so in the answer to the request
             // to watch, which says only where etcd is.
             if !response.created() && batch.is_empty() {
-                let at = response.header().map_or(0, |header| header.revision());
-                self.hub.advance(Revision(unsigned(at)));
+                let at = response.header().map_or(0, ResponseHeader::revision);
+                self.hub.advance(root.revision(at));
                 self.published.notify_waiters();
             }
             return Ok(());
@@ -223,7 +223,8 @@ async fn begin(
     from: Revision,
 ) -> Result<WatchStream, String> {
     let (first, end) = root.under(b"").expect("the root is a prefix of itself");
-    let from = i64::try_from(from.0).map_err(|error| error.to_string())?;
+    let from = root.origin().etcds(from);
+    let from = from.map_err(|error| error.to_string())?;
     let options = WatchOptions::new()
         .with_range(end)
         .with_start_revision(from)

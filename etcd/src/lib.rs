@@ -12,6 +12,8 @@ mod config;
 mod etcd;
 mod failure;
 mod feed;
+mod moving;
+mod origin;
 mod read;
 mod root;
 mod servers;
@@ -20,3 +22,4 @@ mod write;
 
 pub use config::{Config, Tls};
 pub use etcd::Etcd;
+pub use moving::{Difference, difference, fill};

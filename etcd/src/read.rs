@@ -7,6 +7,7 @@ use store::{Entry, Error, Page, Range, Revision};
 
 use crate::etcd::Etcd;
 use crate::failure::{Failure, Fate, Refusal};
+use crate::origin::Origin;
 use crate::root::Root;
 use crate::value;
 
@@ -21,7 +22,7 @@ impl Etcd {
         let key = self.root.key(key)?;
         let answer = self.servers.get(key, GetOptions::new()).await;
         let answer = answer.map_err(|failure| self.servers.read_error(failure))?;
-        self.saw(revision_of(&answer));
+        self.saw(self.revision_in(answer.header()));
         let found = answer.0.kvs.into_iter().next();
         found.map(|kv| entry(&self.root, kv)).transpose()
     }
@@ -32,7 +33,7 @@ impl Etcd {
         let options = GetOptions::new().with_count_only();
         let answer = self.servers.get(key, options).await;
         let answer = answer.map_err(|failure| self.servers.read_error(failure))?;
-        let newest = revision_of(&answer);
+        let newest = self.revision_in(answer.header());
         self.saw(newest);
         Ok(newest)
     }
@@ -44,7 +45,7 @@ impl Etcd {
         let options = GetOptions::new().with_range(end).with_count_only();
         let answer = self.servers.get(first, options).await;
         let answer = answer.map_err(|failure| self.servers.read_error(failure))?;
-        self.saw(revision_of(&answer));
+        self.saw(self.revision_in(answer.header()));
         Ok(unsigned(answer.0.count))
     }
 
@@ -68,7 +69,7 @@ impl Etcd {
                 end: &end,
             };
             let (answer, fits) = self.read_page(&from, ask).await?;
-            let revision = at.unwrap_or_else(|| revision_of(&answer));
+            let revision = at.unwrap_or_else(|| self.revision_in(answer.header()));
             at = Some(revision);
             let (count, more) = (unsigned(answer.0.count), answer.0.more);
             size = next_size(&answer).min(fits);
@@ -96,10 +97,10 @@ impl Etcd {
         let mut fits = MAX_PAGE;
         let mut limit = ask.limit;
         loop {
-            let options = ask.options(limit)?;
+            let options = ask.options(limit, self.root.origin())?;
             match self.servers.get(from.to_vec(), options).await {
                 Ok(answer) => {
-                    self.saw(revision_of(&answer));
+                    self.saw(self.revision_in(answer.header()));
                     return Ok((answer, fits));
                 }
                 Err(failure) if failure.is_answer_too_large() && limit > 1 => {
@@ -147,8 +148,9 @@ struct Ask<'a> {
 
 impl Ask<'_> {
     /// # Errors
-    /// [`Error::Future`] for a revision that etcd cannot even name.
-    fn options(&self, limit: usize) -> Result<GetOptions, Error> {
+    /// [`Error::Compacted`] for a revision before the store came here,
+    /// [`Error::Future`] for one that etcd cannot even name.
+    fn options(&self, limit: usize, origin: Origin) -> Result<GetOptions, Error> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let options = GetOptions::new()
             .with_range(self.end.to_vec())
@@ -160,7 +162,7 @@ impl Ask<'_> {
                 wanted: Revision(0),
                 oldest: Revision(1),
             }),
-            Some(at) => Ok(options.with_revision(signed(at)?)),
+            Some(at) => Ok(options.with_revision(origin.etcds(at)?)),
         }
     }
 }
@@ -182,14 +184,20 @@ fn after_key(root: &Root, after: &[u8]) -> Vec<u8> {
 /// # Errors
 /// [`Error::Foreign`] if the value is none of skiff's.
 pub fn entry(root: &Root, kv: PbKeyValue) -> Result<Entry, Error> {
-    let modified = Revision(unsigned(kv.mod_revision));
-    match value::decode(kv.value, modified) {
-        Some(value) => Ok(Entry {
-            key: strip(root, kv.key),
-            value,
-            created: Revision(unsigned(kv.create_revision)),
-            modified,
-        }),
+    let here = (
+        root.revision(kv.create_revision),
+        root.revision(kv.mod_revision),
+    );
+    match value::decode(kv.value, here.1) {
+        Some(read) => {
+            let (created, modified) = read.moved.unwrap_or(here);
+            Ok(Entry {
+                key: strip(root, kv.key),
+                value: read.bytes,
+                created,
+                modified,
+            })
+        }
         None => Err(Error::Foreign {
             key: String::from_utf8_lossy(&kv.key).into_owned(),
         }),
@@ -203,21 +211,7 @@ pub fn strip(root: &Root, key: Vec<u8>) -> Bytes {
     }
 }
 
-pub fn revision_of(answer: &GetResponse) -> Revision {
-    let header = answer.header();
-    Revision(header.map_or(0, |header| unsigned(header.revision())))
-}
-
 /// etcd counts in signed numbers and never below zero.
 pub fn unsigned(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
-}
-
-/// # Errors
-/// [`Error::Future`]: etcd cannot have come so far.
-pub fn signed(revision: Revision) -> Result<i64, Error> {
-    i64::try_from(revision.0).map_err(|_| Error::Future {
-        wanted: revision,
-        newest: Revision(i64::MAX.unsigned_abs()),
-    })
 }

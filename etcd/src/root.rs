@@ -1,16 +1,52 @@
-//! Where the store's keys lie in etcd: all under one root.
+//! Where the store's keys lie in etcd, all under one root, and how its revisions
+//! are counted there.
 
 use bytes::Bytes;
-use store::Error;
+use store::{Error, Revision};
+
+use crate::origin::Origin;
 
 /// `/skiff` for keys `/skiff/...`. Because every key begins with a slash, two
 /// roots never overlap, not even `/skiff` and `/skiff2`.
 #[derive(Clone, Debug)]
-pub struct Root(Vec<u8>);
+pub struct Root {
+    prefix: Vec<u8>,
+    origin: Origin,
+}
 
 impl Root {
     pub fn new(prefix: &str) -> Self {
-        Self(prefix.trim_end_matches('/').as_bytes().to_vec())
+        Self {
+            prefix: prefix.trim_end_matches('/').as_bytes().to_vec(),
+            origin: Origin::default(),
+        }
+    }
+
+    pub fn counting_from(self, origin: Origin) -> Self {
+        Self { origin, ..self }
+    }
+
+    pub fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    /// The store's revision of one of etcd's.
+    pub fn revision(&self, etcds: i64) -> Revision {
+        self.origin.revision(etcds)
+    }
+
+    /// Where it stands how revisions are counted: beside the root, so that no
+    /// reader of the store finds it.
+    pub fn origin_key(&self) -> Vec<u8> {
+        [&self.prefix, b".origin".as_slice()].concat()
+    }
+
+    pub fn origin_key_text(&self) -> String {
+        String::from_utf8_lossy(&self.origin_key()).into_owned()
+    }
+
+    pub fn prefix_text(&self) -> String {
+        format!("{}/", String::from_utf8_lossy(&self.prefix))
     }
 
     /// # Errors
@@ -21,7 +57,7 @@ impl Root {
                 key: String::from_utf8_lossy(key).into_owned(),
             });
         }
-        Ok([&self.0, key].concat())
+        Ok([&self.prefix, key].concat())
     }
 
     /// The first key under a prefix, and the first one after all of them.
@@ -35,12 +71,12 @@ impl Root {
 
     /// The store's key of one of etcd's.
     pub fn strip<'k>(&self, key: &'k [u8]) -> Option<&'k [u8]> {
-        key.strip_prefix(self.0.as_slice())
+        key.strip_prefix(self.prefix.as_slice())
     }
 
     /// Takes the root off a key that is under it.
     pub fn strip_owned(&self, key: Vec<u8>) -> Bytes {
-        Bytes::from(key).slice(self.0.len()..)
+        Bytes::from(key).slice(self.prefix.len()..)
     }
 }
 
@@ -76,6 +112,16 @@ mod tests {
         let is_within = |key: &[u8]| key >= first.as_slice() && key < end.as_slice();
         assert!(is_within(b"/skiff/registry/x"));
         assert!(!is_within(b"/skiff2/registry/x") && !is_within(b"/skiff"));
+    }
+
+    #[test]
+    fn how_revisions_are_counted_is_said_outside_of_the_root() {
+        for prefix in ["/skiff", "", "/a.origin"] {
+            let root = Root::new(prefix);
+            let (first, end) = root.under(b"").unwrap();
+            let key = root.origin_key();
+            assert!(key < first || key >= end, "{prefix:?}");
+        }
     }
 
     #[test]

@@ -7,13 +7,20 @@ use store::{Entry, Error, Expect, Fence, Revision, Value, fence};
 
 use crate::etcd::Etcd;
 use crate::failure::{Fate, Refusal};
-use crate::read::{entry, signed, unsigned};
+use crate::read::entry;
 use crate::value;
 
 const MAX_KEY: usize = 4 << 10;
 const MAX_VALUE: usize = 8 << 20;
 /// What etcd takes unless it is told otherwise (`--max-request-bytes`).
 const ETCD_LIMIT: usize = 3 << 19;
+
+/// What came of a transaction.
+enum Done {
+    Written(TxnResponse),
+    /// Nothing was written: this is there instead of what was expected.
+    Otherwise(Option<Entry>),
+}
 
 impl Etcd {
     pub(crate) async fn write_put(
@@ -36,14 +43,13 @@ impl Etcd {
             Expect::Absent => vec![put],
             Expect::Any | Expect::At(_) => vec![put, made],
         };
-        let answer = self.transact(at, expect, then, size).await?;
-        let modified = revision_of(&answer);
-        if !answer.succeeded() {
-            let current = self.found(answer)?;
-            return Err(Error::Conflict { current });
-        }
+        let answer = match self.transact(at, expect, then, size).await? {
+            Done::Written(answer) => answer,
+            Done::Otherwise(current) => return Err(Error::Conflict { current }),
+        };
+        let modified = self.revision_in(answer.header());
         self.feed.made(modified);
-        let created = got(answer).map_or(modified, |kv| Revision(unsigned(kv.create_revision)));
+        let created = got(answer).map_or(modified, |kv| self.root.revision(kv.create_revision));
         Ok(Entry {
             key: bytes::Bytes::copy_from_slice(key),
             value: value.fill(modified),
@@ -64,11 +70,11 @@ impl Etcd {
             return Err(not_deleted(current));
         }
         let delete = TxnOp::delete(at.clone(), Some(DeleteOptions::new().with_prev_key()));
-        let answer = self.transact(at, expect, vec![delete], 0).await?;
-        let revision = revision_of(&answer);
-        if !answer.succeeded() {
-            return Err(not_deleted(self.found(answer)?));
-        }
+        let answer = match self.transact(at, expect, vec![delete], 0).await? {
+            Done::Written(answer) => answer,
+            Done::Otherwise(current) => return Err(not_deleted(current)),
+        };
+        let revision = self.revision_in(answer.header());
         match deleted(answer).prev_kvs.into_iter().next() {
             // It is gone: that it was none of skiff's is no error any more.
             Some(kv) => {
@@ -79,21 +85,25 @@ impl Etcd {
         }
     }
 
+    /// `at` is where the key lies in etcd.
     async fn transact(
         &self,
-        key: Vec<u8>,
+        at: Vec<u8>,
         expect: Expect,
         then: Vec<TxnOp>,
         size: usize,
-    ) -> Result<TxnResponse, Error> {
+    ) -> Result<Done, Error> {
         let fence = fence::held();
         let mut compare = match expect {
             Expect::Any => Vec::new(),
-            Expect::Absent => vec![Compare::create_revision(key.clone(), CompareOp::Equal, 0)],
+            Expect::Absent => vec![Compare::create_revision(at.clone(), CompareOp::Equal, 0)],
             Expect::At(revision) => {
-                let revision = signed(revision)?;
+                let revision = match self.written_at(&at, revision).await? {
+                    Ok(revision) => revision,
+                    Err(current) => return Ok(Done::Otherwise(current)),
+                };
                 vec![Compare::mod_revision(
-                    key.clone(),
+                    at.clone(),
                     CompareOp::Equal,
                     revision,
                 )]
@@ -102,12 +112,12 @@ impl Etcd {
         let mut otherwise = Vec::new();
         if let Some(fence) = &fence {
             let office = self.root.key(&fence.key)?;
-            let at = signed(fence.at)?;
+            let at = self.root.origin().etcds(fence.at)?;
             compare.push(Compare::mod_revision(office.clone(), CompareOp::Equal, at));
             otherwise.push(TxnOp::get(office, None));
         }
         // What is read last is what is there instead of what was expected.
-        otherwise.push(TxnOp::get(key, None));
+        otherwise.push(TxnOp::get(at, None));
         let txn = Txn::new().when(compare).and_then(then).or_else(otherwise);
         let answer = self.servers.txn(txn).await;
         let answer = answer.map_err(|failure| match failure.fate {
@@ -118,11 +128,57 @@ impl Etcd {
             },
             _ => self.servers.write_error(failure),
         })?;
-        self.saw(revision_of(&answer));
-        match fence {
-            Some(fence) if !answer.succeeded() => in_office(&fence, answer),
-            _ => Ok(answer),
+        self.saw(self.revision_in(answer.header()));
+        if answer.succeeded() {
+            return Ok(Done::Written(answer));
         }
+        if let Some(fence) = &fence {
+            self.check_office(fence, &answer)?;
+        }
+        self.found(answer).map(Done::Otherwise)
+    }
+
+    /// When etcd wrote what the store calls `revision` of a key. Of an entry that
+    /// was moved here only the entry itself says it; if it is not of that revision,
+    /// the answer is what is there.
+    async fn written_at(
+        &self,
+        at: &[u8],
+        revision: Revision,
+    ) -> Result<Result<i64, Option<Entry>>, Error> {
+        if revision >= self.root.origin().begins() {
+            return self.root.origin().etcds(revision).map(Ok);
+        }
+        let answer = self.servers.get(at.to_vec(), GetOptions::new()).await;
+        let answer = answer.map_err(|failure| self.servers.read_error(failure))?;
+        let Some(kv) = answer.0.kvs.into_iter().next() else {
+            return Ok(Err(None));
+        };
+        let written = kv.mod_revision;
+        let current = entry(&self.root, kv)?;
+        if current.modified == revision {
+            Ok(Ok(written))
+        } else {
+            Ok(Err(Some(current)))
+        }
+    }
+
+    /// # Errors
+    /// [`Error::Deposed`] if a transaction failed because its office has changed
+    /// hands.
+    fn check_office(&self, fence: &Fence, answer: &TxnResponse) -> Result<(), Error> {
+        let first = answer.0.responses.first();
+        let read = first.and_then(|op| op.response.as_ref());
+        let at = match read {
+            Some(PbTxnOpResponse::ResponseRange(range)) => range.kvs.first(),
+            _ => None,
+        };
+        if at.map(|kv| self.root.revision(kv.mod_revision)) == Some(fence.at) {
+            return Ok(());
+        }
+        Err(Error::Deposed {
+            office: fence.key.clone(),
+        })
     }
 
     fn found(&self, answer: TxnResponse) -> Result<Option<Entry>, Error> {
@@ -130,33 +186,15 @@ impl Etcd {
     }
 
     fn last(&self, key: &[u8], kv: PbKeyValue) -> Entry {
-        let (created, modified) = (kv.create_revision, kv.mod_revision);
+        let created = self.root.revision(kv.create_revision);
+        let modified = self.root.revision(kv.mod_revision);
         entry(&self.root, kv).unwrap_or_else(|_| Entry {
             key: bytes::Bytes::copy_from_slice(key),
             value: bytes::Bytes::new(),
-            created: Revision(unsigned(created)),
-            modified: Revision(unsigned(modified)),
+            created,
+            modified,
         })
     }
-}
-
-/// The answer of a transaction that failed, unless that is for its office.
-fn in_office(fence: &Fence, answer: TxnResponse) -> Result<TxnResponse, Error> {
-    let read = answer
-        .0
-        .responses
-        .first()
-        .and_then(|op| op.response.as_ref());
-    let at = match read {
-        Some(PbTxnOpResponse::ResponseRange(range)) => range.kvs.first().map(|kv| kv.mod_revision),
-        _ => None,
-    };
-    if at.map(unsigned) == Some(fence.at.0) {
-        return Ok(answer);
-    }
-    Err(Error::Deposed {
-        office: fence.key.clone(),
-    })
 }
 
 fn check(key: &[u8], value: &Value) -> Result<(), Error> {
@@ -181,11 +219,6 @@ fn not_deleted(current: Option<Entry>) -> Error {
         None => Error::NotFound,
         current => Error::Conflict { current },
     }
-}
-
-fn revision_of(answer: &TxnResponse) -> Revision {
-    let header = answer.header();
-    Revision(header.map_or(0, |header| unsigned(header.revision())))
 }
 
 /// The key that the transaction read last.

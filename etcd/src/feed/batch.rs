@@ -7,7 +7,7 @@ use std::sync::Arc;
 use etcd_client::proto::{PbEvent, PbKeyValue};
 use store::{Change, Entry, Revision};
 
-use crate::read::{entry, strip, unsigned};
+use crate::read::{entry, strip};
 use crate::root::Root;
 
 const DELETE: i32 = 1;
@@ -53,7 +53,7 @@ impl Batch {
 /// `Ok(None)`: the event is about a value that is none of skiff's.
 fn change(event: PbEvent, root: &Root) -> Result<Option<Change>, Lost> {
     let Some(kv) = event.kv else { return Ok(None) };
-    let revision = Revision(unsigned(kv.mod_revision));
+    let revision = root.revision(kv.mod_revision);
     if event.r#type == DELETE {
         let previous = event.prev_kv.ok_or(Lost(revision))?;
         return Ok(known(root, previous).map(|previous| Change::Delete {

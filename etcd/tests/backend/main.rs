@@ -7,6 +7,8 @@ mod fences;
 #[cfg(test)]
 mod member;
 #[cfg(test)]
+mod moves;
+#[cfg(test)]
 mod promises;
 #[cfg(test)]
 mod tls;
