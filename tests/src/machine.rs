@@ -27,6 +27,13 @@ pub struct Machine {
     cable: String,
 }
 
+/// Where an emulated machine's network card is plugged in, and the address that it is to have.
+pub struct Tap {
+    pub name: String,
+    pub ip: Ipv4Addr,
+    pub mac: String,
+}
+
 impl Network {
     pub fn new() -> Self {
         crate::sweep::once();
@@ -76,6 +83,31 @@ impl Network {
         machine
     }
 
+    /// A place for an emulated machine, of whoever [enters](Network::enter) this network.
+    pub fn tap(&mut self) -> Tap {
+        self.machines += 1;
+        let n = self.machines;
+        let name = format!("t{n}");
+        ip_in(&self.name, &["tuntap", "add", &name, "mode", "tap"]);
+        ip_in(&self.name, &["link", "set", &name, "master", "br0", "up"]);
+        Tap {
+            name,
+            ip: Ipv4Addr::new(198, 18, 0, n),
+            mac: format!("52:54:00:12:34:{n:02x}"),
+        }
+    }
+
+    /// Runs `work` in a thread in the midst of this network, as the machine that all others
+    /// have for their router.
+    pub fn enter(&self, work: impl FnOnce() + Send) {
+        ip_in(&self.name, &["link", "set", "lo", "up"]);
+        ip_in(
+            &self.name,
+            &["addr", "replace", "198.18.0.254/24", "dev", "br0"],
+        );
+        enter(&self.name, work);
+    }
+
     /// Pulls the machine's cable.
     pub fn unplug(&self, machine: &Machine) {
         ip_in(&self.name, &["link", "set", &machine.cable, "down"]);
@@ -114,13 +146,7 @@ impl Machine {
 
     /// Runs `work` in a thread that is on this machine's network.
     pub fn enter(&self, work: impl FnOnce() + Send) {
-        let namespace = File::open(format!("/run/netns/{}", self.name)).expect("open a namespace");
-        std::thread::scope(|scope| {
-            scope.spawn(move || {
-                setns(namespace, CloneFlags::CLONE_NEWNET).expect("enter a namespace");
-                work();
-            });
-        });
+        enter(&self.name, work);
     }
 }
 
@@ -134,6 +160,16 @@ impl Drop for Network {
     fn drop(&mut self) {
         delete(&self.name);
     }
+}
+
+fn enter(namespace: &str, work: impl FnOnce() + Send) {
+    let namespace = File::open(format!("/run/netns/{namespace}")).expect("open a namespace");
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            setns(namespace, CloneFlags::CLONE_NEWNET).expect("enter a namespace");
+            work();
+        });
+    });
 }
 
 pub(crate) fn delete(name: &str) {

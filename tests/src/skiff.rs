@@ -21,6 +21,8 @@ pub const TOKEN: &str = "end-to-end";
 /// A skiff with its data directory; dropped, it is stopped and reset.
 pub struct Skiff<'m> {
     machine: &'m Machine,
+    /// Its file: the one that all tests are about, or another build.
+    program: PathBuf,
     pub dir: PathBuf,
     args: Vec<String>,
     /// Where programs are looked for first.
@@ -64,6 +66,16 @@ impl<'m> Skiff<'m> {
         Self::started(machine, "server", flags)
     }
 
+    /// The same, of another build.
+    #[track_caller]
+    pub fn server_of(program: &Path, machine: &'m Machine, flags: &[&str]) -> Self {
+        let mut skiff = Self::prepared(machine, "server", flags);
+        skiff.replace_program(program);
+        skiff.start();
+        skiff.wait_api();
+        skiff
+    }
+
     /// Another `skiff server` of the cluster of `first`: with a copy of its keys.
     #[track_caller]
     pub fn server_beside(first: &Skiff<'_>, machine: &'m Machine, flags: &[&str]) -> Self {
@@ -79,6 +91,18 @@ impl<'m> Skiff<'m> {
     /// `skiff agent` on `machine`, started.
     #[track_caller]
     pub fn agent(machine: &'m Machine, name: &str, server: &Machine, token: &str) -> Self {
+        Self::agent_of(&binary(), machine, name, server, token)
+    }
+
+    /// The same, of another build.
+    #[track_caller]
+    pub fn agent_of(
+        program: &Path,
+        machine: &'m Machine,
+        name: &str,
+        server: &Machine,
+        token: &str,
+    ) -> Self {
         let url = format!("https://{}:6443", server.ip);
         let node_ip = machine.ip.to_string();
         let args = [
@@ -94,6 +118,7 @@ impl<'m> Skiff<'m> {
         ];
         let args = args.iter().chain(&NO_EVICTION);
         let mut skiff = Self::new(machine, args.map(|arg| (*arg).to_owned()).collect());
+        skiff.replace_program(program);
         skiff.start();
         skiff
     }
@@ -131,6 +156,7 @@ impl<'m> Skiff<'m> {
         args.extend(flags.iter().map(|flag| (*flag).to_owned()));
         Self {
             machine,
+            program: binary(),
             dir,
             args,
             programs: None,
@@ -141,6 +167,7 @@ impl<'m> Skiff<'m> {
     fn new(machine: &'m Machine, args: Vec<String>) -> Self {
         Self {
             machine,
+            program: binary(),
             dir: new_dir(),
             args,
             programs: None,
@@ -158,7 +185,7 @@ impl<'m> Skiff<'m> {
             .open(self.log_path())
             .expect("open skiff's log");
         let out = log.try_clone().expect("clone a descriptor");
-        let mut command = self.machine.command(binary());
+        let mut command = self.machine.command(&self.program);
         command.args(&self.args).arg("--data-dir").arg(&self.dir);
         command.stdin(Stdio::null()).stdout(out).stderr(log);
         if let Some(dir) = &self.programs {
@@ -168,6 +195,11 @@ impl<'m> Skiff<'m> {
         self.child = Some(command.spawn().expect("nsenter is installed"));
     }
 
+    /// From the next start on, it is another build.
+    pub fn replace_program(&mut self, program: &Path) {
+        program.clone_into(&mut self.program);
+    }
+
     /// From the next start on, programs that skiff runs are looked for there first.
     pub fn find_programs_in(&mut self, dir: Option<&Path>) {
         self.programs = dir.map(Path::to_owned);
@@ -175,7 +207,7 @@ impl<'m> Skiff<'m> {
 
     /// A `skiff` command about this data directory, to be run on the machine.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = self.machine.command(binary());
+        let mut command = self.machine.command(&self.program);
         command.args(args).arg("--data-dir").arg(&self.dir);
         command
     }
@@ -261,11 +293,15 @@ impl<'m> Skiff<'m> {
 
     #[track_caller]
     fn assert_running(&self) {
+        assert!(!self.has_ended(), "skiff has ended:\n{}", self.log());
+    }
+
+    /// Whether it ended by itself.
+    pub fn has_ended(&self) -> bool {
         let child = self.child.as_ref().expect("skiff was started");
         let state =
             std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap_or_default();
-        let is_running = !state.is_empty() && !state.contains(") Z ");
-        assert!(is_running, "skiff has ended:\n{}", self.log());
+        state.is_empty() || state.contains(") Z ")
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use e2e::{image, run, skiff, vm};
+use e2e::{image, package, run, skiff, vm};
 
 /// It takes about three minutes on two cores that do nothing else.
 const LIMIT: Duration = Duration::from_secs(900);
@@ -133,31 +133,14 @@ fn machine_runs_skiff_under_systemd_and_is_clean_afterwards() {
         return;
     }
     let dir = vm::scratch("install");
-    let stripped = dir.join("skiff");
-    run::ok(
-        Command::new("strip")
-            .arg("-o")
-            .arg(&stripped)
-            .arg(skiff::binary()),
-    );
-    let package = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/package.sh");
-    run::ok(
-        Command::new(package)
-            .arg("--fast")
-            .arg("--binary")
-            .arg(&stripped)
-            .arg("--out")
-            .arg(&dir),
-    );
-    let entries = std::fs::read_dir(&dir)
-        .expect("the directory is there")
-        .flatten();
-    let mut files = entries.map(|entry| entry.path());
-    let package = files.find(|path| path.extension().is_some_and(|extension| extension == "deb"));
+    let binary = package::stripped(&dir);
+    let snapshot = dir.join("snapshot.sh");
+    std::fs::write(&snapshot, vm::SNAPSHOT).expect("write a script");
     let files = [
-        ("skiff.deb", package.expect("package.sh makes a package")),
-        ("skiff", stripped),
+        ("skiff.deb", package::debian(&binary, &dir)),
+        ("skiff", binary),
         ("busybox.tar", image::busybox()),
+        ("snapshot.sh", snapshot),
     ];
     let output = vm::run(&files, include_str!("install/machine.sh"), LIMIT);
     let _ = std::fs::remove_dir_all(&dir);
