@@ -95,7 +95,11 @@ fn give_back(range: Range) -> io::Result<()> {
     let length = usize::try_from(range.len).map_err(io::Error::other)?;
     let start = range.start as *mut libc::c_void;
     // SAFETY: nothing has written to these pages, so that the kernel reads them from the file again.
-    check(unsafe { libc::madvise(start, length, libc::MADV_DONTNEED) }.into()).map(drop)
+    match check(unsafe { libc::madvise(start, length, libc::MADV_DONTNEED) }.into()) {
+        // Between the segments nothing is mapped: the kernel tells that when it has given back all else.
+        Err(e) if e.raw_os_error() != Some(libc::ENOMEM) => Err(e),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -115,7 +119,11 @@ mod tests {
         let before = of_file();
         let kept = match map_program_by_page() {
             Ok(kept) => kept,
-            Err(e) => return println!("skipped: this kernel cannot: {e}"),
+            Err(e) => {
+                let forbidden = [libc::ENOSYS, libc::EPERM, libc::EINVAL];
+                assert!(e.raw_os_error().is_some_and(|n| forbidden.contains(&n)));
+                return println!("skipped: this kernel cannot: {e}");
+            }
         };
         let after = of_file();
         assert!(after < before, "{after} KiB instead of {before}");
