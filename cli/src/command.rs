@@ -10,6 +10,7 @@ mod cluster;
 mod completion;
 mod cordon;
 mod create;
+mod datastore;
 mod delete;
 mod describe;
 mod drain;
@@ -70,6 +71,9 @@ pub enum Command {
     /// Save, check and restore what the cluster's server keeps
     #[command(subcommand)]
     Snapshot(snapshot::Snapshot),
+    /// Move what the cluster's server keeps into etcd, and back
+    #[command(subcommand)]
+    Datastore(datastore::Datastore),
     /// Manage this machine's images
     #[command(subcommand)]
     Image(image::ImageCommand),
@@ -156,6 +160,7 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
             Command::Reset(reset) => reset.run().await,
             Command::Token(token) => token.run().await,
             Command::Snapshot(snapshot) => snapshot.run().await,
+            Command::Datastore(datastore) => datastore.run().await,
             Command::Image(image) => image.run().await,
             Command::Cluster(cluster) => cluster.run().await,
             Command::Oci(oci) => Ok(oci.run()),

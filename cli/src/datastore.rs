@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::Args;
 use store::{Expect, Log, Options, Store, Value};
 use store_etcd::{Config, Etcd, Tls};
@@ -47,7 +47,8 @@ pub enum Datastore {
 impl DatastoreFlags {
     /// `options` are those of a store in the data directory.
     pub async fn open(&self, instance: &Instance, options: Options) -> anyhow::Result<Datastore> {
-        if self.datastore_endpoints.is_empty() {
+        if !self.is_external() {
+            check_not_moved(instance)?;
             let dir = instance.store_dir();
             let opened = tokio::task::spawn_blocking(move || Log::open(&dir, options));
             return Ok(Datastore::Log(opened.await.context("open the store")??));
@@ -56,7 +57,12 @@ impl DatastoreFlags {
         Ok(Datastore::Etcd(etcd.context("open the datastore")?))
     }
 
-    fn config(&self) -> Config {
+    /// Whether the state is not in the data directory.
+    pub fn is_external(&self) -> bool {
+        !self.datastore_endpoints.is_empty()
+    }
+
+    pub fn config(&self) -> Config {
         let cert = self.datastore_certfile.clone();
         Config {
             tls: Tls {
@@ -67,6 +73,32 @@ impl DatastoreFlags {
             ..Config::new(self.datastore_endpoints.clone())
         }
     }
+}
+
+/// Whose cluster a store is, by its authority's fingerprint; only what was on an
+/// etcd once says so.
+pub async fn authority(store: &dyn Store) -> Result<Option<String>, store::Error> {
+    let entry = store.get(AUTHORITY).await?;
+    Ok(entry.map(|entry| String::from_utf8_lossy(&entry.value).into_owned()))
+}
+
+/// Refuses to begin with an empty store where there was one that went on in etcd:
+/// to nodes that would be a cluster without any pod.
+fn check_not_moved(instance: &Instance) -> anyhow::Result<()> {
+    let store = instance.store_dir();
+    if store.exists() {
+        return Ok(());
+    }
+    let Some(moved) = instance.moved_store()? else {
+        return Ok(());
+    };
+    anyhow::bail!(
+        "the store of {} was moved into etcd and is kept as {}: give --datastore-endpoints, or move it back with \
+         `skiff datastore migrate --to data-dir`; to go on with what it was when it left, rename it to {}",
+        instance.data_dir.display(),
+        moved.display(),
+        store.display()
+    );
 }
 
 impl Datastore {
@@ -82,7 +114,7 @@ impl Datastore {
             Ok(_) => Ok(()),
             Err(store::Error::Conflict { current }) => {
                 let known = current.is_some_and(|entry| entry.value == fingerprint);
-                anyhow::ensure!(
+                ensure!(
                     known,
                     "the datastore belongs to a cluster with another certificate authority than this server's: \
                      replace <data-dir>/pki by a copy of that of the cluster's first server, or choose another --datastore-prefix"

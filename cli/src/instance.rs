@@ -10,6 +10,7 @@ use anyhow::Context;
 use clap::Args;
 
 const DEFAULT_DATA_DIR: &str = "/var/lib/skiff";
+const MOVED: &str = "store-moved-";
 
 /// The flag that says which skiff of this machine is meant.
 #[derive(Args, Clone, Debug)]
@@ -74,6 +75,23 @@ impl Instance {
 
     pub fn store_dir(&self) -> PathBuf {
         self.data_dir.join("store")
+    }
+
+    /// The name of a store that went on in etcd when it was at revision `at`.
+    pub fn moved_store_dir(&self, at: store::Revision) -> PathBuf {
+        self.data_dir.join(format!("{MOVED}{at}"))
+    }
+
+    /// A store that went on in etcd, if there is one.
+    pub fn moved_store(&self) -> anyhow::Result<Option<PathBuf>> {
+        let listed = || format!("list {}", self.data_dir.display());
+        for file in std::fs::read_dir(&self.data_dir).with_context(listed)? {
+            let file = file.with_context(listed)?;
+            if file.file_name().to_string_lossy().starts_with(MOVED) {
+                return Ok(Some(file.path()));
+            }
+        }
+        Ok(None)
     }
 
     pub fn images_dir(&self) -> PathBuf {
