@@ -83,6 +83,30 @@ async fn it_is_confined_as_the_container_is() {
     end(node, sandbox).await;
 }
 
+/// CVE-2022-31030 and CVE-2022-1708, where what a command wrote filled the host's memory.
+#[tokio::test]
+async fn one_that_floods_is_held_up_until_it_is_read() {
+    const WRITTEN: u64 = 64 << 20;
+    let Some((node, sandbox)) = running().await else {
+        return;
+    };
+    let flood = Exec::new(["dd", "if=/dev/zero", "bs=64k", "count=1024"]);
+    let mut flood = sandbox.exec(&id("c"), flood).await.unwrap();
+    let mut waits = 0;
+    while waits < 20 {
+        let (wchan, why, _) = shell(&sandbox, "cat /proc/$(pidof dd)/wchan").await;
+        assert!(
+            !wchan.is_empty(),
+            "it has ended, with nobody reading: {why}"
+        );
+        waits += u32::from(wchan.contains("pipe"));
+    }
+    let mut stdout = flood.stdout.take().unwrap();
+    let read = tokio::io::copy(&mut stdout, &mut tokio::io::sink()).await;
+    assert_eq!((read.unwrap(), flood.wait().await.unwrap()), (WRITTEN, 0));
+    end(node, sandbox).await;
+}
+
 #[tokio::test]
 async fn it_reads_what_it_is_sent_until_the_end() {
     let Some((node, sandbox)) = running().await else {
