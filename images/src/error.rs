@@ -22,6 +22,12 @@ pub enum Error {
         reference: String,
         source: Box<Error>,
     },
+    /// Of the operator's file about registries.
+    #[error("registries file {}", path.display())]
+    Registries {
+        path: PathBuf,
+        source: Box<registry::Problem>,
+    },
     #[error("failed to import {}", path.display())]
     Import { path: PathBuf, source: Box<Error> },
     #[error("image {wanted:?} not found")]
@@ -101,6 +107,12 @@ impl Error {
             Self::Entry { source, .. } if source.raw_os_error().is_some() => Kind::Disk,
             _ => Kind::Invalid,
         }
+    }
+
+    /// Whether there was no room.
+    pub(crate) fn is_of_a_full_disk(&self) -> bool {
+        let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
+        matches!(self, Self::Disk { source, .. } if full.contains(&source.kind()))
     }
 
     /// The message with all its causes, as events show it: `failed to …: failed to …: …`.

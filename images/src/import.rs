@@ -4,6 +4,8 @@ mod archive;
 mod docker;
 mod oci;
 
+pub use oci::{FULL_NAME, REF_NAME};
+
 use std::path::Path;
 
 use archive::Archive;
@@ -60,7 +62,7 @@ fn rename(mut records: Vec<Record>, name: Option<&Reference>) -> Result<Vec<Reco
         return Err(malformed("it holds no image for this machine"));
     }
     if records.iter().any(|record| record.names.is_empty()) {
-        return Err(malformed("it gives an image no name: say one with --name"));
+        return Err(malformed("it gives an image no name: say one with --as"));
     }
     Ok(records)
 }

@@ -4,12 +4,14 @@ mod auth;
 mod download;
 mod error;
 mod pull;
+mod registries;
+mod save;
 mod session;
 mod transport;
 
 use std::{
     collections::HashMap,
-    path::PathBuf,
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -18,19 +20,11 @@ use futures::{
     FutureExt,
     future::{BoxFuture, Shared, WeakShared},
 };
+pub use registries::{Problem, Registries};
 use tokio_util::task::AbortOnDropHandle;
 use transport::Transport;
 
 use crate::{Credentials, Digest, Reference, Result, depot::Depot};
-
-/// How registries are reached.
-#[derive(Debug, Clone, Default)]
-pub struct Registries {
-    /// Hosts (`registry.lan:5000`) spoken to by plain HTTP. `localhost` and 127.0.0.0/8 always are.
-    pub insecure: Vec<String>,
-    /// PEM files of certificate authorities trusted beside the system's.
-    pub extra_ca: Vec<PathBuf>,
-}
 
 /// Told how far a pull is.
 pub type OnProgress = Arc<dyn Fn(Progress) + Send + Sync>;
@@ -80,6 +74,11 @@ impl Puller {
             message: error.chain(),
             kind: error.kind(),
         })
+    }
+
+    /// Fetches images into an archive, and keeps nothing of them here.
+    pub async fn save(&self, images: &[Reference], to: &Path) -> Result<()> {
+        save::run(&self.transport, images, to).await
     }
 
     fn join(&self, key: &Key, options: PullOptions) -> Flight {

@@ -1,6 +1,6 @@
 //! The front door: what can be done with a node's images.
 
-use std::{fs, io, path::Path, sync::Arc};
+use std::{collections::HashSet, fs, io, path::Path, sync::Arc};
 
 use tokio::task::spawn_blocking;
 
@@ -126,6 +126,12 @@ impl Images {
         ids.iter().map(|id| self.get(id)).collect()
     }
 
+    /// Fetches images from their registries into one OCI archive, and keeps nothing of them here.
+    /// The archive is at `to` only when it is whole; [`Images::import`] takes it.
+    pub async fn save(&self, images: &[Reference], to: &Path) -> Result<()> {
+        self.puller.save(images, to).await
+    }
+
     /// Takes in an image made here, see [`build::from_binary`].
     pub async fn add(&self, built: build::Built) -> Result<Arc<Image>> {
         let depot = Arc::clone(&self.depot);
@@ -155,17 +161,55 @@ impl Images {
         blocking(move || depot.remove(&id, name.as_deref())).await
     }
 
+    /// Has the image stay when room is made ([`Image::is_pinned`]), or ends that.
+    pub async fn pin(&self, name_or_id: &str, is_pinned: bool) -> Result<Arc<Image>> {
+        let image = self.lookup(name_or_id).await?;
+        let image = image.ok_or_else(|| Error::NotFound {
+            wanted: name_or_id.to_owned(),
+        })?;
+        let (depot, id) = (Arc::clone(&self.depot), image.id.clone());
+        blocking(move || depot.pin(&id, is_pinned)).await?;
+        self.get(&image.id)
+    }
+
+    /// The images whose layers somebody holds.
+    pub async fn held(&self) -> Result<HashSet<Digest>> {
+        let depot = Arc::clone(&self.depot);
+        let held = blocking(move || depot.held_stacks()).await?;
+        let images = self.depot.index.images()?;
+        let is_held = |image: &&Arc<Image>| held.contains(&image.layer_names());
+        Ok(images
+            .iter()
+            .filter(is_held)
+            .map(|image| image.id.clone())
+            .collect())
+    }
+
+    /// Removes what no image and no hold needs, if that had to be put off when the image went.
+    pub async fn sweep(&self) -> Result<()> {
+        let depot = Arc::clone(&self.depot);
+        blocking(move || depot.sweep()).await
+    }
+
     /// Keeps the image's layers on disk for `holder` (a container's id) until [`Images::release`],
     /// whatever is removed meanwhile. Survives restarts.
+    ///
+    /// # Errors
+    /// The image was removed before it was held.
     pub async fn hold(&self, image: &Image, holder: &str) -> Result<()> {
-        let layers: Vec<_> = image
-            .layers
-            .iter()
-            .filter_map(|path| path.file_name()?.to_str())
-            .collect();
-        let bytes = serde_json::to_vec(&layers).expect("strings are JSON");
+        let bytes = serde_json::to_vec(&image.layer_names()).expect("strings are JSON");
         let (depot, path) = (Arc::clone(&self.depot), self.hold_path(holder)?);
-        blocking(move || depot.disk.replace(&path, &bytes)).await
+        let (layers, wanted) = (image.layers.clone(), image.id.to_string());
+        blocking(move || {
+            // A sweep that has not seen the hold may be removing the layers just now.
+            let _making = depot.disk.lock_making()?;
+            depot.disk.replace(&path, &bytes)?;
+            match layers.iter().all(|layer| layer.is_dir()) {
+                true => Ok(()),
+                false => Err(Error::NotFound { wanted }),
+            }
+        })
+        .await
     }
 
     /// Ends a hold; fine when there was none.

@@ -9,6 +9,8 @@
 mod archives;
 #[path = "it/fixture.rs"]
 mod fixture;
+#[path = "it/mirrors.rs"]
+mod mirrors;
 #[path = "it/registry.rs"]
 mod registry;
 #[path = "it/store.rs"]

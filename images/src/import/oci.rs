@@ -13,9 +13,9 @@ use crate::{
     manifest::{self, Descriptor, Document, Index, Manifest},
 };
 
-const REF_NAME: &str = "org.opencontainers.image.ref.name";
+pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// containerd's, and docker's since it saves layouts: always the full name.
-const FULL_NAME: &str = "io.containerd.image.name";
+pub const FULL_NAME: &str = "io.containerd.image.name";
 
 pub fn read(depot: &Depot, archive: &Archive, index: &[u8]) -> Result<Vec<Record>> {
     let Document::Index(index) = manifest::parse(index)? else {
@@ -67,6 +67,7 @@ fn image(depot: &Depot, archive: &Archive, descriptor: &Descriptor) -> Result<Re
         repo_digests: BTreeSet::new(),
         documents,
         size: manifest.size(),
+        pinned: false,
         layers: Vec::new(),
     };
     for (position, layer) in layers::positions(&diff_ids).iter().zip(&manifest.layers) {

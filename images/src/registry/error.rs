@@ -2,7 +2,7 @@
 
 use http::{Method, StatusCode};
 
-use crate::Kind;
+use crate::{Kind, error::chain};
 
 /// A step of talking to a registry that failed.
 #[derive(Debug, thiserror::Error)]
@@ -39,11 +39,16 @@ pub enum Error {
     },
     #[error("registry {host:?} answers what no registry may: {problem}")]
     Answer { host: String, problem: String },
-    #[error("read the certificate authorities in {path:?}")]
-    Authorities {
+    #[error("read the certificates or the key in {path:?}")]
+    Pem {
         path: String,
         source: rustls_pki_types::pem::Error,
     },
+    #[error("read the certificate and key in {path:?}")]
+    Identity { path: String, source: rustls::Error },
+    /// A registry and its mirrors.
+    #[error("{}", failed.iter().map(|(host, error)| format!("{host}: {}", chain(error))).collect::<Vec<_>>().join("; "))]
+    Everywhere { failed: Vec<(String, Error)> },
     /// What came is not what was promised, or the disk refused it.
     #[error(transparent)]
     Content(Box<crate::Error>),
@@ -74,7 +79,19 @@ impl Error {
             Self::Resolve { source, .. } | Self::Copy { source } => source.kind(),
             Self::Content(error) => error.kind(),
             Self::Request { .. } | Self::Status { .. } => Kind::Unreachable,
-            Self::Answer { .. } | Self::Authorities { .. } => Kind::Invalid,
+            Self::Answer { .. } | Self::Pem { .. } | Self::Identity { .. } => Kind::Invalid,
+            Self::Everywhere { failed } => failed.last().map_or(Kind::NotFound, |(_, e)| e.kind()),
+        }
+    }
+
+    /// Of a pull that was tried at each of these hosts.
+    pub(crate) fn of_all(mut failed: Vec<(String, Self)>) -> Self {
+        match failed.pop() {
+            Some((_, only)) if failed.is_empty() => only,
+            last => {
+                failed.extend(last);
+                Self::Everywhere { failed }
+            }
         }
     }
 

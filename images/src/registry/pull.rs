@@ -13,11 +13,11 @@ use tokio::sync::Semaphore;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
-    Error, OnProgress, Progress, PullOptions, download, session::Session, transport,
-    transport::Transport,
+    Error, OnProgress, Progress, PullOptions, download, registries::Endpoint, save::Saved,
+    session::Session, transport, transport::Transport,
 };
 use crate::{
-    Digest, Reference, Result, content,
+    Digest, Kind, Reference, Result, content,
     depot::Depot,
     index::Record,
     layers::{self, Position},
@@ -30,6 +30,12 @@ use crate::{
 const PARALLEL: usize = 3;
 const DIGEST_HEADER: &str = "docker-content-digest";
 
+/// Waits for a download that nobody cancels.
+async fn joined(download: Download) -> Result<(), Error> {
+    let ended = download.await;
+    ended.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+}
+
 struct Pull {
     depot: Arc<Depot>,
     session: Arc<Session>,
@@ -37,7 +43,8 @@ struct Pull {
     progress: Option<OnProgress>,
 }
 
-type Downloads = HashMap<Digest, AbortOnDropHandle<Result<(), Error>>>;
+type Download = AbortOnDropHandle<Result<(), Error>>;
+type Downloads = HashMap<Digest, Download>;
 
 /// Pulls the image, and makes it one of the depot's.
 pub async fn run(
@@ -46,34 +53,119 @@ pub async fn run(
     reference: Reference,
     options: PullOptions,
 ) -> Result<Digest> {
-    let name = reference.to_string();
-    let session = Arc::new(Session::new(transport, &reference, options.credentials));
-    let pull = Pull {
-        depot,
-        session,
-        reference,
-        progress: options.progress,
+    let mut attempts = Attempts::new(&reference);
+    for (host, pull) in everywhere(&depot, &transport, &reference, &options) {
+        match pull.run().await {
+            Ok(digest) => return Ok(digest),
+            Err(error) => attempts.note(host, error)?,
+        }
+    }
+    Err(attempts.over())
+}
+
+/// Fetches what the image is made of into the depot's blobs, and nothing else.
+pub async fn blobs(
+    depot: &Arc<Depot>,
+    transport: &Arc<Transport>,
+    reference: &Reference,
+) -> Result<Saved> {
+    let mut attempts = Attempts::new(reference);
+    for (host, pull) in everywhere(depot, transport, reference, &PullOptions::default()) {
+        match pull.save().await {
+            Ok(saved) => return Ok(saved),
+            Err(error) => attempts.note(host, error)?,
+        }
+    }
+    Err(attempts.over())
+}
+
+/// A pull for each host that may have the image, in order.
+fn everywhere(
+    depot: &Arc<Depot>,
+    transport: &Arc<Transport>,
+    reference: &Reference,
+    options: &PullOptions,
+) -> Vec<(String, Pull)> {
+    let endpoints = transport
+        .registries
+        .endpoints(reference, options.credentials.as_ref());
+    let pull = |endpoint: Endpoint| {
+        let host = endpoint.host.clone();
+        let pull = Pull {
+            depot: Arc::clone(depot),
+            session: Arc::new(Session::new(Arc::clone(transport), endpoint, reference)),
+            reference: reference.clone(),
+            progress: options.progress.clone(),
+        };
+        (host, pull)
     };
-    let fail = |source| crate::Error::Pull {
-        reference: name,
-        source: Box::new(source),
-    };
-    pull.run().await.map_err(fail)
+    endpoints.into_iter().map(pull).collect()
+}
+
+/// What came of the hosts that were asked.
+struct Attempts {
+    reference: String,
+    failed: Vec<(String, Error)>,
+}
+
+impl Attempts {
+    fn new(reference: &Reference) -> Self {
+        Self {
+            reference: reference.to_string(),
+            failed: Vec::new(),
+        }
+    }
+
+    /// # Errors
+    /// This machine's disk refused, which another host does not mend.
+    fn note(&mut self, host: String, error: Error) -> Result<()> {
+        let is_over = error.kind() == Kind::Disk;
+        self.failed.push((host, error));
+        if is_over { Err(self.over()) } else { Ok(()) }
+    }
+
+    fn over(&mut self) -> crate::Error {
+        crate::Error::Pull {
+            reference: self.reference.clone(),
+            source: Box::new(Error::of_all(std::mem::take(&mut self.failed))),
+        }
+    }
 }
 
 impl Pull {
     async fn run(&self) -> Result<Digest, Error> {
         let depot = Arc::clone(&self.depot);
         let _making = blocking(move || depot.disk.lock_making()).await?;
-        let resolved = self.resolve().await.map_err(|source| Error::Resolve {
-            reference: self.reference.to_string(),
-            source: Box::new(source),
-        })?;
+        let resolved = self.resolved().await?;
         let record = match self.known(&resolved)? {
             Some(record) => record,
             None => self.fetch(&resolved).await?,
         };
         self.keep(record, &resolved).await
+    }
+
+    async fn resolved(&self) -> Result<Digest, Error> {
+        self.resolve().await.map_err(|source| Error::Resolve {
+            reference: self.reference.to_string(),
+            source: Box::new(source),
+        })
+    }
+
+    async fn save(&self) -> Result<Saved, Error> {
+        let resolved = self.resolved().await?;
+        let (digest, manifest) = self.manifest(&resolved, &mut BTreeSet::new()).await?;
+        download::blob(&self.depot, &self.session, &manifest.config, &|_| {}).await?;
+        let layers: Vec<&Descriptor> = manifest.layers.iter().collect();
+        for (_, download) in self.download(&layers) {
+            joined(download).await?;
+        }
+        let parts = layers.into_iter().chain([&manifest.config]);
+        let parts = parts.map(|part| part.digest.clone());
+        Ok(Saved {
+            name: self.reference.to_string(),
+            blobs: parts.chain([digest.clone()]).collect(),
+            manifest: digest,
+        })
     }
 
     /// The digest that the name means now.
@@ -119,7 +211,7 @@ impl Pull {
 
     async fn fetch(&self, resolved: &Digest) -> Result<Record, Error> {
         let mut documents = BTreeSet::new();
-        let manifest = self.manifest(resolved, &mut documents).await?;
+        let (_, manifest) = self.manifest(resolved, &mut documents).await?;
         download::blob(&self.depot, &self.session, &manifest.config, &|_| {}).await?;
         let what = "the image's configuration";
         let config = self
@@ -134,6 +226,7 @@ impl Pull {
             repo_digests: BTreeSet::new(),
             documents,
             size: manifest.size(),
+            pinned: false,
             layers: self
                 .layers(&manifest, &layers::positions(&diff_ids))
                 .await?,
@@ -145,7 +238,7 @@ impl Pull {
         &self,
         digest: &Digest,
         documents: &mut BTreeSet<Digest>,
-    ) -> Result<Manifest, Error> {
+    ) -> Result<(Digest, Manifest), Error> {
         let mut digest = digest.clone();
         for _ in 0..limits::INDEX_DEPTH {
             let (uri, response) = self.session.manifest(Method::GET, digest.as_str()).await?;
@@ -154,7 +247,7 @@ impl Pull {
             self.depot.blobs.write(&digest, &bytes)?;
             documents.insert(digest.clone());
             match manifest::parse(&bytes)? {
-                Document::Manifest(manifest) => return Ok(manifest),
+                Document::Manifest(manifest) => return Ok((digest, manifest)),
                 Document::Index(index) => digest = index.choose()?.digest.clone(),
             }
         }
@@ -182,9 +275,7 @@ impl Pull {
         let mut names: Vec<String> = Vec::new();
         for (layer, position) in manifest.layers.iter().zip(positions) {
             if let Some(download) = downloads.remove(&layer.digest) {
-                download
-                    .await
-                    .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
+                joined(download).await?;
             }
             names.push(self.unpack(&layer.digest, position, &names).await?);
         }

@@ -1,6 +1,6 @@
 //! Talking to one repository of one registry: addresses, authorization, redirects.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, header};
@@ -8,7 +8,8 @@ use hyper::body::Incoming;
 use tokio::sync::Mutex;
 
 use super::{
-    Error, Registries, auth,
+    Error, auth,
+    registries::Endpoint,
     transport::{self, Transport},
 };
 use crate::{Credentials, Reference, manifest};
@@ -27,24 +28,12 @@ pub struct Session {
 }
 
 impl Session {
-    pub fn new(
-        transport: Arc<Transport>,
-        reference: &Reference,
-        credentials: Option<Credentials>,
-    ) -> Self {
-        let host = reference.registry();
-        let is_plain = is_plain(host, &transport.registries);
-        let scheme = if is_plain { "http" } else { "https" };
-        let host = if host == "docker.io" {
-            "registry-1.docker.io"
-        } else {
-            host
-        };
+    pub fn new(transport: Arc<Transport>, endpoint: Endpoint, reference: &Reference) -> Self {
         Self {
-            base: format!("{scheme}://{host}/v2/{}", reference.repository()),
+            base: format!("{}/{}", endpoint.base, reference.repository()),
             repository: reference.repository().to_owned(),
-            is_plain,
-            credentials,
+            is_plain: endpoint.is_plain,
+            credentials: endpoint.credentials,
             authorization: Mutex::new(None),
             transport,
         }
@@ -227,50 +216,5 @@ fn server_message(body: &[u8], status: StatusCode) -> String {
             message.chars().take(300).collect::<String>()
         ),
         None => format!("authorization failed: {status}"),
-    }
-}
-
-/// Spoken to without TLS: this very machine, and what the operator says.
-fn is_plain(registry: &str, registries: &Registries) -> bool {
-    let host = match registry.strip_prefix('[') {
-        Some(address) => address.split(']').next().unwrap_or_default(),
-        None => registry.split(':').next().unwrap_or_default(),
-    };
-    host == "localhost"
-        || host
-            .parse::<IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
-        || registries.insecure.iter().any(|known| known == registry)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_this_machine_and_named_registries_are_spoken_to_without_tls() {
-        let registries = Registries {
-            insecure: vec!["registry.lan:5000".to_owned()],
-            ..Registries::default()
-        };
-        for plain in [
-            "localhost",
-            "localhost:5000",
-            "127.0.0.1:5000",
-            "127.3.2.1",
-            "[::1]:5000",
-            "registry.lan:5000",
-        ] {
-            assert!(is_plain(plain, &registries), "{plain}");
-        }
-        for secure in [
-            "docker.io",
-            "registry.lan",
-            "128.0.0.1:5000",
-            "localhost.example.com",
-            "[fe80::1]:5000",
-        ] {
-            assert!(!is_plain(secure, &registries), "{secure}");
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! One HTTP request and its answer, with time limits and errors that tell the cause.
 
-use std::{error::Error as _, io, sync::Arc, time::Duration};
+use std::{collections::HashMap, error::Error as _, io, path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, Uri};
@@ -12,10 +12,10 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::{CertificateDer, pem::PemObject};
-use tokio::{sync::OnceCell, time::timeout};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use tokio::{sync::Mutex, time::timeout};
 
-use super::{Cause, Error, Registries};
+use super::{Cause, Error, Registries, registries::Tls};
 use crate::limits;
 
 const CONNECT: Duration = Duration::from_secs(30);
@@ -24,17 +24,18 @@ pub const SILENCE: Duration = Duration::from_secs(60);
 
 type Https = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
-/// The HTTP client of all pulls; made at the first, for it reads the machine's certificates.
+/// The HTTP clients of all pulls: one, and one for each host that has authorities or a certificate of its own.
+/// Made when they are needed, for they read files.
 pub struct Transport {
     pub registries: Registries,
-    client: OnceCell<Https>,
+    clients: Mutex<HashMap<Option<String>, Https>>,
 }
 
 impl Transport {
     pub fn new(registries: Registries) -> Self {
         Self {
             registries,
-            client: OnceCell::new(),
+            clients: Mutex::default(),
         }
     }
 
@@ -45,10 +46,7 @@ impl Transport {
         headers: &HeaderMap,
         body: Bytes,
     ) -> Result<Response<Incoming>, Error> {
-        let client = self
-            .client
-            .get_or_try_init(async || connect_with(&self.registries))
-            .await?;
+        let client = self.client(uri).await?;
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = method.clone();
         *request.uri_mut() = uri.clone();
@@ -65,6 +63,21 @@ impl Transport {
                 address: address(uri),
             })),
         }
+    }
+}
+
+impl Transport {
+    async fn client(&self, uri: &Uri) -> Result<Https, Error> {
+        let host = uri.authority().map(|authority| authority.as_str());
+        let special = host.and_then(|host| Some((host, self.registries.tls(host)?)));
+        let key = special.map(|(host, _)| host.to_owned());
+        let mut clients = self.clients.lock().await;
+        if let Some(client) = clients.get(&key) {
+            return Ok(client.clone());
+        }
+        let client = connect_with(special.map(|(_, tls)| tls))?;
+        clients.insert(key, client.clone());
+        Ok(client)
     }
 }
 
@@ -85,13 +98,13 @@ pub async fn read(uri: &Uri, response: Response<Incoming>, limit: u64) -> Result
     }
 }
 
-fn connect_with(registries: &Registries) -> Result<Https, Error> {
+fn connect_with(special: Option<&Tls>) -> Result<Https, Error> {
     let mut http = HttpConnector::new();
     http.enforce_http(false);
     http.set_connect_timeout(Some(CONNECT));
     http.set_nodelay(true);
     let connector = HttpsConnectorBuilder::new()
-        .with_tls_config(tls(registries)?)
+        .with_tls_config(tls(special)?)
         .https_or_http()
         .enable_all_versions()
         .wrap_connector(http);
@@ -100,24 +113,42 @@ fn connect_with(registries: &Registries) -> Result<Https, Error> {
         .build(connector))
 }
 
-fn tls(registries: &Registries) -> Result<ClientConfig, Error> {
+fn tls(special: Option<&Tls>) -> Result<ClientConfig, Error> {
     let mut roots = RootCertStore::empty();
-    // A machine without certificates can still use plain and extra-CA registries.
+    // A machine without certificates can still use plain registries, and those that have an authority of their own.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    for path in &registries.extra_ca {
-        let fail = |source| Error::Authorities {
-            path: path.display().to_string(),
-            source,
-        };
-        let certificates = CertificateDer::pem_file_iter(path).map_err(fail)?;
-        let certificates: Result<Vec<_>, _> = certificates.collect();
-        roots.add_parsable_certificates(certificates.map_err(fail)?);
+    if let Some(path) = special.and_then(|tls| tls.ca_file.as_ref()) {
+        roots.add_parsable_certificates(certificates(path)?);
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("ring has TLS 1.2 and 1.3");
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+    let builder = builder.with_root_certificates(roots);
+    let identity = special.and_then(|tls| tls.cert_file.as_ref().zip(tls.key_file.as_ref()));
+    let Some((certificate, key)) = identity else {
+        return Ok(builder.with_no_client_auth());
+    };
+    let private = PrivateKeyDer::from_pem_file(key).map_err(unreadable(key))?;
+    let config = builder.with_client_auth_cert(certificates(certificate)?, private);
+    config.map_err(|source| Error::Identity {
+        path: certificate.display().to_string(),
+        source,
+    })
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let certificates = CertificateDer::pem_file_iter(path).map_err(unreadable(path))?;
+    let certificates: Result<Vec<_>, _> = certificates.collect();
+    certificates.map_err(unreadable(path))
+}
+
+fn unreadable(path: &Path) -> impl Fn(rustls_pki_types::pem::Error) -> Error {
+    let path = path.display().to_string();
+    move |source| Error::Pem {
+        path: path.clone(),
+        source,
+    }
 }
 
 fn address(uri: &Uri) -> String {

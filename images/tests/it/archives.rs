@@ -214,7 +214,7 @@ async fn name_given_by_the_caller_replaces_the_archives() {
             .await
             .unwrap_err()
             .chain()
-            .contains("--name")
+            .contains("--as")
     );
 }
 

@@ -16,9 +16,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::fixture::{Store, Tar, gzip, have, run, store, umoci_layout};
 
 /// A real registry; killed when dropped.
-struct Registry {
+pub struct Registry {
     child: Child,
-    address: SocketAddr,
+    pub address: SocketAddr,
     _dir: tempfile::TempDir,
 }
 
@@ -30,7 +30,7 @@ impl Drop for Registry {
 }
 
 impl Registry {
-    fn start(auth: &str) -> Option<Self> {
+    pub fn start(auth: &str) -> Option<Self> {
         if !have(&["docker-registry", "skopeo", "umoci"]) {
             return None;
         }
@@ -74,11 +74,11 @@ impl Registry {
         Some(registry)
     }
 
-    fn name(&self, rest: &str) -> Reference {
+    pub fn name(&self, rest: &str) -> Reference {
         format!("{}/{rest}", self.address).parse().unwrap()
     }
 
-    fn push(&self, store: &Store, rest: &str, more: &[&str]) {
+    pub fn push(&self, store: &Store, rest: &str, more: &[&str]) {
         let layout = umoci_layout(store.dir.path(), "web");
         let (from, to) = (
             format!("oci:{}:web", layout.display()),
