@@ -11,9 +11,6 @@ use crate::body::Body;
 use crate::negotiate::{Encoding, Form};
 use crate::{form, health, respond, storage};
 
-/// The Kubernetes version whose API this server speaks (k8s-openapi's newest).
-pub const KUBERNETES_MINOR: &str = "37";
-
 pub async fn answer(
     api: &Arc<Api>,
     call: &Call,
@@ -58,17 +55,16 @@ fn plain(call: &Call) -> Form {
 }
 
 pub fn git_version() -> String {
-    format!(
-        "v1.{KUBERNETES_MINOR}.0+skiff.{}",
-        env!("CARGO_PKG_VERSION")
-    )
+    release::kubernetes().to_owned()
 }
 
 fn version() -> serde_json::Value {
+    let release = git_version();
+    let mut numbers = release.trim_start_matches('v').split('.');
     json!({
-        "major": "1",
-        "minor": KUBERNETES_MINOR,
-        "gitVersion": git_version(),
+        "major": numbers.next(),
+        "minor": numbers.next(),
+        "gitVersion": release,
         "gitCommit": "unknown",
         "gitTreeState": "clean",
         "buildDate": "1970-01-01T00:00:00Z",

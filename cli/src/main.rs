@@ -36,12 +36,9 @@ use clap::{CommandFactory, Parser};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// The Kubernetes that this skiff serves.
-const KUBERNETES_VERSION: &str = concat!("v1.37.0+skiff-", env!("CARGO_PKG_VERSION"));
-
 /// Kubernetes in one binary: a cluster, its nodes and the commands to use it.
 #[derive(Parser)]
-#[command(name = "skiff", version, propagate_version = true)]
+#[command(name = "skiff", version = release::version(), propagate_version = true)]
 struct Skiff {
     #[command(subcommand)]
     command: command::Command,

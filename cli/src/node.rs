@@ -7,6 +7,7 @@ mod program;
 pub mod ready;
 pub mod registration;
 pub mod servers;
+pub mod skew;
 pub mod tunnel;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -108,7 +109,7 @@ impl Node {
             shutdown_grace: self.flags.shutdown_grace(),
             labels: self.flags.registration.labels(),
             taints: self.flags.registration.register_with_taints.clone(),
-            version: crate::KUBERNETES_VERSION.to_owned(),
+            version: release::kubernetes().to_owned(),
             allowed_unsafe_sysctls: Vec::new(),
         }
     }

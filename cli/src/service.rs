@@ -1,5 +1,6 @@
 //! skiff as a service of this machine: what it is called, and systemd's commands.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -10,6 +11,13 @@ pub const BINARY: &str = "/usr/local/bin/skiff";
 
 /// Where the Debian package has it.
 pub const PACKAGED_BINARY: &str = "/usr/bin/skiff";
+
+/// The one that `skiff upgrade` replaced, which it keeps beside the new one.
+pub fn kept_beside(binary: &Path) -> PathBuf {
+    let mut name = OsString::from(binary);
+    name.push(".old");
+    name.into()
+}
 
 /// Where an administrator's units are; those of packages are in [`PACKAGED_UNITS`].
 pub const UNITS: &str = "/etc/systemd/system";
@@ -57,6 +65,11 @@ impl Role {
     /// What starts it on a machine with OpenRC.
     pub fn openrc_text(self) -> String {
         include_str!("../../deploy/openrc/skiff.initd").replace("@ROLE@", self.command())
+    }
+
+    /// Whether the Debian package brought the unit.
+    pub fn is_packaged(self) -> bool {
+        Path::new(PACKAGED_UNITS).join(self.unit()).exists()
     }
 
     /// The unit as `skiff install` writes it.

@@ -17,7 +17,7 @@ use crate::log::LogFlags;
 use crate::node::join::{Identities, Machine, renew};
 use crate::node::servers::{self, Dialer, Servers};
 use crate::node::tunnel::{self, Places};
-use crate::node::{Node, ready};
+use crate::node::{Node, ready, skew};
 use crate::notify::{self, Watch};
 use crate::{preflight, shutdown};
 
@@ -82,6 +82,7 @@ impl Agent {
         let (machine, identities) = joined?;
         let client = machine.client(&identities)?;
         let mut tasks = JoinSet::new();
+        skew::check(&client, &mut tasks, &shutdown).await?;
         let places = Places {
             node_ip: ip,
             kubelet_port: self.node.kubelet_port,

@@ -120,10 +120,7 @@ fn files(role: Role, how: &How, settings: &Settings) -> Vec<File> {
 /// Whether this very program came with its units from a package.
 fn is_packaged(role: Role) -> bool {
     let own = std::env::current_exe();
-    own.is_ok_and(|own| own == Path::new(service::PACKAGED_BINARY))
-        && Path::new(service::PACKAGED_UNITS)
-            .join(role.unit())
-            .exists()
+    own.is_ok_and(|own| own == Path::new(service::PACKAGED_BINARY)) && role.is_packaged()
 }
 
 fn below(root: Option<&Path>, path: &Path) -> PathBuf {

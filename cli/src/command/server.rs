@@ -72,7 +72,7 @@ impl Server {
 fn say_ready(server: &Server, instance: &Instance) {
     println!(
         "skiff {}: the Kubernetes API answers on https://{}",
-        env!("CARGO_PKG_VERSION"),
+        release::version(),
         server.server.listen()
     );
     let data_dir = instance.data_dir.display();

@@ -46,7 +46,7 @@ impl SupportBundle {
             format!("skiff-support-{}.tar.gz", now.strftime("%Y%m%dT%H%M%SZ")).into()
         });
         let mut archive = Archive::new(now);
-        let about = json!({ "skiff": env!("CARGO_PKG_VERSION"), "kubernetes": crate::KUBERNETES_VERSION,
+        let about = json!({ "skiff": release::version(), "kubernetes": release::kubernetes(),
             "time": now.to_string(), "architecture": std::env::consts::ARCH });
         archive.add("about.json", about.to_string());
         host::gather(&mut archive, &self.client.instance.instance()?).await;

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -50,13 +50,7 @@ impl Uninstall {
 }
 
 fn is_known(role: &Role) -> bool {
-    role.unit_path().exists() || is_packaged(role)
-}
-
-fn is_packaged(role: &Role) -> bool {
-    Path::new(service::PACKAGED_UNITS)
-        .join(role.unit())
-        .exists()
+    role.unit_path().exists() || role.is_packaged()
 }
 
 fn stop_services() -> anyhow::Result<()> {
@@ -68,9 +62,10 @@ fn stop_services() -> anyhow::Result<()> {
 
 fn remove_files() -> anyhow::Result<()> {
     let units = Role::ALL.iter().map(|role| role.unit_path());
-    let binary = PathBuf::from(service::BINARY);
-    let config = PathBuf::from(config_file::PATH);
-    for path in units.chain([binary, config]) {
+    let binary = Path::new(service::BINARY);
+    let kept = [binary, Path::new(service::PACKAGED_BINARY)].map(service::kept_beside);
+    let ours = [binary.to_owned(), config_file::PATH.into()];
+    for path in units.chain(ours).chain(kept) {
         match fs::remove_file(&path) {
             Ok(()) => println!("removed {}", path.display()),
             Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -102,7 +97,7 @@ fn say_what_is_left() {
             dir.display()
         );
     }
-    if Role::ALL.iter().any(is_packaged) {
+    if Role::ALL.into_iter().any(Role::is_packaged) {
         println!("the Debian package stays; remove it: apt-get purge skiff");
     }
 }

@@ -129,7 +129,7 @@ async fn say_ready(
 ) {
     println!(
         "skiff {}: the Kubernetes API answers on https://{}",
-        env!("CARGO_PKG_VERSION"),
+        release::version(),
         up.server.listen()
     );
     let patience = Duration::from_secs(60);

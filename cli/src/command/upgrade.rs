@@ -27,9 +27,9 @@ pub struct Upgrade {
     #[arg(long, value_name = "FILE")]
     binary: PathBuf,
 
-    /// The installed one
-    #[arg(long, value_name = "FILE", default_value = "/usr/local/bin/skiff")]
-    target: PathBuf,
+    /// The installed one [default: the one that the service runs]
+    #[arg(long, value_name = "FILE")]
+    target: Option<PathBuf>,
 
     /// How long a restarted daemon may take to be ready
     #[arg(long, default_value = "90s", value_name = "DURATION", value_parser = crate::cluster_flags::parse_duration)]
@@ -50,13 +50,17 @@ pub struct Upgrade {
 
 impl Upgrade {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
+        let target = match &self.target {
+            Some(target) => target.clone(),
+            None => units::installed_binary(&Systemd).await?,
+        };
         ensure!(
-            self.target.is_file(),
+            target.is_file(),
             "{} is not there, so there is nothing to upgrade; see: skiff install --help",
-            self.target.display()
+            target.display()
         );
         binary::check_machine(&self.binary)?;
-        let swap = Swap::stage(&self.binary, &self.target)?;
+        let swap = Swap::stage(&self.binary, &target)?;
         let result = self.install(&swap, &Systemd).await;
         swap.clean();
         result
@@ -65,7 +69,7 @@ impl Upgrade {
     async fn install(&self, swap: &Swap, units: &impl Units) -> anyhow::Result<ExitCode> {
         // The copy is asked, so what is installed is what was checked.
         let new = binary::version_of(swap.staged()).await?;
-        let old = binary::version_of(&self.target).await?;
+        let old = binary::version_of(swap.target()).await?;
         self.check_skew(old, new)?;
         if self.check {
             print::out(&format!("{old} can be upgraded to {new}\n"));
@@ -74,7 +78,7 @@ impl Upgrade {
         swap.put()?;
         print::out(&format!(
             "{}: {old} replaced by {new}; the old one is {}\n",
-            self.target.display(),
+            swap.target().display(),
             swap.kept().display()
         ));
         if self.no_restart {

@@ -54,7 +54,7 @@ fn info(keeper: &Keeper) -> NodeSystemInfo {
         kernel_version: machine.kernel.clone(),
         os_image: machine.os_image.clone(),
         operating_system: "linux".to_owned(),
-        container_runtime_version: format!("skiff://{}", env!("CARGO_PKG_VERSION")),
+        container_runtime_version: format!("skiff://{}", release::version()),
         kubelet_version: keeper.config.version.clone(),
         kube_proxy_version: keeper.config.version.clone(),
         ..NodeSystemInfo::default()

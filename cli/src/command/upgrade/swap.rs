@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow};
 use nix::fcntl::{Flock, FlockArg};
 
+use crate::service::kept_beside;
+
 pub struct Swap {
     target: PathBuf,
     staged: PathBuf,
@@ -32,14 +34,19 @@ impl Swap {
         let dir = Flock::lock(opened, FlockArg::LockExclusiveNonblock)
             .map_err(|_| anyhow!("another upgrade of {} goes on", target.display()))?;
         let swap = Self {
-            staged: beside(&target, ".new"),
-            kept: beside(&target, ".old"),
+            staged: staged_beside(&target),
+            kept: kept_beside(&target),
             target,
             dir,
         };
         let copied = copy(file, &swap.staged);
         copied.with_context(|| format!("copy {} to {}", file.display(), swap.staged.display()))?;
         Ok(swap)
+    }
+
+    /// The file that is replaced, where no link leads any further.
+    pub fn target(&self) -> &Path {
+        &self.target
     }
 
     pub fn staged(&self) -> &Path {
@@ -84,9 +91,9 @@ impl Swap {
     }
 }
 
-fn beside(path: &Path, end: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(end);
+fn staged_beside(target: &Path) -> PathBuf {
+    let mut name = OsString::from(target);
+    name.push(".new");
     name.into()
 }
 

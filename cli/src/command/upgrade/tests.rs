@@ -55,7 +55,7 @@ async fn upgrade(
     program(&new, to);
     let upgrade = Upgrade {
         binary: new.clone(),
-        target: target.clone(),
+        target: Some(target.clone()),
         timeout: Duration::from_secs(60),
         allow_downgrade: flags.contains(&"--allow-downgrade"),
         no_restart: false,
