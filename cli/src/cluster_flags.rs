@@ -12,6 +12,7 @@ use crate::access_flags::AccessFlags;
 use crate::datastore::DatastoreFlags;
 use crate::instance::Instance;
 use crate::manifests;
+use crate::node::pressure_flags::PressureFlags;
 use crate::node::registration::RegistrationFlags;
 
 /// What the API server is told; the same on every server of a cluster.
@@ -97,9 +98,8 @@ pub struct NodeFlags {
     #[arg(long, default_value_t = 110, value_name = "N")]
     pub max_pods: u32,
 
-    /// What must be free on this node for it to take new pods; what is not named is not looked at
-    #[arg(long, default_value = kubelet::DEFAULT_EVICTION_HARD, value_name = "SIGNAL<AMOUNT,...")]
-    pub eviction_hard: kubelet::Thresholds,
+    #[command(flatten)]
+    pub pressure: PressureFlags,
 
     /// How long pods may take to end when the machine stops
     #[arg(long, default_value = "30s", value_name = "DURATION", value_parser = parse_duration)]
@@ -112,6 +112,11 @@ pub struct NodeFlags {
     /// Resolver configuration of the node, for names outside the cluster
     #[arg(long, default_value = "/etc/resolv.conf", value_name = "FILE")]
     pub resolv_conf: PathBuf,
+
+    /// Mirrors, credentials and authorities of image registries, as k3s' registries.yaml
+    /// [default: /etc/skiff/registries.yaml if there is one, unless --data-dir is given]
+    #[arg(long, value_name = "FILE")]
+    pub registries: Option<PathBuf>,
 
     #[command(flatten)]
     pub registration: RegistrationFlags,

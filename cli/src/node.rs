@@ -3,6 +3,7 @@
 pub mod address;
 pub mod join;
 mod network;
+pub mod pressure_flags;
 mod program;
 pub mod ready;
 pub mod registration;
@@ -13,7 +14,6 @@ pub mod tunnel;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use anyhow::Context;
-use images::Images;
 use ipnet::Ipv4Net;
 use kube::Client;
 use runtime::Runtime;
@@ -49,7 +49,7 @@ impl Node {
             monitor: program::copy_into(&self.instance.program_dir())?,
             ..runtime::Config::new(run_dir, groups)
         })?;
-        let images = Images::open(self.instance.images_dir())?;
+        let images = crate::registries::images(&self.instance, self.flags.registries.as_deref())?;
         let (network, opened) = tokio::sync::watch::channel(None);
         let pod_network = network::keep(self.network(), client.clone(), network, shutdown.clone());
         tasks.spawn(async move { pod_network.await.context("pod network") });
@@ -58,7 +58,7 @@ impl Node {
         tasks.spawn(async move { proxy.await.context("Service proxy and DNS") });
 
         let kubelet = kubelet::run(
-            self.kubelet(),
+            self.kubelet()?,
             client,
             runtime,
             images,
@@ -89,8 +89,8 @@ impl Node {
         }
     }
 
-    fn kubelet(&self) -> kubelet::Config {
-        kubelet::Config {
+    fn kubelet(&self) -> anyhow::Result<kubelet::Config> {
+        Ok(kubelet::Config {
             node_name: self.name.clone(),
             node_ip: self.ip.into(),
             data_dir: self.instance.kubelet_dir(),
@@ -104,13 +104,15 @@ impl Node {
             pod_cidr: None,
             cgroup_root: self.instance.cgroup_root.clone(),
             max_pods: self.flags.max_pods,
-            eviction_hard: self.flags.eviction_hard,
+            images_dir: self.instance.images_dir(),
+            eviction: self.flags.pressure.eviction()?,
+            image_gc: self.flags.pressure.image_gc()?,
             machine_stop: self.machine_stop.clone(),
             shutdown_grace: self.flags.shutdown_grace(),
             labels: self.flags.registration.labels(),
             taints: self.flags.registration.register_with_taints.clone(),
             version: release::kubernetes().to_owned(),
             allowed_unsafe_sysctls: Vec::new(),
-        }
+        })
     }
 }

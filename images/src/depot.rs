@@ -66,7 +66,7 @@ impl Depot {
                 deleted: Some(gone.id),
             })
         };
-        let removed = self.disk.with_spare(|| self.index.change(&remove))?;
+        let removed = self.disk.with_spare(|| self.index.change(remove))?;
         self.sweep()?;
         Ok(removed)
     }
@@ -74,10 +74,10 @@ impl Depot {
     /// Notes that the image is to stay, or is not.
     pub fn pin(&self, id: &Digest, is_pinned: bool) -> Result<()> {
         self.index.change(|contents| {
-            let mut images = contents.images.iter_mut();
+            let images = contents.images.iter_mut();
             images
-                .find(|image| image.id == *id)
-                .map(|image| image.pinned = is_pinned);
+                .filter(|image| image.id == *id)
+                .for_each(|image| image.pinned = is_pinned);
             Ok(())
         })
     }

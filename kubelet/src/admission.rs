@@ -7,9 +7,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 use apimachinery::Quantity;
-use k8s_openapi::api::core::v1::PodSpec;
+use k8s_openapi::api::core::v1::{Pod, PodSpec, Taint};
 use objects::node_selector::Node;
+use objects::taints;
 
+use crate::eviction::{self, Pressure};
 use crate::resources::{Allocatable, Qos, pod_request};
 use crate::status::Failure;
 
@@ -34,6 +36,32 @@ pub struct NodeFacts<'a> {
     pub allocatable: &'a Allocatable,
     pub max_pods: u32,
     pub allowed_unsafe_sysctls: &'a [String],
+}
+
+/// Whether a pod may come to a node that is short of something: critical ones may, and where
+/// only memory is short those that asked for some, or tolerate that.
+///
+/// # Errors
+/// It would have to go again at once.
+pub fn may_press(pod: &Pod, pressure: &Pressure) -> Result<(), Failure> {
+    if *pressure == Pressure::default() || eviction::is_critical(pod) {
+        return Ok(());
+    }
+    let is_memory_only = pressure.memory && !pressure.disk && !pressure.processes;
+    if is_memory_only && pod.spec.as_ref().is_some_and(bears_memory_pressure) {
+        return Ok(());
+    }
+    Err(refusal(eviction::REASON, eviction::of_admission(pressure)))
+}
+
+fn bears_memory_pressure(spec: &PodSpec) -> bool {
+    let taint = Taint {
+        key: "node.kubernetes.io/memory-pressure".to_owned(),
+        effect: "NoSchedule".to_owned(),
+        ..Taint::default()
+    };
+    let tolerations = spec.tolerations.as_deref().unwrap_or_default();
+    Qos::of(spec) != Qos::BestEffort || taints::tolerates_any(tolerations, &taint)
 }
 
 impl Ledger {
@@ -258,6 +286,35 @@ mod tests {
             allowed_unsafe_sysctls: &[],
         };
         ledger.admit(uid, &serde_json::from_value(spec).unwrap(), &facts)
+    }
+
+    #[test]
+    fn under_memory_pressure_only_pods_that_asked_for_nothing_are_refused() {
+        let asks = json!([{ "name": "c", "resources": { "requests": { "memory": "1Mi" } } }]);
+        let tolerates =
+            json!([{ "key": "node.kubernetes.io/memory-pressure", "operator": "Exists" }]);
+        let containers = json!([{ "name": "c" }]);
+        let pods = [
+            json!({ "containers": containers }),
+            json!({ "containers": containers, "tolerations": tolerates }),
+            json!({ "containers": asks }),
+            json!({ "containers": containers, "priority": 2_000_001_000 }),
+        ];
+        let admitted = |memory, disk| {
+            let pressure = Pressure {
+                memory,
+                disk,
+                processes: false,
+            };
+            pods.clone().map(|spec| {
+                let pod = json!({ "metadata": {}, "spec": spec });
+                may_press(&serde_json::from_value(pod).unwrap(), &pressure).is_ok()
+            })
+        };
+        assert_eq!(admitted(false, false), [true; 4]);
+        assert_eq!(admitted(true, false), [false, true, true, true]);
+        assert_eq!(admitted(false, true), [false, false, false, true]);
+        assert_eq!(admitted(true, true), [false, false, false, true]);
     }
 
     fn asking(cpu: &str) -> Value {

@@ -15,7 +15,11 @@ use tokio_util::sync::CancellationToken;
 use crate::admission::Ledger;
 use crate::config::Config;
 use crate::dirs::PodDirs;
+use crate::eviction::Pressure;
+use crate::garbage::ImageGarbage;
+use crate::node::telling::NodeEvents;
 use crate::objects::Changes;
+use crate::pod::Sender;
 use crate::pod_events::Recorder;
 use crate::resources::Allocatable;
 use crate::services::Services;
@@ -33,6 +37,10 @@ pub struct Agent {
     pub changes: Changes,
     pub services: Services,
     pub events: Recorder,
+    pub node_events: NodeEvents,
+    /// What the node is short of.
+    pub pressure: watch::Receiver<Pressure>,
+    pub image_garbage: ImageGarbage,
     pub ledger: Ledger,
     pub limits: NodeLimits,
     pub allocatable: Allocatable,
@@ -91,6 +99,8 @@ pub struct PodView {
     pub status: PodStatus,
     pub sandbox: Option<Sandbox>,
     pub containers: Vec<ContainerView>,
+    /// Where the pod's task is told what happens.
+    pub task: Sender,
 }
 
 struct Known {
@@ -183,6 +193,7 @@ mod tests {
             status: PodStatus::default(),
             sandbox: None,
             containers: Vec::new(),
+            task: tokio::sync::mpsc::unbounded_channel().0,
         }
     }
 

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
+use crate::eviction::Eviction;
+use crate::garbage::ImageGc;
 use crate::machine_stop::{MachineStop, ShutdownGrace};
-use crate::node::pressure::Thresholds;
 
 /// Everything about one node that the agent cannot find out by itself.
 #[derive(Clone, Debug)]
@@ -36,8 +37,11 @@ pub struct Config {
     /// The cgroup, below each hierarchy's root, that holds all pods' groups.
     pub cgroup_root: String,
     pub max_pods: u32,
-    /// Below these the node takes no new pods.
-    pub eviction_hard: Thresholds,
+    /// Where the images are; it may be another file system than the pods'.
+    pub images_dir: PathBuf,
+    /// When pods end so that the node does not.
+    pub eviction: Eviction,
+    pub image_gc: ImageGc,
     /// Tells that the machine stops, and when the pods have.
     pub machine_stop: MachineStop,
     pub shutdown_grace: ShutdownGrace,

@@ -81,10 +81,12 @@ impl PodDirs {
     }
 
     pub fn container(&self, name: &str, attempt: u32) -> PathBuf {
-        self.root
-            .join("containers")
-            .join(name)
-            .join(attempt.to_string())
+        self.runs(name).join(attempt.to_string())
+    }
+
+    /// The files of all runs of a container.
+    pub fn runs(&self, name: &str) -> PathBuf {
+        self.root.join("containers").join(name)
     }
 
     /// The containers of which any run was prepared.
@@ -121,6 +123,13 @@ impl PodDirs {
             }
         }
         Ok(())
+    }
+
+    /// Removes what a run that has ended wrote to its own file system; its log stays.
+    pub fn remove_layer(&self, name: &str, attempt: u32) -> io::Result<()> {
+        let root = self.container(name, attempt);
+        remove(&root.join("upper"))?;
+        remove(&root.join("work"))
     }
 
     /// Unmounts and removes volumes and writable layers; logs stay.

@@ -20,13 +20,16 @@ mod config;
 mod dirs;
 mod env;
 mod error;
+mod eviction;
 mod expand;
 #[cfg(test)]
 mod fake_api;
 mod fields;
+mod garbage;
 mod hosts_file;
 mod logs;
 mod machine_stop;
+mod metrics;
 mod node;
 mod objects;
 mod plan;
@@ -46,11 +49,15 @@ mod services;
 mod spec;
 mod status;
 mod storage;
+mod traced;
 mod volumes;
 
 pub use config::{Config, Tls};
 pub use dirs::remove as remove_dir;
 pub use error::{Error, Result};
+pub use eviction::{
+    DEFAULT_HARD as DEFAULT_EVICTION_HARD, Eviction, GracePeriods, MinimumReclaim, Thresholds,
+};
+pub use garbage::ImageGc;
 pub use machine_stop::{MachineStop, ShutdownGrace};
-pub use node::pressure::{DEFAULT as DEFAULT_EVICTION_HARD, Thresholds};
 pub use run::{remove_everything, run};

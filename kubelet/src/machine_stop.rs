@@ -17,7 +17,7 @@ use crate::pod::Sender;
 use crate::pod::message::Message;
 
 /// Pods of at least this priority are critical: others depend on them.
-const CRITICAL: i32 = 2_000_000_000;
+pub const CRITICAL: i32 = 2_000_000_000;
 
 /// How long pods are given when the machine stops, under Kubernetes' names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,6 +184,7 @@ mod tests {
                     ran: true,
                     waiting: None,
                 }],
+                task: tokio::sync::mpsc::unbounded_channel().0,
             },
         );
         let (sender, mut told) = tokio::sync::mpsc::unbounded_channel();

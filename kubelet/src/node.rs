@@ -13,22 +13,25 @@ use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client};
 use serde_json::json;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::eviction::Pressure;
 use crate::resources::Allocatable;
 
 mod lease;
 pub mod machine;
-pub mod pressure;
 mod status;
+pub mod telling;
 
 use machine::Machine;
+use telling::NodeEvents;
 
 /// A status that did not change is written this often all the same.
 const REPORT: Duration = Duration::from_secs(300);
-/// The node's pressures are looked at this often.
+/// Whether the object says what is so is looked at this often.
 const LOOK: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_millis(500);
 /// The annotation that says where this node keeps volumes: the provisioner of
@@ -40,7 +43,11 @@ pub struct Keeper {
     pub client: Client,
     pub config: Config,
     pub machine: Machine,
+    /// What there is, and what of it pods may have.
+    pub capacity: Allocatable,
     pub allocatable: Allocatable,
+    pub pressure: watch::Receiver<Pressure>,
+    pub events: NodeEvents,
 }
 
 impl Keeper {
@@ -150,13 +157,16 @@ impl Keeper {
         let status = status::of_node(self, before.status.as_ref(), Timestamp::now());
         status::warn_of_pressure(before.status.as_ref(), &status);
         let patch = json!({"status": status});
-        self.api()
+        let patched = self
+            .api()
             .patch_status(
                 &self.config.node_name,
                 &PatchParams::default(),
                 &Patch::Strategic(patch),
             )
-            .await
+            .await?;
+        self.events.tell_changes(before.status.as_ref(), &status);
+        Ok(patched)
     }
 
     /// Renews the lease and keeps the status true, until `shutdown`.
@@ -172,22 +182,25 @@ impl Keeper {
     }
 
     async fn keep_reporting(&self, node: watch::Receiver<Arc<Node>>) {
-        let mut reported = Timestamp::now();
+        let mut reported = Instant::now();
+        let mut pressure = self.pressure.clone();
         let stop = &self.config.machine_stop;
         let mut is_stop_told = false;
         loop {
             tokio::select! {
                 () = tokio::time::sleep(LOOK) => {}
+                // An error is an agent that is ending.
+                _ = pressure.changed() => {}
                 () = stop.begun(), if !is_stop_told => is_stop_told = true,
             }
             let seen = node.borrow().clone();
             let wanted = status::of_node(self, seen.status.as_ref(), Timestamp::now());
-            let due = Timestamp::now().duration_since(reported).unsigned_abs() >= REPORT;
+            let due = reported.elapsed() >= REPORT;
             if !due && !status::differs(seen.status.as_ref(), &wanted) {
                 continue;
             }
             match self.report(&seen).await {
-                Ok(_) => reported = Timestamp::now(),
+                Ok(_) => reported = Instant::now(),
                 Err(e) => tracing::warn!("write the node's status: {e}"),
             }
         }

@@ -28,10 +28,12 @@ use crate::qos_cgroups;
 use crate::record::{Record, records_of};
 use crate::status::Failure;
 use crate::volumes::Volumes;
+use crate::{metrics, traced};
 
 mod containers;
 mod content;
 mod end;
+mod evict;
 mod hooks;
 mod host_ports;
 mod image;
@@ -44,7 +46,7 @@ mod stop;
 mod termination;
 
 pub use launch::describe;
-use message::Message;
+use message::{Evicted, Message};
 use publish::Publisher;
 
 /// How far a pod is on this node.
@@ -123,6 +125,8 @@ pub struct Worker {
     stop_grace: Option<Duration>,
     /// The machine stops: how long containers have.
     machine_stops: Option<Duration>,
+    /// The pod has to go; kept until it is gone.
+    evicted: Option<Evicted>,
 }
 
 /// Where a pod's task is told what happens.
@@ -190,6 +194,7 @@ impl Worker {
             status,
             stop_grace: None,
             machine_stops: None,
+            evicted: None,
         }
     }
 
@@ -251,6 +256,8 @@ impl Worker {
             Message::ContentRefreshed => self.content_refreshed(),
             Message::Published(number) => self.published(number),
             Message::MachineStops(grace) => self.machine_stops = Some(grace),
+            Message::Evict(evicted) => self.evict(*evicted),
+            Message::Reclaim(done) => self.reclaim(done),
             Message::TornDown => self.torn_down(),
             Message::DeleteFailed => self.ending = None,
         }
@@ -344,7 +351,14 @@ impl Worker {
         );
         let found = self.sandbox.clone();
         self.setting_up = Some(Owned(tokio::spawn(async move {
-            let made = set_up::set_up(&agent, &pod, &tokens, found).await;
+            let span = traced::stage(&pod, "pod sandbox");
+            let making = set_up::set_up(&agent, &pod, &tokens, found);
+            let made = traces::within(span.as_ref(), making).await;
+            metrics::set_up(made.is_ok());
+            if let (Some(span), Err(problem)) = (&span, &made) {
+                span.fail(format!("{problem:?}"));
+            }
+            drop(span);
             Self::tell(&sender, Message::SetUp(made.map(Box::new)));
         })));
         None

@@ -19,7 +19,10 @@ use crate::admission::Ledger;
 use crate::agent::{Agent, Registry};
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::eviction::{Evictor, Places};
+use crate::garbage::ImageGarbage;
 use crate::node::machine::{self, Machine};
+use crate::node::telling::NodeEvents;
 use crate::node::{self, Keeper};
 use crate::objects::Changes;
 use crate::pod_events::Recorder;
@@ -28,7 +31,7 @@ use crate::resources::Allocatable;
 use crate::services::Services;
 use crate::spec::{NodeLimits, capabilities};
 use crate::storage::Storage;
-use crate::{dirs, server};
+use crate::{dirs, metrics, server};
 
 /// Runs the agent until `shutdown`; containers go on running after it. Pods
 /// wait for `network`, which can be made only when the node has its range.
@@ -45,14 +48,21 @@ pub async fn run(
     shutdown: CancellationToken,
 ) -> Result<()> {
     make_directories(&config)?;
+    metrics::tell(&config.node_name);
     let listener = server::bind(&config).await?;
     let machine = Machine::look();
-    let allocatable = allocatable(&config, &machine);
+    let (capacity, allocatable) = room_for_pods(&config, &machine);
+    let events = Events::new();
+    let node_events = NodeEvents::new(&events, &config.node_name);
+    let evictor = Evictor::new(config.eviction.clone(), places(&config));
     let keeper = Keeper {
         client: client.clone(),
         config: config.clone(),
         machine: machine.clone(),
+        capacity,
         allocatable: allocatable.clone(),
+        pressure: evictor.pressure(),
+        events: node_events.clone(),
     };
     let registered = keeper.register(&shutdown).await?;
     let found = runtime.sandboxes().await?;
@@ -62,7 +72,6 @@ pub async fn run(
         registered,
         shutdown.clone(),
     );
-    let events = Events::new();
     let telling = tokio::spawn(events.clone().run(client.clone(), shutdown.clone()));
     let agent = Arc::new(Agent {
         changes: Changes::new(client.clone()),
@@ -71,6 +80,9 @@ pub async fn run(
         ledger: Ledger::default(),
         limits: limits(&machine),
         storage: Storage::new(config.storage_dir.clone()),
+        pressure: evictor.pressure(),
+        image_garbage: ImageGarbage::new(&config, images.clone(), node_events.clone()),
+        node_events,
         pods: Registry::default(),
         network,
         node: node.clone(),
@@ -82,10 +94,29 @@ pub async fn run(
         allocatable,
     });
     let serving = server::run(agent.clone(), listener);
+    let making_room = make_room(evictor, agent.clone(), shutdown.clone());
     let keeping = keeper.keep(node.clone(), shutdown.clone());
-    let ((), (), served) = tokio::join!(Pods::new(agent, found).run(), keeping, serving);
+    let running = Pods::new(agent, found).run();
+    let ((), (), (), served) = tokio::join!(running, keeping, making_room, serving);
     telling.abort();
     served
+}
+
+fn places(config: &Config) -> Places {
+    Places {
+        node: config.data_dir.clone(),
+        images: config.images_dir.clone(),
+    }
+}
+
+/// Keeps the node from being short of anything, until `shutdown`.
+async fn make_room(evictor: Evictor, agent: Arc<Agent>, shutdown: CancellationToken) {
+    let garbage = agent.image_garbage.clone();
+    tokio::select! {
+        () = evictor.run(agent) => {}
+        () = garbage.run() => {}
+        () = shutdown.cancelled() => {}
+    }
 }
 
 fn make_directories(config: &Config) -> Result<()> {
@@ -116,13 +147,28 @@ fn make_directories(config: &Config) -> Result<()> {
     })
 }
 
-fn allocatable(config: &Config, machine: &Machine) -> Allocatable {
-    let disk = machine::room(&config.data_dir)
-        .map_or(0, |room| i64::try_from(room.bytes).unwrap_or(i64::MAX));
-    let binary = |bytes: i64| Quantity::from_int(bytes / 1024 * 1024, Format::BinarySi);
+/// What there is, and what of it pods may have: what evictions keep free is not theirs.
+fn room_for_pods(config: &Config, machine: &Machine) -> (Allocatable, Allocatable) {
+    let disk = machine::room(&config.data_dir).map_or(0, |room| room.bytes);
+    let memory = u64::try_from(machine.memory_bytes).unwrap_or(0);
+    let (memory_kept, disk_kept) = config.eviction.kept(memory, disk);
+    let amounts = |memory, disk| amounts(config, machine, memory, disk);
+    let capacity = amounts(memory, disk);
+    let allocatable = amounts(
+        memory.saturating_sub(memory_kept),
+        disk.saturating_sub(disk_kept),
+    );
+    (capacity, allocatable)
+}
+
+fn amounts(config: &Config, machine: &Machine, memory: u64, disk: u64) -> Allocatable {
+    let binary = |bytes: u64| {
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        Quantity::from_int(bytes / 1024 * 1024, Format::BinarySi)
+    };
     Allocatable(BTreeMap::from([
         ("cpu".to_owned(), Quantity::from_milli(machine.cpus * 1000)),
-        ("memory".to_owned(), binary(machine.memory_bytes)),
+        ("memory".to_owned(), binary(memory)),
         ("ephemeral-storage".to_owned(), binary(disk)),
         (
             "pods".to_owned(),

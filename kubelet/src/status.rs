@@ -25,6 +25,8 @@ pub struct Facts<'a> {
     pub pod: &'a Pod,
     pub records: &'a [Record],
     pub failure: Option<&'a Failure>,
+    /// The node ended the pod, for reasons of its own.
+    pub is_disrupted: bool,
     /// Namespaces and address are there.
     pub sandbox_ready: bool,
     /// Nothing of the pod runs any more, and nothing will.

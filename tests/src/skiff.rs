@@ -44,7 +44,7 @@ pub fn binary() -> PathBuf {
 }
 
 /// How full the machine's disk is must not matter to a test.
-const NO_EVICTION: [&str; 2] = ["--eviction-hard", ""];
+const NO_EVICTION: [&str; 4] = ["--eviction-hard", "", "--image-gc-high-threshold", "100"];
 
 /// Where the data directories of this test process are.
 pub(crate) fn base_dir(pid: u32) -> PathBuf {

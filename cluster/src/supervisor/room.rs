@@ -292,6 +292,7 @@ fn arguments(
         format!("--cluster-dns={}", plan.dns()),
         // How full this machine's disk is says nothing about a node of a cluster to try things on.
         "--eviction-hard=".to_owned(),
+        "--image-gc-high-threshold=100".to_owned(),
     ]);
     if !node.labels.is_empty() {
         let labels: Vec<_> = node

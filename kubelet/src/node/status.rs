@@ -10,20 +10,21 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Text;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{Keeper, machine};
+use crate::resources::Allocatable;
 use crate::status::whole_seconds;
 
 pub fn of_node(keeper: &Keeper, before: Option<&NodeStatus>, now: Timestamp) -> NodeStatus {
-    let amounts: BTreeMap<String, Text> = keeper
-        .allocatable
-        .0
-        .iter()
-        .map(|(name, amount)| (name.clone(), Text(amount.to_string())))
-        .collect();
+    let amounts = |amounts: &Allocatable| -> BTreeMap<String, Text> {
+        let amounts = amounts.0.iter();
+        amounts
+            .map(|(name, amount)| (name.clone(), Text(amount.to_string())))
+            .collect()
+    };
     let port = i32::from(keeper.config.listen.port());
     NodeStatus {
         addresses: Some(addresses(keeper)),
-        capacity: Some(amounts.clone()),
-        allocatable: Some(amounts),
+        capacity: Some(amounts(&keeper.capacity)),
+        allocatable: Some(amounts(&keeper.allocatable)),
         conditions: Some(conditions(keeper, before, now)),
         daemon_endpoints: Some(NodeDaemonEndpoints {
             kubelet_endpoint: Some(DaemonEndpoint { port }),
@@ -65,7 +66,7 @@ fn info(keeper: &Keeper) -> NodeSystemInfo {
 struct Verdict(&'static str, &'static str, &'static str, &'static str);
 
 fn conditions(keeper: &Keeper, before: Option<&NodeStatus>, now: Timestamp) -> Vec<NodeCondition> {
-    let low = keeper.config.eviction_hard.look(&keeper.config.data_dir);
+    let low = keeper.pressure.borrow().clone();
     let verdicts = [
         pressure(
             "MemoryPressure",

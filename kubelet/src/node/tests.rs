@@ -26,7 +26,14 @@ fn keeper(api: &FakeApi) -> Keeper {
         pod_cidr: None,
         cgroup_root: "/x".into(),
         max_pods: 110,
-        eviction_hard: pressure::DEFAULT.parse().unwrap(),
+        images_dir: "/".into(),
+        eviction: crate::Eviction::default(),
+        image_gc: crate::ImageGc {
+            high_threshold: 100,
+            low_threshold: 80,
+            minimum_age: std::time::Duration::ZERO,
+            maximum_age: std::time::Duration::ZERO,
+        },
         machine_stop: crate::MachineStop::default(),
         shutdown_grace: crate::ShutdownGrace {
             all: std::time::Duration::ZERO,
@@ -42,7 +49,10 @@ fn keeper(api: &FakeApi) -> Keeper {
         client,
         config,
         machine,
+        capacity: Allocatable::default(),
         allocatable: Allocatable::default(),
+        pressure: watch::channel(Pressure::default()).1,
+        events: NodeEvents::new(&events::Events::new(), "n1"),
     }
 }
 

@@ -80,6 +80,7 @@ impl Worker {
     pub(super) fn torn_down(&mut self) {
         self.ending = None;
         self.stage = Stage::Ended;
+        self.evicted = None;
         self.agent.ledger.release(&self.uid);
     }
 

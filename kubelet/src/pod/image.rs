@@ -10,7 +10,7 @@ use super::launch::{Launch, Refused};
 use crate::back_off::after;
 use crate::objects::Namespace;
 use crate::pod_events::Level;
-use crate::pull_secrets;
+use crate::{metrics, pull_secrets, traced};
 
 /// A failed pull shows as such for this long before it shows as backing off.
 const SHOW_ERROR: Duration = Duration::from_secs(1);
@@ -69,15 +69,20 @@ impl Launch {
         let spec = self.pod.spec.clone().unwrap_or_default();
         let credentials = pull_secrets::find(&spec, reference, &lookup).await;
         let begun = Instant::now();
-        match self
-            .agent
-            .images
-            .pull(reference, credentials.as_ref())
-            .await
-        {
+        let span = traced::stage(&self.pod, "image pull");
+        let pull = self.agent.images.pull(reference, credentials.as_ref());
+        let pulled = traces::within(span.as_ref(), pull).await;
+        if let Some(span) = span {
+            span.set("container.image.name", name.to_owned());
+            if let Err(error) = &pulled {
+                span.fail(error.chain());
+            }
+        }
+        match pulled {
             Ok(image) => {
                 let took = Duration::from_millis(begun.elapsed().as_millis() as u64);
                 let size = image.size;
+                metrics::pulled(size, took);
                 self.tell(Level::Normal, "Pulled", format!(
                     "Successfully pulled image {name:?} in {took:?} ({took:?} including waiting). Image size: {size} bytes."
                 ));

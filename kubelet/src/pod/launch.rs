@@ -26,6 +26,7 @@ use crate::spec::mounts::{Bind, propagation};
 use crate::spec::user::{Accounts, Question};
 use crate::spec::{self, Inputs};
 use crate::volumes::{Volumes, sub_path};
+use crate::{metrics, traced};
 
 /// How long a container that lacks something waits before it is tried again.
 const RETRY: Duration = Duration::from_secs(3);
@@ -60,6 +61,20 @@ struct Prepared {
 
 impl Launch {
     pub async fn run(self) -> Launched {
+        let role = self.role;
+        let launched = self.launch().await;
+        metrics::container(
+            role,
+            match &launched {
+                Launched::Running { .. } => None,
+                Launched::Ended { exit, .. } => Some(&exit.reason),
+                Launched::Not { reason, .. } => Some(reason),
+            },
+        );
+        launched
+    }
+
+    async fn launch(self) -> Launched {
         let prepared = match self.prepare().await {
             Ok(prepared) => prepared,
             Err(Refused {
@@ -97,6 +112,7 @@ impl Launch {
     async fn hold(&self, image: &Image) -> Result<(), Refused> {
         let uid = self.pod.metadata.uid.as_deref().unwrap_or_default();
         let holder = set_up::holder(uid, &self.container.name);
+        self.agent.image_garbage.used(image.id.as_str()).await;
         let held = self.agent.images.hold(image, &holder).await;
         held.map_err(|e| {
             let message = format!("hold the image's layers: {}", e.chain());
@@ -107,7 +123,14 @@ impl Launch {
 
     async fn start(&self, Prepared { config, image_id }: Prepared) -> Launched {
         let (id, name) = (config.id.to_string(), &self.container.name);
-        let started = self.sandbox.start(config).await;
+        let span = traced::stage(&self.pod, "container start");
+        let started = traces::within(span.as_ref(), self.sandbox.start(config)).await;
+        if let Some(span) = span {
+            span.set("k8s.container.name", name.clone());
+            if let Err(error) = &started {
+                span.fail(error.to_string());
+            }
+        }
         match started {
             Ok(started) => {
                 self.tell(

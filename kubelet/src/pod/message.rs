@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use runtime::Sandbox;
+use tokio::sync::mpsc;
 
 use super::set_up;
 use crate::probe::Kind;
@@ -37,6 +38,18 @@ pub enum Launched {
         retry_at: Timestamp,
         pull_failed: bool,
     },
+}
+
+/// A pod has to go because it, or the node, uses too much.
+#[derive(Debug)]
+pub struct Evicted {
+    pub message: String,
+    /// What its containers have to end, whatever the pod says.
+    pub grace: Duration,
+    /// Whether that is the node's doing and not the pod's own.
+    pub is_disruption: bool,
+    /// Dropped when nothing is left of the pod.
+    pub _done: mpsc::Sender<()>,
 }
 
 pub enum Message {
@@ -76,6 +89,10 @@ pub enum Message {
     TornDown,
     /// The machine stops: all containers end within this time, none is started.
     MachineStops(Duration),
+    /// The pod has to go, and fails.
+    Evict(Box<Evicted>),
+    /// The disk is full: what is left of ended containers goes. Dropped when it has.
+    Reclaim(mpsc::Sender<()>),
     /// The API refused to delete the object; try again.
     DeleteFailed,
 }

@@ -15,6 +15,7 @@ use super::message::Message;
 use super::{Owned, Sender, Stage, Worker};
 use crate::agent::{ContainerView, PodView};
 use crate::status::{self, Facts};
+use crate::{metrics, traced};
 
 /// How long the first word of a new pod waits for a better one: most pods run
 /// before it is over, and need one write less.
@@ -153,12 +154,25 @@ impl Worker {
         if let Some(status) = self.compute(now)
             && status != self.status
         {
+            self.tell_start(&status, now);
             self.status = status;
             if !self.removed {
                 self.publisher.give(self.status.clone());
             }
         }
         self.show();
+    }
+
+    /// Counts the time until the pod runs, when it does.
+    fn tell_start(&self, status: &PodStatus, now: Timestamp) {
+        let runs = |status: &PodStatus| status.phase.as_deref() == Some("Running");
+        if runs(&self.status) || !runs(status) {
+            return;
+        }
+        let took = now.duration_since(self.start_time);
+        let took = Duration::try_from(took).unwrap_or_default();
+        metrics::pod_runs(took);
+        drop(traced::past_stage(&self.pod, "pod start", took));
     }
 
     fn compute(&self, now: Timestamp) -> Option<PodStatus> {
@@ -170,6 +184,7 @@ impl Worker {
             pod: &self.pod,
             records: &self.records,
             failure: self.failure.as_ref(),
+            is_disrupted: self.evicted.as_ref().is_some_and(|e| e.is_disruption),
             sandbox_ready: self.sandbox.is_some() && self.ip.is_some(),
             finished: matches!(self.stage, Stage::Ending | Stage::Ended | Stage::Gone),
             host_ip: self.agent.config.node_ip,
@@ -194,6 +209,7 @@ impl Worker {
             status: self.status.clone(),
             sandbox: self.sandbox.clone(),
             containers: containers.collect(),
+            task: self.sender.clone(),
         };
         self.agent.pods.put(&self.uid, view);
     }

@@ -9,7 +9,7 @@ use runtime::{ContainerState, Sandbox, Status};
 
 use super::containers::exit_of;
 use super::{Stage as PodStage, Worker, termination};
-use crate::admission::NodeFacts;
+use crate::admission::{NodeFacts, may_press};
 use crate::back_off::after;
 use crate::plan::plan;
 use crate::pod_events::Level;
@@ -27,10 +27,12 @@ impl Worker {
         }
         let before = self.status.clone();
         restore(&mut self.records, &before);
+        self.remember_eviction();
         match found {
             Some(sandbox) if sandbox.is_live() => self.adopt(sandbox).await,
             Some(sandbox) => self.bury(sandbox).await,
             None if self.pod.metadata.deletion_timestamp.is_some() => {}
+            None if self.failure.is_some() => {}
             None => {
                 self.start_over();
                 self.admit();
@@ -180,6 +182,7 @@ impl Worker {
     fn admit(&mut self) {
         let node = self.agent.node.borrow().clone();
         let empty = std::collections::BTreeMap::new();
+        let pressure = self.agent.pressure.borrow().clone();
         let facts = NodeFacts {
             name: &self.agent.config.node_name,
             labels: node.metadata.labels.as_ref().unwrap_or(&empty),
@@ -187,7 +190,10 @@ impl Worker {
             max_pods: self.agent.config.max_pods,
             allowed_unsafe_sysctls: &self.agent.config.allowed_unsafe_sysctls,
         };
-        let Err(refusal) = self.agent.ledger.admit(&self.uid, &self.spec(), &facts) else {
+        let spec = self.spec();
+        let admitted = may_press(&self.pod, &pressure)
+            .and_then(|()| self.agent.ledger.admit(&self.uid, &spec, &facts));
+        let Err(refusal) = admitted else {
             return;
         };
         let message = format!("Pod was rejected: {}", refusal.message);

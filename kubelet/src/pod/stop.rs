@@ -165,7 +165,11 @@ impl Worker {
 
     /// Stops all that runs; when nothing does, the pod's end begins.
     pub(super) fn keep_stopping(&mut self) -> Option<Timestamp> {
-        if self.stop_all(self.grace()) {
+        let grace = match &self.evicted {
+            Some(evicted) => self.grace().min(evicted.grace),
+            None => self.grace(),
+        };
+        if self.stop_all(grace) {
             self.begin_end();
         }
         None

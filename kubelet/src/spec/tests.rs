@@ -10,6 +10,7 @@ fn image(config: Value) -> Image {
         names: vec![],
         repo_digests: vec![],
         size: 0,
+        is_pinned: false,
         config: serde_json::from_value(config).unwrap(),
         layers: vec![],
     }

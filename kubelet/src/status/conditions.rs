@@ -48,16 +48,28 @@ pub fn of_pod(facts: &Facts<'_>, spec: &PodSpec, phase: &str) -> Vec<PodConditio
     };
     let containers = containers_ready(facts, phase);
     let ready = ready(facts, spec, &containers);
-    [
+    let own = [
         ("PodReadyToStartContainers", sandbox),
         ("Initialized", initialized(facts, phase)),
         ("Ready", ready),
         ("ContainersReady", containers),
         ("PodScheduled", Verdict::yes()),
-    ]
-    .into_iter()
-    .map(|(name, verdict)| condition(facts, name, verdict))
-    .collect()
+    ];
+    let disrupted = disrupted(facts).map(|verdict| ("DisruptionTarget", verdict));
+    own.into_iter()
+        .chain(disrupted)
+        .map(|(name, verdict)| condition(facts, name, verdict))
+        .collect()
+}
+
+/// Said of pods that the node ended, and of no others: it may be others who end a pod.
+fn disrupted(facts: &Facts<'_>) -> Option<Verdict> {
+    let failure = facts.failure.filter(|_| facts.is_disrupted)?;
+    Some(Verdict {
+        holds: true,
+        reason: Some("TerminationByKubelet"),
+        message: Some(failure.message.clone()),
+    })
 }
 
 fn condition(facts: &Facts<'_>, name: &str, verdict: Verdict) -> PodCondition {

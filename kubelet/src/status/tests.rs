@@ -7,6 +7,7 @@ struct Case {
     records: Vec<Record>,
     finished: bool,
     failure: Option<Failure>,
+    is_disrupted: bool,
 }
 
 impl Case {
@@ -19,6 +20,7 @@ impl Case {
             records,
             finished: false,
             failure: None,
+            is_disrupted: false,
         }
     }
 
@@ -27,6 +29,7 @@ impl Case {
             pod: &self.pod,
             records: &self.records,
             failure: self.failure.as_ref(),
+            is_disrupted: self.is_disrupted,
             sandbox_ready: true,
             finished: self.finished,
             host_ip: IpAddr::from([1, 1, 1, 1]),
@@ -181,4 +184,28 @@ fn a_failure_of_the_pod_shows_once_nothing_runs_any_more() {
     case.exit(0, 137);
     case.finished = true;
     assert_eq!(case.status().phase.as_deref(), Some("Failed"));
+}
+
+#[test]
+fn a_pod_that_its_node_ended_says_that_it_was_disrupted() {
+    let mut case = Case::new(json!({"containers": [{"name": "c"}]}));
+    case.exit(0, 137);
+    case.finished = true;
+    case.failure = Some(Failure {
+        reason: "Evicted".into(),
+        message: "The node was low on resource: memory. ".into(),
+    });
+    let conditions = |case: &Case| case.status().conditions.unwrap().len();
+    let without = conditions(&case);
+    case.is_disrupted = true;
+    assert_eq!(conditions(&case), without + 1);
+    assert_eq!(
+        case.condition("DisruptionTarget"),
+        text(
+            "True",
+            "TerminationByKubelet",
+            "The node was low on resource: memory. "
+        )
+    );
+    assert_eq!(case.status().reason.as_deref(), Some("Evicted"));
 }
