@@ -31,7 +31,7 @@ use crate::route::Route;
 use crate::service_range::Services;
 use crate::user::User;
 use crate::watch::pace::Pace;
-use crate::{dispatch, respond, webhook};
+use crate::{dispatch, respond, traced, webhook};
 
 /// Everything the handlers share.
 pub struct Api {
@@ -110,12 +110,42 @@ impl Api {
         let route = Route::parse(request.method(), uri.path(), &query);
         let line = Line { route, query };
         let span = self.metrics.begin(&line.route);
-        let response = match &self.auditor {
-            None => self.respond(request, line, user, None).await,
-            Some(auditor) => self.audited(auditor, request, line, user, peer).await,
+        let response = if traces::is_on() {
+            Box::pin(self.traced(request, line, user, peer)).await
+        } else {
+            self.noted(request, line, user, peer).await
         };
         span.end(response.status(), start.elapsed());
         response
+    }
+
+    async fn traced(
+        self: &Arc<Self>,
+        request: Request<RequestBody>,
+        line: Line,
+        user: Result<Arc<User>, Status>,
+        peer: &Peer,
+    ) -> Response<Body> {
+        let span = traced::request(request.method(), request.headers(), &line.route, &user);
+        let response = self.noted(request, line, user, peer);
+        let response = traces::within(span.as_ref(), response).await;
+        if let Some(span) = &span {
+            traced::answered(span, &response);
+        }
+        response
+    }
+
+    async fn noted(
+        self: &Arc<Self>,
+        request: Request<RequestBody>,
+        line: Line,
+        user: Result<Arc<User>, Status>,
+        peer: &Peer,
+    ) -> Response<Body> {
+        match &self.auditor {
+            None => self.respond(request, line, user, None).await,
+            Some(auditor) => self.audited(auditor, request, line, user, peer).await,
+        }
     }
 
     /// The same, and the audit log told of it.

@@ -11,6 +11,8 @@ use http::header::{HeaderValue, USER_AGENT};
 use http::{Request, Response};
 use http_body_util::BodyExt;
 
+use metrics::rest_client::{IN_PROCESS, Request as Counted};
+
 use crate::api::Api;
 use crate::body::{Body, BoxError};
 use crate::user::User;
@@ -60,11 +62,15 @@ impl tower::Service<Request<kube::client::Body>> for InProcess {
             if let Some(agent) = agent(&user) {
                 request.headers_mut().entry(USER_AGENT).or_insert(agent);
             }
+            let method = request.method().clone();
+            let counted = Counted::begin(IN_PROCESS, method.as_str());
             let answer = api.answer_as(request, Ok(user));
-            Ok(match fence {
+            let answer = match fence {
                 None => answer.await,
                 Some(fence) => store::fence::within(fence, answer).await,
-            })
+            };
+            counted.end(Some(answer.status().as_u16()));
+            Ok(answer)
         })
     }
 }

@@ -52,6 +52,7 @@ mod storage;
 mod subresources;
 mod table;
 mod tls;
+mod traced;
 mod user;
 mod watch;
 mod webhook;

@@ -1,13 +1,12 @@
-//! What the server counts about its own requests.
+//! What the server counts about its own requests, under Kubernetes' names.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt::Write as _;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use http::StatusCode;
+use metrics::{Counter, Gauge, Histogram, Kind, Labels, Series as _, Text};
 
 use crate::resources::Resources;
 use crate::route::{Route, Target, Verb};
@@ -18,6 +17,9 @@ const BUCKETS: &[f64] = &[
 ];
 /// Paths and resources that nobody serves share one line.
 const SERIES_MAX: usize = 2000;
+const REQUESTS: &str = "apiserver_request_total";
+const DURATION: &str = "apiserver_request_duration_seconds";
+const IN_FLIGHT: &str = "apiserver_current_inflight_requests";
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
@@ -28,12 +30,18 @@ struct Key {
     subresource: String,
 }
 
-#[derive(Default)]
 struct Series {
-    codes: RwLock<BTreeMap<u16, AtomicU64>>,
-    buckets: [AtomicU64; 16],
-    micros: AtomicU64,
-    count: AtomicU64,
+    codes: RwLock<BTreeMap<u16, Counter>>,
+    duration: Histogram,
+}
+
+impl Default for Series {
+    fn default() -> Self {
+        Self {
+            codes: RwLock::default(),
+            duration: Histogram::new(BUCKETS),
+        }
+    }
 }
 
 /// The parts of a key, as a request has them.
@@ -46,20 +54,25 @@ pub struct Metrics {
     /// making a key.
     quick: RwLock<HashMap<u64, (Key, Arc<Series>)>>,
     hasher: RandomState,
-    in_flight: AtomicI64,
+    reads: Gauge,
+    writes: Gauge,
 }
 
 /// One request on its way.
 pub struct Span<'a> {
-    metrics: &'a Metrics,
+    in_flight: &'a Gauge,
     series: Arc<Series>,
 }
 
 impl Metrics {
     pub fn begin(&self, route: &Route) -> Span<'_> {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        let in_flight = match route.verb {
+            Verb::Get | Verb::List | Verb::Watch => &self.reads,
+            _ => &self.writes,
+        };
+        in_flight.inc();
         Span {
-            metrics: self,
+            in_flight,
             series: self.series_of(parts_of(route)),
         }
     }
@@ -88,36 +101,32 @@ impl Metrics {
         series
     }
 
-    /// The counters in Prometheus' text form.
-    pub fn render(&self, resources: &Resources) -> String {
-        let mut out = String::with_capacity(16 * 1024);
+    pub fn collect(&self, resources: &Resources, text: &mut Text) {
         let series = self.series.read().unwrap_or_else(PoisonError::into_inner);
-        out.push_str("# HELP apiserver_request_total Requests by verb, resource and code.\n# TYPE apiserver_request_total counter\n");
-        for (key, one) in series.iter().filter(|(key, _)| is_served(resources, key)) {
-            for (code, count) in one
-                .codes
-                .read()
-                .unwrap_or_else(PoisonError::into_inner)
-                .iter()
-            {
-                let _ = writeln!(
-                    out,
-                    "apiserver_request_total{{{},code=\"{code}\"}} {}",
-                    labels(key),
-                    count.load(Ordering::Relaxed)
-                );
+        let served: Vec<(Labels, &Series)> = series
+            .iter()
+            .filter(|(key, _)| is_served(resources, key))
+            .map(|(key, one)| (labels(key), &**one))
+            .collect();
+        let help = "Counter of apiserver requests broken out for each verb, resource and code.";
+        text.head(REQUESTS, Kind::Counter, help);
+        for (labels, one) in &served {
+            let codes = one.codes.read().unwrap_or_else(PoisonError::into_inner);
+            for (code, count) in codes.iter() {
+                count.write(REQUESTS, &labels.and("code", &code.to_string()), text);
             }
         }
-        out.push_str("# HELP apiserver_request_duration_seconds Time until the answer began.\n# TYPE apiserver_request_duration_seconds histogram\n");
-        for (key, one) in series.iter().filter(|(key, _)| is_served(resources, key)) {
-            render_histogram(&mut out, key, one);
+        let help =
+            "Response latency in seconds until the answer began, for each verb and resource.";
+        text.head(DURATION, Kind::Histogram, help);
+        for (labels, one) in &served {
+            one.duration.write(DURATION, labels, text);
         }
-        let in_flight = self.in_flight.load(Ordering::Relaxed);
-        let _ = write!(
-            out,
-            "# HELP apiserver_current_inflight_requests Requests being answered.\n# TYPE apiserver_current_inflight_requests gauge\napiserver_current_inflight_requests {in_flight}\n"
-        );
-        out
+        let help = "Number of requests that are being answered, by request kind.";
+        text.head(IN_FLIGHT, Kind::Gauge, help);
+        for (kind, gauge) in [("mutating", &self.writes), ("readOnly", &self.reads)] {
+            gauge.write(IN_FLIGHT, &Labels::new(&[("request_kind", kind)]), text);
+        }
     }
 }
 
@@ -180,78 +189,38 @@ fn verb(verb: Verb) -> &'static str {
     }
 }
 
-fn labels(key: &Key) -> String {
-    let quiet = |text: &str| text.replace(['"', '\\', '\n'], "_");
-    format!(
-        "verb=\"{}\",group=\"{}\",version=\"{}\",resource=\"{}\",subresource=\"{}\"",
-        key.verb,
-        quiet(&key.group),
-        quiet(&key.version),
-        quiet(&key.resource),
-        quiet(&key.subresource)
-    )
-}
-
-fn render_histogram(out: &mut String, key: &Key, one: &Series) {
-    let labels = labels(key);
-    let mut below = 0;
-    for (at, bound) in BUCKETS.iter().enumerate() {
-        below += one.buckets[at].load(Ordering::Relaxed);
-        let _ = writeln!(
-            out,
-            "apiserver_request_duration_seconds_bucket{{{labels},le=\"{bound}\"}} {below}"
-        );
-    }
-    let count = one.count.load(Ordering::Relaxed);
-    let seconds = Duration::from_micros(one.micros.load(Ordering::Relaxed)).as_secs_f64();
-    let _ = writeln!(
-        out,
-        "apiserver_request_duration_seconds_bucket{{{labels},le=\"+Inf\"}} {count}"
-    );
-    let _ = writeln!(
-        out,
-        "apiserver_request_duration_seconds_sum{{{labels}}} {seconds}"
-    );
-    let _ = writeln!(
-        out,
-        "apiserver_request_duration_seconds_count{{{labels}}} {count}"
-    );
+fn labels(key: &Key) -> Labels {
+    Labels::new(&[
+        ("component", "apiserver"),
+        ("verb", key.verb),
+        ("group", &key.group),
+        ("version", &key.version),
+        ("resource", &key.resource),
+        ("subresource", &key.subresource),
+    ])
 }
 
 impl Series {
     fn count_code(&self, code: u16) {
         let codes = self.codes.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = codes.get(&code) {
-            count.fetch_add(1, Ordering::Relaxed);
-            return;
+            return count.inc();
         }
         drop(codes);
         let mut codes = self.codes.write().unwrap_or_else(PoisonError::into_inner);
-        codes
-            .entry(code)
-            .or_default()
-            .fetch_add(1, Ordering::Relaxed);
+        codes.entry(code).or_default().inc();
     }
 }
 
 impl Span<'_> {
     pub fn end(self, code: StatusCode, took: Duration) {
-        let series = &self.series;
-        series.count_code(code.as_u16());
-        let seconds = took.as_secs_f64();
-        let at = BUCKETS
-            .iter()
-            .position(|bound| seconds <= *bound)
-            .unwrap_or(BUCKETS.len());
-        series.buckets[at].fetch_add(1, Ordering::Relaxed);
-        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        series.micros.fetch_add(micros, Ordering::Relaxed);
-        series.count.fetch_add(1, Ordering::Relaxed);
+        self.series.count_code(code.as_u16());
+        self.series.duration.took(took);
     }
 }
 
 impl Drop for Span<'_> {
     fn drop(&mut self) {
-        self.metrics.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.in_flight.dec();
     }
 }

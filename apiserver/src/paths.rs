@@ -40,7 +40,7 @@ pub async fn answer(
     match trimmed {
         "/" | "" => index(api, call),
         "/version" => form::value(StatusCode::OK, &version(), plain(call)),
-        "/metrics" => Ok(metrics(api)),
+        "/metrics" => Ok(metrics(api).await),
         "/skiff/v1/snapshot" => storage::snapshot(api).await,
         "/openid/v1/jwks" => jwks(api, call),
         "/.well-known/openid-configuration" => openid(api, call),
@@ -111,12 +111,17 @@ fn index(api: &Api, call: &Call) -> Result<Response<Body>, Status> {
     form::value(StatusCode::OK, &json!({ "paths": paths }), plain(call))
 }
 
-fn metrics(api: &Api) -> Response<Body> {
-    let mut text = api.metrics.render(&api.resources);
-    api.admission.webhook_metrics.render(&mut text);
+/// What all parts of this process count.
+async fn metrics(api: &Api) -> Response<Body> {
+    let mut text = metrics::Text::new();
+    api.metrics.collect(&api.resources, &mut text);
+    api.admission.webhook_metrics.collect(&mut text);
     storage::metrics(&*api.store, &mut text);
-    let kind = http::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-    respond::with(StatusCode::OK, kind, text.into_bytes())
+    storage::objects(api, &mut text).await;
+    metrics::SERVER.collect(&mut text);
+    metrics::PROCESS.collect(&mut text);
+    let kind = http::HeaderValue::from_static(metrics::CONTENT_TYPE);
+    respond::with(StatusCode::OK, kind, text.into_string().into_bytes())
 }
 
 /// The only media type of a key set is its own (RFC 7517).

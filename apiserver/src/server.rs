@@ -27,7 +27,9 @@ use crate::proxy::Kubelets;
 use crate::resources::Resources;
 use crate::service_range::Services;
 use crate::user::User;
-use crate::{Error, bootstrap, connection, custom, events, sealed, service_range, tls, webhook};
+use crate::{
+    Error, bootstrap, connection, custom, events, sealed, service_range, tls, traced, webhook,
+};
 
 /// A certificate and its key, in PEM.
 #[derive(Clone)]
@@ -144,6 +146,7 @@ impl Server {
             tasks: &tasks,
         };
         config.store = sealed::layer(config.store, &config.access, reload).await?;
+        config.store = traced::layer(config.store);
         let advertise = config.advertise.unwrap_or(address);
         let advertise = SocketAddr::new(
             advertise.ip(),

@@ -1,20 +1,21 @@
 //! What the server does for its store: compacts it, hands out backups of it,
 //! and tells how full it is.
 
-use std::fmt::Write as _;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use apimachinery::Status;
 use futures::stream;
 use http::{HeaderValue, Response, StatusCode};
+use metrics::{Kind, Labels, Text};
 use store::{Alarm, Revision, Store};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::Api;
 use crate::body::Body;
 use crate::registry::store_failure;
-use crate::respond;
+use crate::{keys, respond};
 
 /// As kube-apiserver's `--etcd-compaction-interval`: a list may be continued and
 /// a watch resumed for so long at least.
@@ -59,15 +60,30 @@ pub fn failure(store: &dyn Store) -> Option<&'static str> {
         .then_some("the store's disk failed: check the disk, then restart skiff")
 }
 
-/// How full the store is, in Prometheus' text form.
-pub fn metrics(store: &dyn Store, out: &mut String) {
+/// How full the store is, by etcd's names and, for what etcd does not have, ours.
+pub fn metrics(store: &dyn Store, text: &mut Text) {
+    let mut gauge = |name: &str, help: &str, value: u64| text.only(name, Kind::Gauge, help, value);
+    gauge(
+        "etcd_debugging_mvcc_current_revision",
+        "The current revision of store.",
+        store.revision().0,
+    );
+    gauge(
+        "etcd_debugging_mvcc_compact_revision",
+        "The revision of the last compaction in store.",
+        store.oldest().0,
+    );
     let Some(state) = store.state() else { return };
-    let mut gauge = |name: &str, help: &str, value: u64| {
-        let _ = write!(
-            out,
-            "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n"
-        );
-    };
+    gauge(
+        "etcd_mvcc_db_total_size_in_use_in_bytes",
+        "Bytes of all keys and values that are there now.",
+        state.live,
+    );
+    gauge(
+        "etcd_server_quota_backend_bytes",
+        "How many there may be (--store-quota); 0 is no bound.",
+        state.quota.unwrap_or(0),
+    );
     gauge(
         "skiff_store_live_bytes",
         "Bytes of all keys and values that are there now.",
@@ -88,6 +104,32 @@ pub fn metrics(store: &dyn Store, out: &mut String) {
         "1 when the disk failed and no write is taken until a restart.",
         u64::from(state.alarm == Some(Alarm::Stopped)),
     );
+}
+
+/// How many objects there are of each resource, where that is known without
+/// asking another process.
+pub async fn objects(api: &Api, text: &mut Text) {
+    if api.store.is_shared() {
+        return;
+    }
+    let name = "apiserver_resource_objects";
+    let help = "Number of stored objects at the time of last check split by kind.";
+    text.head(name, Kind::Gauge, help);
+    let table = api.resources.table();
+    let mut counted = BTreeSet::new();
+    for served in table.all() {
+        let Some(prefix) = served.prefix() else {
+            continue;
+        };
+        if !counted.insert(prefix) {
+            continue;
+        }
+        let Ok(count) = api.store.count(&keys::kind(prefix)).await else {
+            continue;
+        };
+        let labels = [("group", served.group()), ("resource", served.plural())];
+        text.sample(name, &Labels::new(&labels), count);
+    }
 }
 
 #[cfg(test)]
@@ -126,7 +168,7 @@ mod tests {
             .unwrap();
         let full = log.put(b"/l", Value::plain("v"), Expect::Any).await;
         full.unwrap_err();
-        let mut text = String::new();
+        let mut text = Text::new();
         metrics(&*log, &mut text);
         for line in [
             "skiff_store_live_bytes 3\n",
@@ -134,7 +176,7 @@ mod tests {
             "skiff_store_alarm_no_space 1\n",
             "skiff_store_alarm_stopped 0\n",
         ] {
-            assert!(text.contains(line), "{text}");
+            assert!(text.as_str().contains(line), "{}", text.as_str());
         }
         assert_eq!(failure(&*log), None, "reads and deletes go on");
     }

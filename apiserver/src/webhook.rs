@@ -147,7 +147,7 @@ impl Caller {
     /// POSTs JSON and reads the JSON answer.
     pub async fn post(&self, to: &Endpoint, body: Bytes, limits: Limits) -> Result<Value, Error> {
         let url = format!("{}?timeout={}s", to.url, limits.timeout.as_secs());
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(Method::POST)
             .uri(&url)
             .header(header::CONTENT_TYPE, "application/json")
@@ -160,6 +160,7 @@ impl Caller {
                     to.url
                 ),
             })?;
+        traces::pass_on(request.headers_mut());
         let pool = self.pool(to.in_cluster, &to.roots, None)?;
         let exchange = exchange(pool, request, &url, limits.answer_max);
         match tokio::time::timeout(limits.timeout, exchange).await {
@@ -172,10 +173,11 @@ impl Caller {
     /// `identity`; upgrades are the caller's to follow.
     pub async fn forward(
         &self,
-        request: Request<RequestBody>,
+        mut request: Request<RequestBody>,
         roots: &Roots,
         identity: Option<&KeyPair>,
     ) -> Result<Response<Incoming>, ForwardError> {
+        traces::pass_on(request.headers_mut());
         let pool = self.pool(true, roots, identity)?;
         Ok(pool.request(request).await?)
     }

@@ -165,10 +165,12 @@ impl ControlPlane {
         let store = self.datastore.store();
         if store.is_shared() {
             let identity = election::identity();
+            election::leads(name, false);
             let election = Election::new(self.admin(), store, name, identity);
             let work = move |stop, fence| work(stop, Some(fence));
             tasks.spawn(election.run(shutdown.clone(), work));
         } else {
+            election::leads(name, true);
             tasks.spawn(work(shutdown.clone(), None));
         }
     }

@@ -20,6 +20,7 @@ use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::api::PostParams;
 use kube::{Api, Client};
+use metrics::{Family, Gauge, SERVER};
 use store::{Expect, Fence, Store, Value};
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -29,6 +30,18 @@ const LASTS: Duration = Duration::from_secs(15);
 /// The holder stops its work when it has not renewed for so long.
 const RENEW_WITHIN: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_secs(2);
+
+static LEADS: Family<Gauge> = Family::gauge(
+    "leader_election_master_status",
+    "Gauge of if the reporting system is master of the relevant lease, 0 indicates backup, 1 indicates master.",
+    &["name"],
+);
+
+/// Tells by metrics whether this server does what `name` does.
+pub fn leads(name: &str, is_so: bool) {
+    SERVER.add(&[&LEADS]);
+    LEADS.with(&[name]).set(i64::from(is_so));
+}
 
 pub struct Election {
     leases: Api<Lease>,
@@ -74,16 +87,19 @@ impl Election {
     {
         while let Some(term) = shutdown.run_until_cancelled(self.acquire()).await {
             tracing::info!(lease = self.name, "this server leads");
+            leads(self.name, true);
             let stop = shutdown.child_token();
             let work = work(stop.clone(), term.fence);
             tokio::pin!(work);
             tokio::select! {
                 ended = &mut work => {
+                    leads(self.name, false);
                     self.release().await;
                     return ended;
                 }
                 () = self.renew(term.since) => {
                     tracing::warn!(lease = self.name, "this server does not lead any more");
+                    leads(self.name, false);
                     stop.cancel();
                     work.await?;
                 }

@@ -12,7 +12,7 @@ use anyhow::Context;
 use clap::Args;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::format::{Format, Writer};
+use tracing_subscriber::fmt::format::{Format, Full, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
@@ -42,12 +42,11 @@ impl LogFlags {
             .with_env_filter(filter)
             .with_writer(std::io::stderr)
             .with_ansi(false);
-        if self.log_format == LogFormat::Json {
-            lines.event_format(json::Json).init();
-        } else if is_journal() {
-            lines.event_format(Journal::default()).init();
-        } else {
-            lines.init();
+        match (self.log_format, is_journal()) {
+            (LogFormat::Json, false) => lines.event_format(json::Json).init(),
+            (LogFormat::Json, true) => lines.event_format(Journal(json::Json)).init(),
+            (LogFormat::Text, true) => lines.event_format(Journal::text()).init(),
+            (LogFormat::Text, false) => lines.init(),
         }
         Ok(())
     }
@@ -71,22 +70,20 @@ fn is_journal() -> bool {
     stderr.is_ok_and(|file| stream == format!("{}:{}", file.dev(), file.ino()))
 }
 
-/// Lines without a time, each with its level in front.
-struct Journal(Format<tracing_subscriber::fmt::format::Full, ()>);
+/// Lines of another format, each with its level in front.
+struct Journal<F>(F);
 
-impl Default for Journal {
-    fn default() -> Self {
-        Self(
-            Format::default()
-                .without_time()
-                .with_level(false)
-                .with_ansi(false),
-        )
+impl Journal<Format<Full, ()>> {
+    /// Text without a time: the journal has it.
+    fn text() -> Self {
+        let text = Format::default().without_time();
+        Self(text.with_level(false).with_ansi(false))
     }
 }
 
-impl<S, N> FormatEvent<S, N> for Journal
+impl<S, N, F> FormatEvent<S, N> for Journal<F>
 where
+    F: FormatEvent<S, N>,
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
 {
@@ -117,6 +114,11 @@ fn prefixed(level: Level, text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    use tracing_subscriber::fmt::format::DefaultFields;
+
     use super::*;
 
     #[test]
@@ -125,32 +127,51 @@ mod tests {
         assert_eq!(prefixed(Level::DEBUG, "a"), "<7>a\n");
     }
 
-    #[test]
-    fn journal_lines_have_a_level_and_no_time() {
-        use std::io::Write;
-        use std::sync::{Arc, Mutex};
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
 
-        #[derive(Clone, Default)]
-        struct Lines(Arc<Mutex<Vec<u8>>>);
-        impl Write for Lines {
-            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-                self.0.lock().unwrap().write(bytes)
-            }
-            fn flush(&mut self) -> std::io::Result<()> {
-                Ok(())
-            }
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
         }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What is logged of one warning.
+    fn logged<F>(format: F) -> String
+    where
+        F: FormatEvent<tracing_subscriber::Registry, DefaultFields> + Send + Sync + 'static,
+    {
         let lines = Lines::default();
         let writer = lines.clone();
         let subscriber = tracing_subscriber::fmt()
             .with_writer(move || writer.clone())
-            .event_format(Journal::default())
+            .event_format(format)
             .finish();
         tracing::subscriber::with_default(subscriber, || {
             tracing::warn!(pod = "web", "it waits");
         });
-        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn journal_lines_have_a_level_and_no_time() {
+        let text = logged(Journal::text());
         assert!(text.starts_with("<4>"), "{text}");
         assert!(text.ends_with("it waits pod=\"web\"\n"), "{text}");
+    }
+
+    #[test]
+    fn journal_lines_of_json_have_their_level_too() {
+        let text = logged(Journal(json::Json));
+        let line = text.strip_prefix("<4>").unwrap();
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(
+            (&line["pod"], &line["level"]),
+            (&"web".into(), &"WARN".into())
+        );
     }
 }

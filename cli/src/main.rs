@@ -23,10 +23,12 @@ mod node;
 mod notify;
 mod preflight;
 mod print;
+mod registries;
 mod service;
 mod shutdown;
 mod terminal;
 mod token_file;
+mod trace_flags;
 
 use std::process::ExitCode;
 
@@ -71,7 +73,9 @@ fn main() -> ExitCode {
         Ok(skiff) => skiff,
         Err(usage) => return tell(&usage, &line),
     };
-    match command::run(skiff.command) {
+    let ended = command::run(skiff.command);
+    traces::stop();
+    match ended {
         Ok(code) => code,
         Err(error) => fail(&error),
     }

@@ -17,9 +17,10 @@ use k8s_openapi::api::core::v1::{Pod, PodSpec, PodStatus};
 use runtime::Sandbox;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::agent::Agent;
-use crate::back_off::after;
+use crate::clock::{self, after};
 use crate::dirs::PodDirs;
 use crate::objects::{TokenCache, Watched};
 use crate::plan::{Outcome, Step, plan};
@@ -75,6 +76,27 @@ impl Drop for Owned {
     }
 }
 
+/// When a pod began, which may be long before this process, or before the machine was started.
+#[derive(Clone, Copy, Debug)]
+struct Begun {
+    age: Duration,
+    seen: Instant,
+}
+
+impl Begun {
+    fn at(start: Timestamp) -> Self {
+        Self {
+            age: clock::age(start),
+            seen: Instant::now(),
+        }
+    }
+
+    /// When the pod has been there for `longest`.
+    fn deadline(&self, longest: Duration) -> Instant {
+        after(self.seen, longest.saturating_sub(self.age))
+    }
+}
+
 /// The tasks around one run of a container.
 #[derive(Default)]
 struct Helpers {
@@ -111,14 +133,16 @@ pub struct Worker {
     host_ports: Vec<Owned>,
     refresh: content::Refresh,
     setting_up: Option<Owned>,
-    set_up_retry: Option<Timestamp>,
+    set_up_retry: Option<Instant>,
     set_up_delay: Duration,
     ending: Option<Owned>,
     /// A deleted pod's object is not removed before this time.
-    linger_until: Option<Timestamp>,
+    linger_until: Option<Instant>,
     launches: HashMap<String, Owned>,
     listener: Option<Owned>,
     start_time: Timestamp,
+    /// When that was, by the clock that deadlines count by.
+    begun: Begun,
     status: PodStatus,
     publisher: Publisher,
     /// The grace that running stops were given.
@@ -157,15 +181,15 @@ impl Worker {
         inbox: mpsc::UnboundedReceiver<Message>,
     ) -> Self {
         let status = pod.status.clone().unwrap_or_default();
+        let start_time = status.start_time.as_ref();
+        let start_time = start_time.map_or_else(Timestamp::now, |time| time.0);
         Self {
             uid: pod.metadata.uid.clone().unwrap_or_default(),
             dirs,
             records: records_of(&pod),
             publisher: Publisher::start(agent.client.clone(), &pod, sender.clone()),
-            start_time: status
-                .start_time
-                .as_ref()
-                .map_or_else(Timestamp::now, |time| time.0),
+            start_time,
+            begun: Begun::at(start_time),
             agent,
             pod,
             inbox,
@@ -299,8 +323,8 @@ impl Worker {
     }
 
     /// Does all that can be done now; returns when there may be more.
-    fn advance(&mut self) -> Option<Timestamp> {
-        let now = Timestamp::now();
+    fn advance(&mut self) -> Option<Instant> {
+        let now = Instant::now();
         self.check_deadline(now);
         if self.is_condemned() && matches!(self.stage, Stage::SettingUp | Stage::Running) {
             self.stage = Stage::Stopping;
@@ -312,17 +336,20 @@ impl Worker {
             Stage::Stopping => self.keep_stopping(),
             Stage::Ending | Stage::Ended | Stage::Gone => self.keep_ending(now),
         };
-        self.publish(now);
+        self.publish(Timestamp::now());
         wake.into_iter().chain(self.deadline()).min()
     }
 
-    fn deadline(&self) -> Option<Timestamp> {
+    fn deadline(&self) -> Option<Instant> {
         let seconds = self.pod.spec.as_ref()?.active_deadline_seconds?;
         let live = matches!(self.stage, Stage::SettingUp | Stage::Running);
-        live.then(|| after(self.start_time, Duration::from_secs(seconds.max(0) as u64)))
+        live.then(|| {
+            self.begun
+                .deadline(Duration::from_secs(seconds.max(0) as u64))
+        })
     }
 
-    fn check_deadline(&mut self, now: Timestamp) {
+    fn check_deadline(&mut self, now: Instant) {
         if self.failure.is_none() && self.deadline().is_some_and(|deadline| deadline <= now) {
             let message = "Pod was active on the node longer than the specified deadline";
             self.agent
@@ -336,7 +363,7 @@ impl Worker {
     }
 
     /// Starts making the pod's surroundings, unless that is under way.
-    fn set_up(&mut self, now: Timestamp) -> Option<Timestamp> {
+    fn set_up(&mut self, now: Instant) -> Option<Instant> {
         if self.setting_up.is_some() {
             return None;
         }
@@ -408,10 +435,10 @@ impl Worker {
         let delay =
             (self.set_up_delay * 2).clamp(Duration::from_millis(500), Duration::from_secs(122));
         self.set_up_delay = delay;
-        self.set_up_retry = Some(after(Timestamp::now(), delay));
+        self.set_up_retry = Some(after(Instant::now(), delay));
     }
 
-    fn keep_running(&mut self, now: Timestamp) -> Option<Timestamp> {
+    fn keep_running(&mut self, now: Instant) -> Option<Instant> {
         loop {
             let plan = plan(&self.records, now);
             if let Some(outcome) = plan.outcome {
@@ -430,7 +457,7 @@ impl Worker {
         }
     }
 
-    fn take(&mut self, step: Step, now: Timestamp) {
+    fn take(&mut self, step: Step, now: Instant) {
         match step {
             Step::Start(name) => self.launch(&name, now),
             Step::BackOff { name, until, delay } => self.back_off(&name, until, delay),
@@ -446,12 +473,28 @@ impl Worker {
 }
 
 /// Sleeps until `time`; for ever if there is none.
-async fn sleep_until(time: Option<Timestamp>) {
+async fn sleep_until(time: Option<Instant>) {
     match time {
-        Some(time) => {
-            let left = time.duration_since(Timestamp::now());
-            tokio::time::sleep(Duration::try_from(left).unwrap_or_default()).await;
-        }
+        Some(time) => tokio::time::sleep_until(time).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pods_deadline_counts_what_it_lived_before_and_then_by_the_steady_clock() {
+        let begun = Begun {
+            age: Duration::from_secs(50),
+            seen: Instant::now(),
+        };
+        let left = |seconds| begun.deadline(Duration::from_secs(seconds)) - begun.seen;
+        assert_eq!(left(60), Duration::from_secs(10));
+        assert_eq!(left(40), Duration::ZERO);
+        // Begun in what is the future by a clock that was set back.
+        let ahead = Begun::at(Timestamp::MAX);
+        assert_eq!(ahead.age, Duration::ZERO);
     }
 }

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod, Probe};
 use tokio::time::Instant;
 
 use crate::action::{self, Answer, Target};
+use crate::metrics::Answers;
 use crate::pod_events::{Level, Recorder};
 
 /// What a probe is asked for.
@@ -87,7 +87,8 @@ pub struct Prober {
     /// The container's field, for events.
     pub field: String,
     pub events: Recorder,
-    pub started_at: Timestamp,
+    /// When the container was started.
+    pub since: Instant,
 }
 
 impl Prober {
@@ -95,12 +96,13 @@ impl Prober {
     /// with success, startup and liveness end with failure: the container is
     /// then killed.
     pub async fn run(self, tell: impl Fn(bool)) {
+        let answers = Answers::of(&self.pod, &self.target.container.name, self.kind.word());
         let mut tracker = Tracker::new(&self.probe);
         let period = seconds(self.probe.period_seconds, 10);
         let mut next = Instant::now() + self.first_delay();
         loop {
             tokio::time::sleep_until(next).await;
-            let success = self.ask_once().await;
+            let success = self.ask_once(&answers).await;
             if let Some(verdict) = tracker.note(success) {
                 tell(verdict);
                 if !verdict && self.kind != Kind::Readiness || verdict && self.kind == Kind::Startup
@@ -115,13 +117,18 @@ impl Prober {
     fn first_delay(&self) -> Duration {
         let delay =
             Duration::from_secs(self.probe.initial_delay_seconds.unwrap_or(0).max(0) as u64);
-        let age = Timestamp::now().duration_since(self.started_at);
-        delay.saturating_sub(Duration::try_from(age).unwrap_or_default())
+        delay.saturating_sub(self.since.elapsed())
     }
 
-    async fn ask_once(&self) -> bool {
+    async fn ask_once(&self, answers: &Answers) -> bool {
         let word = self.kind.word();
-        let complaint = match self.ask().await {
+        let answer = self.ask().await;
+        answers.count(match answer {
+            Answer::Success => Some(true),
+            Answer::Failure(_) => Some(false),
+            Answer::Error(_) => None,
+        });
+        let complaint = match answer {
             Answer::Success => return true,
             Answer::Failure(output) => format!("{word} probe failed: {output}"),
             Answer::Error(message) => format!("{word} probe errored: {message}"),

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admission::Ledger;
 use crate::agent::{Agent, Registry};
+use crate::clock::Jumps;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::eviction::{Evictor, Places};
@@ -83,6 +84,7 @@ pub async fn run(
         pressure: evictor.pressure(),
         image_garbage: ImageGarbage::new(&config, images.clone(), node_events.clone()),
         node_events,
+        jumps: Jumps::watch(),
         pods: Registry::default(),
         network,
         node: node.clone(),

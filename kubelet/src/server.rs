@@ -22,6 +22,7 @@ use crate::error::{Error, Result};
 
 mod identity;
 mod logs;
+mod metrics;
 mod query;
 mod stats;
 mod storage;
@@ -100,8 +101,10 @@ async fn answer(agent: &Arc<Agent>, identity: &Identity, request: Request<Incomi
     match (request.method(), parts.as_slice()) {
         (&Method::GET, ["pods" | "runningpods"]) => stats::pods(agent),
         (&Method::GET, ["stats", "summary"]) => stats::summary(agent).await,
-        (&Method::GET, ["metrics"]) => stats::metrics(agent),
-        (&Method::GET, ["metrics", "resource"]) => stats::resource_metrics(agent).await,
+        (&Method::GET, ["metrics"]) => metrics::own(agent),
+        (&Method::GET, ["metrics", "cadvisor"]) => metrics::containers(agent).await,
+        (&Method::GET, ["metrics", "probes"]) => metrics::probes(),
+        (&Method::GET, ["metrics", "resource"]) => metrics::resource(agent).await,
         (&Method::GET, ["containerLogs", namespace, pod, container]) => {
             logs::serve(agent, namespace, pod, container, &request).await
         }

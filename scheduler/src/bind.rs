@@ -29,7 +29,10 @@ pub async fn bind(client: &Client, pod: &Candidate, node: &str) -> Result<(), Er
     let made = request.create_subresource("binding", name, &Default::default(), body);
     let answer = match made {
         // The answer is of no interest, so it is not read.
-        Ok(request) => client.request_text(request).await.map(drop),
+        Ok(mut request) => {
+            traces::pass_on(request.headers_mut());
+            client.request_text(request).await.map(drop)
+        }
         Err(error) => Err(kube::Error::BuildRequest(error)),
     };
     answer.map_err(|source| Error::Bind {

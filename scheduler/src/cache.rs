@@ -33,6 +33,8 @@ pub struct Candidate {
     pub template: Arc<Template>,
     /// The node that is being cleared for it.
     pub nominated: Option<Arc<str>>,
+    /// The trace that made it, if one did.
+    pub trace: Option<Box<str>>,
 }
 
 /// A pod on a node.
@@ -74,6 +76,7 @@ impl Candidate {
             uid: pod.metadata.uid.as_deref().unwrap_or_default().into(),
             template,
             nominated: pod.nominated().map(Into::into),
+            trace: pod.trace().map(Into::into),
         }
     }
 
@@ -94,6 +97,10 @@ impl Candidate {
 }
 
 impl Cache {
+    pub fn node_count(&self) -> usize {
+        self.by_name.len()
+    }
+
     /// The nodes a pod may go to.
     pub fn nodes(&self) -> impl ExactSizeIterator<Item = &NodeInfo> {
         debug_assert!(!self.is_order_old, "sort_nodes comes before a decision");

@@ -91,17 +91,25 @@ pub fn metadata<'de, D: Deserializer<'de>>(from: D) -> Result<ObjectMeta, D::Err
         uid: Option<String>,
         resource_version: Option<String>,
         labels: Option<BTreeMap<String, String>>,
+        annotations: Option<Annotations>,
         owner_references: Option<Vec<OwnerReference>>,
         creation_timestamp: Option<Time>,
         deletion_timestamp: Option<Time>,
     }
+    #[derive(Deserialize)]
+    struct Annotations {
+        #[serde(rename = "skiff.dev/traceparent")]
+        trace: Option<String>,
+    }
     let wire = Wire::deserialize(from)?;
+    let trace = wire.annotations.and_then(|annotations| annotations.trace);
     Ok(ObjectMeta {
         name: wire.name,
         namespace: wire.namespace,
         uid: wire.uid,
         resource_version: wire.resource_version,
         labels: wire.labels,
+        annotations: trace.map(|trace| [(traces::ANNOTATION.to_owned(), trace)].into()),
         owner_references: wire.owner_references,
         creation_timestamp: wire.creation_timestamp,
         deletion_timestamp: wire.deletion_timestamp,
@@ -134,6 +142,12 @@ impl Pod {
     pub fn scheduler(&self) -> &str {
         let named = self.spec.scheduler_name.as_deref();
         named.unwrap_or("default-scheduler")
+    }
+
+    /// The trace that made the pod.
+    pub fn trace(&self) -> Option<&str> {
+        let annotations = self.metadata.annotations.as_ref()?;
+        annotations.get(traces::ANNOTATION).map(String::as_str)
     }
 
     /// Why the pod has no node, as its status says.

@@ -52,7 +52,7 @@ pub async fn run(config: Config, client: Client, shutdown: CancellationToken) ->
     let mut scheduler = Scheduler::new(config, client, &events);
     loop {
         let has_work = scheduler.schedule_batch();
-        let nodes = scheduler.cluster.cache.nodes().len();
+        let nodes = scheduler.cluster.cache.node_count();
         scheduler.metrics.sizes(scheduler.queue.counts(), nodes);
         tokio::select! {
             () = shutdown.cancelled() => break,

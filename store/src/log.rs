@@ -132,6 +132,7 @@ impl Log {
         dir: impl AsRef<Path>,
         options: Options,
     ) -> Result<Arc<Self>, Error> {
+        metrics::SERVER.add(&[&segment::SYNC]);
         let files = Files::new(dir.as_ref());
         let lock = claim(&*disk, &files)?;
         let bounds = Bounds {

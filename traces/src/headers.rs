@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderValue};
 use opentelemetry::trace::SpanContext;
 
-use crate::span::{current, is_on};
+use crate::span::current;
 use crate::traceparent;
 
 const TRACEPARENT: &str = "traceparent";
@@ -15,9 +15,6 @@ pub fn accept(headers: &HeaderMap) -> Option<SpanContext> {
 
 /// Makes the request part of the trace that the calling task is in.
 pub fn pass_on(headers: &mut HeaderMap) {
-    if !is_on() {
-        return;
-    }
     let text = current().and_then(|text| HeaderValue::try_from(text).ok());
     if let Some(text) = text {
         headers.insert(TRACEPARENT, text);

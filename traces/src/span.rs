@@ -92,6 +92,9 @@ impl Drop for Span {
 
 /// What the calling task is in, as a `traceparent`; none if it goes nowhere.
 pub fn current() -> Option<String> {
+    if !is_on() {
+        return None;
+    }
     Context::map_current(|context| {
         let span = context.span();
         let context = span.span_context();

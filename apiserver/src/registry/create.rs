@@ -10,6 +10,7 @@ use store::Expect;
 use super::options::WriteOptions;
 use super::{Registry, store_failure, versions};
 use crate::admission::reservation::Outcome;
+use crate::traced;
 
 /// How often a taken generated name is drawn anew.
 const NAME_ATTEMPTS: usize = 8;
@@ -140,6 +141,9 @@ impl Registry<'_> {
             "selfLink",
         ] {
             meta::remove_meta(object, server_owned);
+        }
+        if traces::is_on() && self.kind.is("", "pods") {
+            traced::note(object);
         }
     }
 

@@ -1,18 +1,11 @@
 //! What is counted about calls to webhooks, under Kubernetes' names.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use metrics::{Collect as _, Counter, Family, Histogram, Text};
+
 /// Upper bounds of the latency buckets, in seconds.
-const BUCKETS: [f64; 7] = [0.005, 0.025, 0.1, 0.5, 1.0, 2.5, 10.0];
-/// Webhooks come and go: past so many lines, others share none.
-const SERIES_MAX: usize = 1000;
-const DURATION: &str = "apiserver_admission_webhook_admission_duration_seconds";
-const REQUESTS: &str = "apiserver_admission_webhook_request_total";
-const REJECTIONS: &str = "apiserver_admission_webhook_rejection_count";
-const FAIL_OPEN: &str = "apiserver_admission_webhook_fail_open_count";
+const BUCKETS: &[f64] = &[0.005, 0.025, 0.1, 0.5, 1.0, 2.5, 10.0];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
@@ -49,22 +42,39 @@ pub enum Ending {
     },
 }
 
-#[derive(Default)]
 pub struct Metrics {
-    series: Mutex<Series>,
+    requests: Family<Counter>,
+    rejections: Family<Counter>,
+    fail_open: Family<Counter>,
+    durations: Family<Histogram>,
 }
 
-#[derive(Default)]
-struct Series {
-    counters: BTreeMap<(&'static str, String), u64>,
-    durations: BTreeMap<String, Histogram>,
-}
-
-#[derive(Default)]
-struct Histogram {
-    buckets: [u64; BUCKETS.len()],
-    count: u64,
-    seconds: f64,
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            requests: Family::counter(
+                "apiserver_admission_webhook_request_total",
+                "Admission webhook request total, identified by name and broken out for each admission type.",
+                &["code", "name", "operation", "rejected", "type"],
+            ),
+            rejections: Family::counter(
+                "apiserver_admission_webhook_rejection_count",
+                "Admission webhook rejection count, identified by name and broken out for each admission type.",
+                &["error_type", "name", "operation", "rejection_code", "type"],
+            ),
+            fail_open: Family::counter(
+                "apiserver_admission_webhook_fail_open_count",
+                "Admission webhook fail open count, identified by name and broken out for each admission type.",
+                &["name", "type"],
+            ),
+            durations: Family::histogram(
+                "apiserver_admission_webhook_admission_duration_seconds",
+                "Admission webhook latency histogram in seconds, identified by name and broken out for each operation.",
+                &["name", "operation", "rejected", "type"],
+                BUCKETS,
+            ),
+        }
+    }
 }
 
 impl Metrics {
@@ -76,88 +86,31 @@ impl Metrics {
         ending: Ending,
         took: Duration,
     ) {
-        let rejected = !matches!(ending, Ending::Allowed | Ending::Failed { open: true });
-        let of = format!("name=\"{webhook}\",operation=\"{operation}\"");
-        let kind = stage.label();
-        let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
-        if series.counters.len() >= SERIES_MAX {
-            return;
-        }
-        let code = match ending {
-            Ending::Allowed => 200,
-            Ending::Denied(code) => code,
-            Ending::Failed { .. } => 0,
+        let is_rejected = !matches!(ending, Ending::Allowed | Ending::Failed { open: true });
+        let (rejected, kind) = (is_rejected.to_string(), stage.label());
+        let (code, why) = match ending {
+            Ending::Allowed => (200, None),
+            Ending::Denied(code) => (code, Some("no_error")),
+            Ending::Failed { .. } => (0, Some("calling_webhook_error")),
         };
-        series.count(
-            REQUESTS,
-            format!("code=\"{code}\",{of},rejected=\"{rejected}\",type=\"{kind}\""),
-        );
-        let why = match ending {
-            Ending::Denied(_) => Some("no_error"),
-            Ending::Failed { .. } => Some("calling_webhook_error"),
-            Ending::Allowed => None,
-        };
+        let code = code.to_string();
+        let labels = [&*code, webhook, operation, &rejected, kind];
+        self.requests.with(&labels).inc();
         if let Some(why) = why {
-            series.count(
-                REJECTIONS,
-                format!("error_type=\"{why}\",{of},rejection_code=\"{code}\",type=\"{kind}\""),
-            );
+            let labels = [why, webhook, operation, &code, kind];
+            self.rejections.with(&labels).inc();
         }
         if ending == (Ending::Failed { open: true }) {
-            series.count(FAIL_OPEN, format!("name=\"{webhook}\",type=\"{kind}\""));
+            self.fail_open.with(&[webhook, kind]).inc();
         }
-        let labels = format!("{of},rejected=\"{rejected}\",type=\"{kind}\"");
-        let histogram = series.durations.entry(labels).or_default();
-        let seconds = took.as_secs_f64();
-        histogram.count += 1;
-        histogram.seconds += seconds;
-        if let Some(at) = BUCKETS.iter().position(|bound| seconds <= *bound) {
-            histogram.buckets[at] += 1;
-        }
+        let labels = [webhook, operation, &rejected, kind];
+        self.durations.with(&labels).took(took);
     }
 
-    /// Adds the lines in Prometheus' text form.
-    pub fn render(&self, out: &mut String) {
-        let series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut last = "";
-        for ((name, labels), count) in &series.counters {
-            if *name != last {
-                let _ = writeln!(
-                    out,
-                    "# HELP {name} Calls to admission webhooks.\n# TYPE {name} counter"
-                );
-                last = name;
-            }
-            let _ = writeln!(out, "{name}{{{labels}}} {count}");
-        }
-        if !series.durations.is_empty() {
-            let _ = writeln!(
-                out,
-                "# HELP {DURATION} How long admission webhooks took.\n# TYPE {DURATION} histogram"
-            );
-        }
-        for (labels, one) in &series.durations {
-            one.render(labels, out);
-        }
-    }
-}
-
-impl Series {
-    fn count(&mut self, name: &'static str, labels: String) {
-        *self.counters.entry((name, labels)).or_default() += 1;
-    }
-}
-
-impl Histogram {
-    fn render(&self, labels: &str, out: &mut String) {
-        let mut below = 0;
-        for (bound, count) in BUCKETS.iter().zip(self.buckets) {
-            below += count;
-            let _ = writeln!(out, "{DURATION}_bucket{{{labels},le=\"{bound}\"}} {below}");
-        }
-        let (count, seconds) = (self.count, self.seconds);
-        let _ = writeln!(out, "{DURATION}_bucket{{{labels},le=\"+Inf\"}} {count}");
-        let _ = writeln!(out, "{DURATION}_sum{{{labels}}} {seconds}");
-        let _ = writeln!(out, "{DURATION}_count{{{labels}}} {count}");
+    pub fn collect(&self, text: &mut Text) {
+        self.requests.collect(text);
+        self.rejections.collect(text);
+        self.fail_open.collect(text);
+        self.durations.collect(text);
     }
 }

@@ -19,6 +19,7 @@ use crate::node::servers::{self, Dialer, Servers};
 use crate::node::tunnel::{self, Places};
 use crate::node::{Node, ready, skew};
 use crate::notify::{self, Watch};
+use crate::trace_flags::TraceFlags;
 use crate::{preflight, shutdown};
 
 /// How long the start of the service waits for the node to be Ready.
@@ -31,6 +32,8 @@ pub struct Agent {
     config: ConfigFlag,
     #[command(flatten)]
     log: LogFlags,
+    #[command(flatten)]
+    traces: TraceFlags,
     #[command(flatten)]
     instance: InstanceFlags,
     #[command(flatten)]
@@ -67,6 +70,7 @@ pub struct Agent {
 impl Agent {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         self.log.start()?;
+        self.traces.start("skiff-agent")?;
         let instance = self.instance.instance()?;
         preflight::check_node()?;
         let kubelet = (Ipv4Addr::UNSPECIFIED, self.node.kubelet_port).into();

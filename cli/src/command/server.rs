@@ -13,6 +13,7 @@ use crate::identities::{self, ServerNames};
 use crate::instance::{Instance, InstanceFlags};
 use crate::log::LogFlags;
 use crate::notify::{self, Watch};
+use crate::trace_flags::TraceFlags;
 use crate::{node, preflight, shutdown};
 
 /// `skiff server`: API, store, scheduler and controllers.
@@ -22,6 +23,8 @@ pub struct Server {
     config: ConfigFlag,
     #[command(flatten)]
     log: LogFlags,
+    #[command(flatten)]
+    traces: TraceFlags,
     #[command(flatten)]
     instance: InstanceFlags,
     #[command(flatten)]
@@ -39,6 +42,7 @@ pub struct Server {
 impl Server {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         self.log.start()?;
+        self.traces.start("skiff-server")?;
         let instance = self.instance.instance()?;
         preflight::check_port(self.server.listen(), "the Kubernetes API", "--secure-port")?;
         let _data_dir = DataDir::open(&instance.data_dir)?;

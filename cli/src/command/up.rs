@@ -14,6 +14,7 @@ use crate::instance::{Instance, InstanceFlags};
 use crate::log::LogFlags;
 use crate::node::{Node, ready};
 use crate::notify::{self, Watch};
+use crate::trace_flags::TraceFlags;
 use crate::{identities, preflight, shutdown};
 
 /// `skiff up`: server and node in one process.
@@ -23,6 +24,8 @@ pub struct Up {
     config: ConfigFlag,
     #[command(flatten)]
     log: LogFlags,
+    #[command(flatten)]
+    traces: TraceFlags,
     #[command(flatten)]
     instance: InstanceFlags,
     #[command(flatten)]
@@ -34,6 +37,7 @@ pub struct Up {
 impl Up {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         self.log.start()?;
+        self.traces.start("skiff")?;
         let started = Instant::now();
         let instance = self.instance.instance()?;
         preflight::check_node()?;

@@ -10,6 +10,7 @@
 //! does not matter by which address it is reached.
 
 mod client;
+mod counted;
 mod dial;
 mod follow;
 

@@ -1,13 +1,13 @@
 //! Getting a container's image, by the rules of its pull policy.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use images::{Image, Reference};
-use jiff::Timestamp;
+use tokio::time::Instant;
 
 use super::launch::{Launch, Refused};
-use crate::back_off::after;
+use crate::clock::after;
 use crate::objects::Namespace;
 use crate::pod_events::Level;
 use crate::{metrics, pull_secrets, traced};
@@ -46,10 +46,7 @@ impl Launch {
     }
 
     async fn pull(&self, name: &str, reference: &Reference) -> Result<Arc<Image>, Refused> {
-        if let Some(until) = self
-            .pull_not_before
-            .filter(|until| *until > Timestamp::now())
-        {
+        if let Some(until) = self.pull_not_before.filter(|until| *until > Instant::now()) {
             let message = format!("Back-off pulling image {name:?}");
             self.tell(Level::Normal, "BackOff", message.clone());
             self.tell(Level::Warning, "Failed", "Error: ImagePullBackOff");
@@ -99,7 +96,7 @@ impl Launch {
             format!("Failed to pull image {name:?}: {why}"),
         );
         self.tell(Level::Warning, "Failed", "Error: ErrImagePull");
-        let retry_at = after(Timestamp::now(), SHOW_ERROR);
+        let retry_at = after(Instant::now(), SHOW_ERROR);
         Refused {
             reason: "ErrImagePull",
             message: why.to_owned(),

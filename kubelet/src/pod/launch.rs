@@ -11,11 +11,12 @@ use images::Image;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, VolumeMount};
 use runtime::{ContainerConfig, ContainerId, Rootfs, Sandbox, Stdin};
+use tokio::time::Instant;
 
 use super::message::Launched;
 use super::set_up::{self, Names, hostname_of, place};
 use crate::agent::Agent;
-use crate::back_off::after;
+use crate::clock::after;
 use crate::dirs::PodDirs;
 use crate::env::{self, Sources};
 use crate::expand::expand;
@@ -42,14 +43,14 @@ pub struct Launch {
     pub ip: IpAddr,
     pub volumes: Arc<Volumes>,
     /// After failed pulls, the next one waits until then.
-    pub pull_not_before: Option<Timestamp>,
+    pub pull_not_before: Option<Instant>,
 }
 
 /// Why it was not started; it will be tried again.
 pub struct Refused {
     pub reason: &'static str,
     pub message: String,
-    pub retry_at: Timestamp,
+    pub retry_at: Instant,
     pub pull_failed: bool,
 }
 
@@ -192,6 +193,7 @@ impl Launch {
             message: Some(message),
             started_at: None,
             finished_at: Timestamp::now(),
+            seen: Instant::now(),
         };
         Launched::Ended { exit, image_id }
     }
@@ -207,7 +209,7 @@ impl Launch {
         Refused {
             reason,
             message,
-            retry_at: after(Timestamp::now(), RETRY),
+            retry_at: after(Instant::now(), RETRY),
             pull_failed: false,
         }
     }

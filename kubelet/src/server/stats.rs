@@ -1,6 +1,5 @@
 //! What the node's pods are and use.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use http::StatusCode;
@@ -31,15 +30,16 @@ fn json_answer(value: &Value) -> Answer {
 }
 
 /// One container's use.
-struct Use {
-    namespace: String,
-    pod: String,
-    uid: String,
-    container: String,
-    stats: Stats,
+pub struct Use {
+    pub namespace: String,
+    pub pod: String,
+    pub uid: String,
+    pub container: String,
+    pub id: String,
+    pub stats: Stats,
 }
 
-async fn uses(agent: &Agent) -> Vec<Use> {
+pub async fn uses(agent: &Agent) -> Vec<Use> {
     let mut found = Vec::new();
     for view in agent.pods.all() {
         found.extend(uses_of(&view).await);
@@ -47,7 +47,7 @@ async fn uses(agent: &Agent) -> Vec<Use> {
     found
 }
 
-async fn uses_of(view: &Arc<PodView>) -> Vec<Use> {
+pub async fn uses_of(view: &Arc<PodView>) -> Vec<Use> {
     let mut found = Vec::new();
     let Some(sandbox) = &view.sandbox else {
         return found;
@@ -69,6 +69,7 @@ async fn uses_of(view: &Arc<PodView>) -> Vec<Use> {
                 pod,
                 uid,
                 container: container.name.clone(),
+                id: id.to_string(),
                 stats,
             });
         }
@@ -121,7 +122,7 @@ pub async fn summary(agent: &Agent) -> Answer {
 }
 
 /// Busy time of all processors, from proc_stat(5), whose unit is 10 ms.
-fn node_cpu_ns() -> u64 {
+pub fn node_cpu_ns() -> u64 {
     let text = std::fs::read_to_string("/proc/stat").unwrap_or_default();
     let fields: Vec<u64> = text
         .lines()
@@ -133,57 +134,4 @@ fn node_cpu_ns() -> u64 {
         .collect();
     let idle: u64 = fields.iter().skip(3).take(2).sum();
     (fields.iter().take(8).sum::<u64>() - idle) * 10_000_000
-}
-
-/// The agent's own few numbers.
-pub fn metrics(agent: &Agent) -> Answer {
-    let views = agent.pods.all();
-    let containers = views
-        .iter()
-        .flat_map(|view| &view.containers)
-        .filter(|c| c.running.is_some())
-        .count();
-    let text = format!(
-        "# TYPE kubelet_running_pods gauge\nkubelet_running_pods {}\n\
-         # TYPE kubelet_running_containers gauge\nkubelet_running_containers{{container_state=\"running\"}} {containers}\n",
-        views.iter().filter(|view| view.sandbox.is_some()).count(),
-    );
-    respond(StatusCode::OK, "text/plain; version=0.0.4", text)
-}
-
-/// CPU and memory of node and containers, for metrics-server.
-pub async fn resource_metrics(agent: &Agent) -> Answer {
-    let mut cpu = format!(
-        "# TYPE node_cpu_usage_seconds_total counter\nnode_cpu_usage_seconds_total {}\n",
-        seconds(node_cpu_ns())
-    );
-    let used =
-        machine::memory("MemTotal").unwrap_or(0) - machine::memory("MemAvailable").unwrap_or(0);
-    let mut memory = format!(
-        "# TYPE node_memory_working_set_bytes gauge\nnode_memory_working_set_bytes {used}\n"
-    );
-    cpu.push_str("# TYPE container_cpu_usage_seconds_total counter\n");
-    memory.push_str("# TYPE container_memory_working_set_bytes gauge\n");
-    for used in uses(agent).await {
-        let labels = format!(
-            "{{container={:?},namespace={:?},pod={:?}}}",
-            used.container, used.namespace, used.pod
-        );
-        // Writing to a String cannot fail.
-        let _ = writeln!(
-            cpu,
-            "container_cpu_usage_seconds_total{labels} {}",
-            seconds(used.stats.cpu_usage_ns)
-        );
-        let _ = writeln!(
-            memory,
-            "container_memory_working_set_bytes{labels} {}",
-            used.stats.memory_working_set_bytes
-        );
-    }
-    respond(StatusCode::OK, "text/plain; version=0.0.4", cpu + &memory)
-}
-
-fn seconds(nanos: u64) -> f64 {
-    nanos as f64 / 1e9
 }

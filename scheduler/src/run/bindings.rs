@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::task::JoinError;
 use tokio::time::Instant;
+use traces::{Kind, Parent, Span};
 
 use super::Scheduler;
 use crate::Error;
@@ -116,8 +117,13 @@ impl Scheduler {
     fn bind(&mut self, pod: Candidate, node: Arc<str>) {
         let client = self.client.clone();
         let wait = self.queue.wait_of(&pod.key);
+        let span = placing(&pod, &node, wait);
         self.tasks.spawn(async move {
-            let result = bind::bind(&client, &pod, &node).await;
+            let binding = bind::bind(&client, &pod, &node);
+            let result = traces::within(span.as_ref(), binding).await;
+            if let (Some(span), Err(error)) = (&span, &result) {
+                span.fail(chain(error));
+            }
             Done::Bound {
                 pod,
                 node,
@@ -220,6 +226,22 @@ impl Scheduler {
             self.queue.wake(&Happened::PodLeft(&pod.template), now);
         }
     }
+}
+
+/// A pod's way from the queue to its node, if its making was traced.
+fn placing(pod: &Candidate, node: &str, wait: Option<Wait>) -> Option<Span> {
+    let parent = Parent::Annotated(pod.trace.as_deref());
+    let ago = wait.map(|wait| wait.added.elapsed()).unwrap_or_default();
+    let span = Span::since(ago, "schedule pod", Kind::Internal, parent)?;
+    let (namespace, name) = pod.key.split_once('/').unwrap_or_default();
+    span.set("k8s.namespace.name", namespace.to_owned());
+    span.set("k8s.pod.name", name.to_owned());
+    span.set("k8s.pod.uid", pod.uid.to_string());
+    span.set("k8s.node.name", node.to_owned());
+    if let Some(wait) = wait {
+        span.set("attempts", i64::from(wait.attempts));
+    }
+    Some(span)
 }
 
 fn chain(error: &dyn std::error::Error) -> String {

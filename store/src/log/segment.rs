@@ -1,6 +1,8 @@
 //! The file that writes go to, and what it takes to never lie about it.
 
-use std::{io, path::PathBuf};
+use std::{io, path::PathBuf, time::Instant};
+
+use metrics::{Family, Histogram, exponential};
 
 use super::{
     files::Files,
@@ -10,6 +12,16 @@ use crate::{
     Error, Revision,
     disk::{Disk, File},
 };
+
+const FROM_A_MILLISECOND: [f64; 14] = exponential(0.001, 2.0);
+
+/// etcd's name for the same.
+pub static SYNC: Family<Histogram> = Family::histogram(
+    "etcd_disk_wal_fsync_duration_seconds",
+    "The latency distributions of fsync called by WAL.",
+    &[],
+    &FROM_A_MILLISECOND,
+);
 
 #[derive(Debug)]
 pub struct Segment {
@@ -67,6 +79,7 @@ impl Segment {
         if let Err(error) = self.file.write_all(batch) {
             return Err(self.undo(error));
         }
+        let synced = Instant::now();
         if let Err(error) = self.file.sync() {
             // The kernel may have dropped what it could not write and may say
             // nothing the next time (fsyncgate, PostgreSQL 2018): never retry.
@@ -75,6 +88,7 @@ impl Segment {
             let _ = self.file.truncate(self.size);
             return Err(unknown("sync of", error));
         }
+        SYNC.only().took(synced.elapsed());
         self.size += batch.len() as u64;
         Ok(())
     }

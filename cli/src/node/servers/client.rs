@@ -12,6 +12,7 @@ use kube::config::AuthInfo;
 use tower::ServiceExt as _;
 
 use super::Servers;
+use super::counted::Counted;
 use super::dial::{Dialer, NAME};
 
 const PING_EVERY: Duration = Duration::from_secs(10);
@@ -49,7 +50,7 @@ impl Servers {
             .http2_initial_stream_window_size(WINDOW)
             .build(dialer);
         // The layers below box their errors too.
-        let http = http.map_err(tower::BoxError::from);
+        let http = Counted(http.map_err(tower::BoxError::from));
         let builder = ClientBuilder::new(http, "default").with_layer(&config.base_uri_layer());
         Ok(match config.auth_layer()? {
             Some(auth) => builder.with_layer(&auth).build(),
