@@ -97,6 +97,8 @@ struct Monitor {
     subscribers: Vec<Token>,
     /// What is read from containers, before it is sorted out. One for all, made once.
     scratch: Vec<u8>,
+    /// The last container's end is this monitor's too.
+    does_machine_stop: bool,
     is_done: bool,
 }
 
@@ -142,6 +144,7 @@ impl Monitor {
             execs: Vec::new(),
             subscribers: Vec::new(),
             scratch: vec![0; SCRATCH],
+            does_machine_stop: false,
             is_done: false,
         })
     }
@@ -212,7 +215,8 @@ fn take_listener() -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Leaves the agent's session and hides from containers; gives back the news of children.
+/// Leaves the agent's session and hides from containers; gives back the news of children, and
+/// of the machine's stop.
 fn detach() -> io::Result<SignalFd> {
     nix::unistd::setsid()?;
     nix::unistd::chdir("/")?;
@@ -221,10 +225,11 @@ fn detach() -> io::Result<SignalFd> {
     nix::sys::prctl::set_name(c"skiff-monitor")?;
     // Under memory pressure a pod should lose anything before its monitor; lowering may be refused.
     let _ = std::fs::write("/proc/self/oom_score_adj", "-999");
-    // Nothing but SIGKILL ends a monitor from outside.
+    // Nothing but SIGKILL ends a monitor from outside, while its machine runs.
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None)?;
     let mut children = SigSet::empty();
     children.add(Signal::SIGCHLD);
+    children.add(Signal::SIGTERM);
     Ok(SignalFd::with_flags(
         &children,
         SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK,

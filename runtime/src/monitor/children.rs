@@ -191,7 +191,20 @@ impl Monitor {
 
     /// Takes note of every child that has ended.
     pub(super) fn reap(&mut self) {
-        while let Ok(Some(_)) = self.children.read_signal() {}
+        while let Ok(Some(news)) = self.children.read_signal() {
+            // Whatever stops a machine is its first process, and would wait a long time for one
+            // that does not end (systemd: 90 s). Nobody else is meant to end a monitor.
+            self.does_machine_stop |=
+                news.ssi_signo == libc::SIGTERM.cast_unsigned() && news.ssi_pid == 1;
+        }
+        self.reap_children();
+        let runs = self.containers.values().any(|c| c.exit.is_none());
+        if self.does_machine_stop && !runs && self.starting.is_empty() {
+            self.is_done = true;
+        }
+    }
+
+    fn reap_children(&mut self) {
         loop {
             match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
                 Ok(WaitStatus::Exited(pid, code)) => self.ended(pid, End { code, signal: None }),

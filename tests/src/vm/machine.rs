@@ -108,6 +108,11 @@ impl Vm {
         self.check(booted, "reboot");
     }
 
+    /// What it said on its console so far.
+    pub fn console(&self) -> String {
+        std::fs::read_to_string(&self.console).unwrap_or_default()
+    }
+
     fn shell(&self) -> MutexGuard<'_, Shell> {
         self.shell.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -115,7 +120,7 @@ impl Vm {
     #[track_caller]
     fn check<T>(&self, result: Result<T, String>, what: &str) -> T {
         result.unwrap_or_else(|error| {
-            let console = std::fs::read_to_string(&self.console).unwrap_or_default();
+            let console = self.console();
             panic!("{}: {what}\n{error}; its console:\n{console}", self.name)
         })
     }

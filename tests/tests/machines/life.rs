@@ -84,6 +84,11 @@ pub fn node_reboots(cluster: &Cluster, api: &Api, service: &Address) {
     let before = Containers::of(cluster, api);
     two.reboot();
     cluster.step("node two is there again");
+    let console = two.console();
+    assert!(
+        !console.contains("Waiting for process"),
+        "something did not end: {console}"
+    );
     two.until(&format!("systemctl is-active {}", unit(two)));
     api.wait_node_ready(two.name);
     web::wait_ready(api);
