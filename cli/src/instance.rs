@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 
-const DEFAULT_DATA_DIR: &str = "/var/lib/skiff";
+pub const DEFAULT_DATA_DIR: &str = "/var/lib/skiff";
 const MOVED: &str = "store-moved-";
 
 /// The flag that says which skiff of this machine is meant.

@@ -280,4 +280,36 @@ mod tests {
         // The paused clock moves in whole milliseconds, upwards.
         assert!(waits.windows(2).all(|w| w[1] > w[0]), "{waits:?}");
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn named_queue_counts_its_keys() {
+        let told = || {
+            let mut text = metrics::Text::new();
+            metrics::SERVER.collect(&mut text);
+            let of_this = |line: &&str| line.contains("name=\"counted\"");
+            let lines: Vec<String> = text
+                .as_str()
+                .lines()
+                .filter(of_this)
+                .map(Into::into)
+                .collect();
+            lines
+        };
+        crate::metrics::tell();
+        let queue = Queue::new();
+        queue.name("counted");
+        queue.add(key("a"));
+        queue.add(key("b"));
+        let taken = queue.take().await;
+        queue.failed(&taken);
+        let lines = told();
+        for line in [
+            "workqueue_adds_total{name=\"counted\"} 2",
+            "workqueue_depth{name=\"counted\"} 1",
+            "workqueue_retries_total{name=\"counted\"} 1",
+            "workqueue_queue_duration_seconds_count{name=\"counted\"} 1",
+        ] {
+            assert!(lines.iter().any(|told| told == line), "{line}: {lines:?}");
+        }
+    }
 }

@@ -121,7 +121,8 @@ impl Layers {
         Ok(name.to_owned())
     }
 
-    fn publish(&self, root: &Path, name: &str) -> Result<()> {
+    /// Gives a finished tree its place.
+    pub fn publish(&self, root: &Path, name: &str) -> Result<()> {
         let path = self.path(name);
         match fs::rename(root, &path) {
             // Somebody else made the same layer meanwhile; theirs is as good.

@@ -13,6 +13,7 @@
 mod blobs;
 pub mod build;
 mod content;
+mod copy;
 mod credentials;
 mod depot;
 mod digest;

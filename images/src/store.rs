@@ -5,7 +5,7 @@ use std::{collections::HashSet, fs, io, path::Path, sync::Arc};
 use tokio::task::spawn_blocking;
 
 use crate::{
-    Credentials, Digest, Error, Image, PullOptions, Reference, Registries, Result, build,
+    Credentials, Digest, Error, Image, PullOptions, Reference, Registries, Result, build, copy,
     depot::Depot, disk::Disk, import, registry::Puller,
 };
 
@@ -130,6 +130,14 @@ impl Images {
     /// The archive is at `to` only when it is whole; [`Images::import`] takes it.
     pub async fn save(&self, images: &[Reference], to: &Path) -> Result<()> {
         self.puller.save(images, to).await
+    }
+
+    /// Takes in an image that another store on this machine has.
+    pub async fn copy_from(&self, other: &Self, image: &Image) -> Result<Arc<Image>> {
+        let (from, to) = (Arc::clone(&other.depot), Arc::clone(&self.depot));
+        let id = image.id.clone();
+        blocking(move || copy::copy(&from, &to, &id)).await?;
+        self.get(&image.id)
     }
 
     /// Takes in an image made here, see [`build::from_binary`].

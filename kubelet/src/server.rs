@@ -1,8 +1,9 @@
 //! The kubelet API: logs, exec, attach, port-forward, state and metrics of the
 //! node's pods, and the end of volumes, for the API server alone.
 //!
-//! Everything but health needs a client certificate of the cluster's CA, and
-//! that of the API server's kubelet client or of `system:masters`.
+//! Everything but health is for the API server's kubelet client, for
+//! `system:masters`, and for whom the API server says that he may: by a client
+//! certificate of the cluster's CA or a bearer token.
 
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ use crate::agent::Agent;
 use crate::config::Config;
 use crate::error::{Error, Result};
 
+mod delegated;
 mod identity;
 mod logs;
 mod metrics;
@@ -28,6 +30,7 @@ mod stats;
 mod storage;
 mod stream;
 
+use delegated::Reviews;
 use identity::Identity;
 
 pub type Body = BoxBody<Bytes, std::io::Error>;
@@ -44,6 +47,8 @@ pub async fn bind(config: &Config) -> Result<TcpListener> {
 /// Serves until the agent shuts down.
 pub async fn run(agent: Arc<Agent>, listener: TcpListener) -> Result<()> {
     let acceptor = identity::acceptor(&agent.config.tls)?;
+    let reviews = Reviews::new(agent.client.clone(), &agent.config.node_name);
+    let reviews = Arc::new(reviews);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -58,18 +63,23 @@ pub async fn run(agent: Arc<Agent>, listener: TcpListener) -> Result<()> {
                 continue;
             }
         };
-        let (agent, acceptor) = (agent.clone(), acceptor.clone());
+        let (agent, acceptor, reviews) = (agent.clone(), acceptor.clone(), reviews.clone());
         tokio::spawn(async move {
             let shutdown = agent.shutdown.clone();
             tokio::select! {
-                () = serve(agent, acceptor, stream) => {}
+                () = serve(agent, reviews, acceptor, stream) => {}
                 () = shutdown.cancelled() => {}
             }
         });
     }
 }
 
-async fn serve(agent: Arc<Agent>, acceptor: tokio_rustls::TlsAcceptor, stream: TcpStream) {
+async fn serve(
+    agent: Arc<Agent>,
+    reviews: Arc<Reviews>,
+    acceptor: tokio_rustls::TlsAcceptor,
+    stream: TcpStream,
+) {
     // Exec and port-forward are made of small writes; an error only costs time.
     let _ = stream.set_nodelay(true);
     let stream = match acceptor.accept(stream).await {
@@ -78,8 +88,11 @@ async fn serve(agent: Arc<Agent>, acceptor: tokio_rustls::TlsAcceptor, stream: T
     };
     let identity = Arc::new(Identity::of(stream.get_ref().1));
     let service = service_fn(move |request| {
-        let (agent, identity) = (agent.clone(), identity.clone());
-        async move { Ok::<_, std::convert::Infallible>(answer(&agent, &identity, request).await) }
+        let (agent, reviews, identity) = (agent.clone(), reviews.clone(), identity.clone());
+        async move {
+            let answer = answer(&agent, &reviews, &identity, request).await;
+            Ok::<_, std::convert::Infallible>(answer)
+        }
     });
     let served = auto::Builder::new(TokioExecutor::new())
         .serve_connection_with_upgrades(TokioIo::new(stream), service)
@@ -89,14 +102,23 @@ async fn serve(agent: Arc<Agent>, acceptor: tokio_rustls::TlsAcceptor, stream: T
     }
 }
 
-async fn answer(agent: &Arc<Agent>, identity: &Identity, request: Request<Incoming>) -> Answer {
+async fn answer(
+    agent: &Arc<Agent>,
+    reviews: &Reviews,
+    identity: &Identity,
+    request: Request<Incoming>,
+) -> Answer {
     let path = request.uri().path().to_owned();
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
     if parts == ["healthz"] {
         return text(StatusCode::OK, "ok");
     }
-    if let Err((status, message)) = identity.authorize(request.method(), &path) {
-        return text(status, message);
+    if !identity.may_do_all() {
+        let (headers, method) = (request.headers(), request.method());
+        let allowed = reviews.authorize(identity, headers, method, &path).await;
+        if let Err((status, message)) = allowed {
+            return text(status, message);
+        }
     }
     match (request.method(), parts.as_slice()) {
         (&Method::GET, ["pods" | "runningpods"]) => stats::pods(agent),

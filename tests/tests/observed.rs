@@ -67,7 +67,7 @@ fn is_well_formed(text: &str) {
 
 #[test]
 fn every_part_counts_what_it_does_and_only_those_who_may_see_it() {
-    if !need::met(PROGRAMS) {
+    if !need::met(&[PROGRAMS, &["curl"]].concat()) {
         return;
     }
     let (_network, machine) = Machine::alone();
@@ -156,6 +156,51 @@ fn every_part_counts_what_it_does_and_only_those_who_may_see_it() {
         ],
     );
     who_may_see(&kubectl);
+    a_token_is_enough(&machine, &kubectl);
+}
+
+/// As metrics-server and Prometheus do: straight from the node, by the token of
+/// a service account whose role has `nodes/metrics`.
+fn a_token_is_enough(machine: &Machine, kubectl: &Kubectl<'_>) {
+    kubectl.ok(&["create", "serviceaccount", "scraper"]);
+    let role = [
+        "create",
+        "clusterrole",
+        "node-metrics",
+        "--verb=get",
+        "--resource=nodes/metrics",
+    ];
+    kubectl.ok(&role);
+    let bind = [
+        "--clusterrole=node-metrics",
+        "--serviceaccount=default:scraper",
+    ];
+    kubectl.ok(&[&["create", "clusterrolebinding", "node-metrics"], &bind[..]].concat());
+    let may = [
+        "auth",
+        "can-i",
+        "get",
+        "nodes/node",
+        "--subresource=metrics",
+    ];
+    let may = [&may[..], &["--as=system:serviceaccount:default:scraper"]].concat();
+    until("the role is in force", A_MINUTE, || {
+        let output = run::output(&mut kubectl.command(&may));
+        output.status.success().then_some(())
+    });
+    let ask = |account: &str, path: &str| {
+        let mut curl = machine.command("curl");
+        curl.args(["-sk", "-o", "/dev/null", "-w", "%{http_code}"]);
+        if !account.is_empty() {
+            let token = kubectl.ok(&["create", "token", account]);
+            curl.args(["-H", &format!("Authorization: Bearer {}", token.trim())]);
+        }
+        run::ok(curl.arg(format!("https://127.0.0.1:10250{path}")))
+    };
+    assert_eq!(ask("scraper", "/metrics/resource"), "200");
+    assert_eq!(ask("scraper", "/pods"), "403");
+    assert_eq!(ask("default", "/metrics/resource"), "403");
+    assert_eq!(ask("", "/metrics/resource"), "401");
 }
 
 /// As Kubernetes: whom a role lets GET the path.

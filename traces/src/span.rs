@@ -156,3 +156,77 @@ fn begin(
 fn now() -> SystemTime {
     SystemTime::now()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use opentelemetry_sdk::error::OTelSdkResult;
+    use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
+
+    use super::*;
+
+    #[derive(Debug, Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<SpanData>>>);
+
+    impl SpanExporter for Kept {
+        async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+            self.0.lock().unwrap().extend(batch);
+            Ok(())
+        }
+    }
+
+    /// The one test that turns tracing on: it is on or off for a whole process.
+    #[test]
+    fn what_runs_within_a_span_is_its_child_and_nothing_is_while_tracing_is_off() {
+        let parent = traceparent::read("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+        assert!(span("off", Kind::Server, Parent::Request(parent.clone())).is_none());
+        let kept = Kept::default();
+        let provider = SdkTracerProvider::builder().with_simple_exporter(kept.clone());
+        export::install(provider.build());
+
+        assert!(span("alone", Kind::Internal, Parent::Current).is_none());
+        assert!(span("unmarked", Kind::Internal, Parent::Annotated(None)).is_none());
+        let outer = span("outer", Kind::Server, Parent::Request(parent)).unwrap();
+        let annotation = outer.traceparent().unwrap();
+        let work = within(Some(&outer), async {
+            assert_eq!(current(), Some(annotation.clone()));
+            drop(span("inner", Kind::Client, Parent::Current));
+        });
+        run(work);
+        drop(span(
+            "later",
+            Kind::Internal,
+            Parent::Annotated(Some(&annotation)),
+        ));
+        drop(outer);
+        drop(span(
+            "stranger",
+            Kind::Server,
+            Parent::Stranger(traceparent::read(&annotation)),
+        ));
+
+        let spans = kept.0.lock().unwrap().clone();
+        let of = |name: &str| spans.iter().find(|span| span.name == name).unwrap();
+        let outer = of("outer").span_context.span_id();
+        assert_eq!(of("outer").parent_span_id.to_string(), "00f067aa0ba902b7");
+        assert_eq!(
+            (of("inner").parent_span_id, of("later").parent_span_id),
+            (outer, outer)
+        );
+        let stranger = of("stranger");
+        assert_ne!(
+            stranger.span_context.trace_id(),
+            of("outer").span_context.trace_id()
+        );
+        assert_eq!(stranger.links.links[0].span_context.span_id(), outer);
+        assert_eq!(current(), None);
+    }
+
+    /// Runs a future that never waits.
+    fn run(work: impl Future<Output = ()>) {
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        let work = std::pin::pin!(work);
+        assert!(work.poll(&mut context).is_ready());
+    }
+}

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use http::{Method, StatusCode};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::server::WebPkiClientVerifier;
@@ -10,12 +9,14 @@ use rustls::{RootCertStore, ServerConfig, ServerConnection};
 use tokio_rustls::TlsAcceptor;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+use super::delegated::User;
 use crate::config::Tls;
 use crate::error::{Error, Result};
 
 /// The name in the API server's client certificate.
 const API_SERVER: &str = "kube-apiserver-kubelet-client";
 const MASTERS: &str = "system:masters";
+const AUTHENTICATED: &str = "system:authenticated";
 
 /// The subject of a verified client certificate.
 #[derive(Debug, Default)]
@@ -52,22 +53,23 @@ impl Identity {
         })
     }
 
-    /// # Errors
-    /// The status and words of the refusal.
-    pub fn authorize(
-        &self,
-        method: &Method,
-        path: &str,
-    ) -> std::result::Result<(), (StatusCode, String)> {
-        let Some(name) = &self.name else {
-            return Err((StatusCode::UNAUTHORIZED, "Unauthorized".to_owned()));
-        };
-        if name == API_SERVER || self.groups.iter().any(|group| group == MASTERS) {
-            return Ok(());
-        }
-        let message =
-            format!("Forbidden (user={name}, verb={method}, resource=nodes, path={path})");
-        Err((StatusCode::FORBIDDEN, message))
+    /// The API server, and those who may do everything in the cluster.
+    pub fn may_do_all(&self) -> bool {
+        self.name.as_deref() == Some(API_SERVER) || self.groups.iter().any(|group| group == MASTERS)
+    }
+
+    /// Whose certificate it is, if one was shown.
+    pub fn user(&self) -> Option<User> {
+        self.name.as_ref().map(|name| User {
+            name: name.clone(),
+            groups: self
+                .groups
+                .iter()
+                .cloned()
+                .chain([AUTHENTICATED.to_owned()])
+                .collect(),
+            ..User::default()
+        })
     }
 }
 
@@ -104,21 +106,19 @@ pub fn acceptor(tls: &Tls) -> Result<TlsAcceptor> {
 mod tests {
     use super::*;
 
-    fn ask(name: Option<&str>, groups: &[&str]) -> std::result::Result<(), u16> {
+    fn may(name: Option<&str>, groups: &[&str]) -> bool {
         let identity = Identity {
             name: name.map(str::to_owned),
             groups: groups.iter().map(|g| (*g).to_owned()).collect(),
         };
-        identity
-            .authorize(&Method::GET, "/pods")
-            .map_err(|(status, _)| status.as_u16())
+        identity.may_do_all()
     }
 
     #[test]
-    fn only_the_api_server_and_masters_are_let_in() {
-        assert_eq!(ask(None, &[]), Err(401));
-        assert_eq!(ask(Some("system:node:n"), &["system:nodes"]), Err(403));
-        assert_eq!(ask(Some(API_SERVER), &[]), Ok(()));
-        assert_eq!(ask(Some("admin"), &[MASTERS]), Ok(()));
+    fn only_the_api_server_and_masters_are_let_in_unasked() {
+        assert!(!may(None, &[]));
+        assert!(!may(Some("system:node:n"), &["system:nodes"]));
+        assert!(may(Some(API_SERVER), &[]));
+        assert!(may(Some("admin"), &[MASTERS]));
     }
 }

@@ -168,3 +168,26 @@ fn what_becomes_of_a_pod_does_not_touch_the_next_of_its_name() {
     fixture.queue.tick(now + Duration::from_secs(1));
     assert!(fixture.queue.pop(now).is_some());
 }
+
+#[test]
+fn counts_tell_what_pods_wait_for() {
+    let mut fixture = Fixture::new();
+    fixture.park("one");
+    fixture.park("other");
+    fixture.add("failing", 0);
+    let failing = fixture.queue.pop(fixture.now).unwrap();
+    fixture.queue.retry(&failing, fixture.now);
+    fixture.add("ready", 0);
+    let counts = |ready, backing_off, parked| Counts {
+        ready,
+        backing_off,
+        parked,
+    };
+    assert_eq!(fixture.queue.counts(), counts(1, 1, 2));
+    let left = left(&mut fixture.world);
+    let happened = Happened::PodLeft(&left.template);
+    fixture.queue.wake(&happened, fixture.now);
+    assert_eq!(fixture.queue.counts(), counts(1, 3, 0));
+    fixture.queue.remove("d/failing");
+    assert_eq!(fixture.queue.counts(), counts(1, 2, 0));
+}

@@ -26,7 +26,7 @@ fn cluster_survives_the_end_of_its_machine_and_leaves_nothing_when_deleted() {
     let (kubectl, worker) = (cluster.kubectl(), cluster.node("worker"));
     assert_eq!(traces(&machine), before, "a cluster's network is its own");
     let busybox = image::busybox().display().to_string();
-    cluster.named(&["load", "image", &busybox]);
+    load_by_name(&cluster, &busybox);
     kubectl.apply(&sleeper());
     kubectl.wait_ready("sleeper");
     let read = kubectl.ok(&["exec", "sleeper", "--", "cat", "/shared/file"]);
@@ -66,6 +66,18 @@ fn cluster_survives_the_end_of_its_machine_and_leaves_nothing_when_deleted() {
     let read = std::fs::read_to_string(shared.join("file")).expect("the machine's file stays");
     assert_eq!(read, "of the machine\n");
     std::fs::remove_dir_all(shared).expect("remove a directory");
+}
+
+/// Into the nodes by its name, from what a skiff of the machine itself has.
+fn load_by_name(cluster: &Cluster<'_>, archive: &str) {
+    let own = cluster.dir.join("own").display().to_string();
+    let mut import = cluster.machine.command(e2e::skiff::binary());
+    run::ok(import.args(["image", "import", "--data-dir", &own, archive]));
+    let loaded = cluster.named(&["load", "image", "busybox:1", "--from-data-dir", &own]);
+    assert_eq!(loaded.trim(), "docker.io/library/busybox:1");
+    let unknown = ["load", "image", "nobody:1", "--name", &cluster.name];
+    let refused = run::fails(&mut cluster.command(&unknown));
+    assert!(refused.contains("neither a file nor an image"), "{refused}");
 }
 
 fn two_nodes(shared: &Path) -> String {

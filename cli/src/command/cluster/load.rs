@@ -1,5 +1,6 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use ::cluster::Place;
 use anyhow::{Context, bail};
@@ -8,20 +9,24 @@ use images::{Images, Reference};
 use tokio::task::JoinSet;
 
 use super::Which;
-use crate::instance::Instance;
+use crate::instance::{DEFAULT_DATA_DIR, Instance};
 
 #[derive(Subcommand)]
 pub enum Load {
-    /// Import images from archives (docker save, OCI) or OCI layouts into nodes
+    /// Put images into nodes: from archives (docker save, OCI), OCI layouts, or this machine's own skiff by name
     #[command(visible_alias = "image-archive")]
     Image(Image),
 }
 
 #[derive(Args)]
 pub struct Image {
-    /// Archives or layout directories
-    #[arg(required = true, value_name = "PATH")]
-    paths: Vec<PathBuf>,
+    /// Archives, layout directories, or names of images that `skiff image ls` lists
+    #[arg(required = true, value_name = "PATH|IMAGE")]
+    images: Vec<String>,
+
+    /// Whose images those with a name are
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA_DIR)]
+    from_data_dir: PathBuf,
 
     /// Name for the image, in the place of the archive's
     #[arg(long = "as", value_name = "IMAGE")]
@@ -45,12 +50,17 @@ impl Load {
 impl Image {
     async fn run(self) -> anyhow::Result<ExitCode> {
         let place = self.which.place()?;
+        let sources = self.sources().await?;
+        let is_copied = |source: &Source| matches!(source, Source::Image(..));
+        if self.name_as.is_some() && sources.iter().any(is_copied) {
+            bail!("--as names what is in an archive; an image of this machine keeps its names");
+        }
         let mut imports = JoinSet::new();
         for node in self.nodes(&place)? {
             let dir = Instance::images_in(&place.data_dir(&node));
-            let (paths, name) = (self.paths.clone(), self.name_as.clone());
+            let (sources, name) = (sources.clone(), self.name_as.clone());
             imports.spawn(async move {
-                let imported = import(&dir, &paths, name.as_ref()).await;
+                let imported = import(&dir, &sources, name.as_ref()).await;
                 imported.with_context(|| format!("node {node}"))
             });
         }
@@ -62,6 +72,38 @@ impl Image {
             println!("{name}");
         }
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// What is no file is the name of an image.
+    async fn sources(&self) -> anyhow::Result<Vec<Source>> {
+        let mut sources = Vec::new();
+        for wanted in &self.images {
+            let path = PathBuf::from(wanted);
+            sources.push(if path.exists() {
+                Source::Archive(path)
+            } else {
+                self.named(wanted).await?
+            });
+        }
+        Ok(sources)
+    }
+
+    async fn named(&self, name: &str) -> anyhow::Result<Source> {
+        let dir = Instance::images_in(&self.from_data_dir);
+        // Looking for an image makes no store.
+        let found = if dir.exists() {
+            let images = Images::open(&dir)?;
+            let found = images.lookup(name).await?;
+            found.map(|image| Source::Image(images, image))
+        } else {
+            None
+        };
+        found.with_context(|| {
+            format!(
+                "{name:?} is neither a file nor an image in {}; fetch it (skiff image pull {name}), or give an archive",
+                dir.display()
+            )
+        })
     }
 
     fn nodes(&self, place: &Place) -> anyhow::Result<Vec<String>> {
@@ -77,17 +119,33 @@ impl Image {
     }
 }
 
+/// Where an image comes from.
+#[derive(Clone)]
+enum Source {
+    Archive(PathBuf),
+    /// One of another store.
+    Image(Images, Arc<images::Image>),
+}
+
 /// Into the node's own store: several processes may work on one.
 async fn import(
     dir: &Path,
-    paths: &[PathBuf],
+    sources: &[Source],
     name: Option<&Reference>,
 ) -> anyhow::Result<Vec<String>> {
     let images = Images::open(dir)?;
     let mut names = Vec::new();
-    for path in paths {
-        let imported = images.import_as(path, name).await;
-        let imported = imported.with_context(|| format!("import {}", path.display()))?;
+    for source in sources {
+        let imported = match source {
+            Source::Archive(path) => {
+                let imported = images.import_as(path, name).await;
+                imported.with_context(|| format!("import {}", path.display()))?
+            }
+            Source::Image(from, image) => {
+                let copied = images.copy_from(from, image).await;
+                vec![copied.with_context(|| format!("copy {}", image.names.join(" ")))?]
+            }
+        };
         names.extend(imported.iter().map(|image| image.names.join(" ")));
     }
     Ok(names)
