@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::Ledger;
+use crate::clock::Jumps;
 use crate::config::Config;
 use crate::dirs::PodDirs;
 use crate::eviction::Pressure;
@@ -41,6 +42,8 @@ pub struct Agent {
     /// What the node is short of.
     pub pressure: watch::Receiver<Pressure>,
     pub image_garbage: ImageGarbage,
+    /// When the clock is set.
+    pub jumps: Jumps,
     pub ledger: Ledger,
     pub limits: NodeLimits,
     pub allocatable: Allocatable,

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
+
+use crate::clock::after;
 
 const FIRST: Duration = Duration::from_secs(10);
 const LONGEST: Duration = Duration::from_secs(300);
@@ -12,12 +14,12 @@ const LONGEST: Duration = Duration::from_secs(300);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BackOff {
     delay: Option<Duration>,
-    last: Option<Timestamp>,
+    last: Option<Instant>,
 }
 
 impl BackOff {
     /// Notes one more attempt at `now`: the next one waits longer.
-    pub fn attempt(&mut self, now: Timestamp) {
+    pub fn attempt(&mut self, now: Instant) {
         let expired = self.last.is_some_and(|last| now > after(last, LONGEST * 2));
         self.delay = match self.delay {
             Some(delay) if !expired => Some((delay * 2).min(LONGEST)),
@@ -28,7 +30,7 @@ impl BackOff {
 
     /// When to try again after a failure at `failed`, and after what delay;
     /// `None` is at once.
-    pub fn until(&self, failed: Timestamp) -> Option<(Timestamp, Duration)> {
+    pub fn until(&self, failed: Instant) -> Option<(Instant, Duration)> {
         let (delay, last) = (self.delay?, self.last?);
         // Long peace before this failure makes it a first one.
         if failed > after(last, LONGEST * 2) {
@@ -36,14 +38,6 @@ impl BackOff {
         }
         Some((after(failed, delay), delay))
     }
-}
-
-/// `time` plus `delay`, at the end of time at most.
-pub fn after(time: Timestamp, delay: Duration) -> Timestamp {
-    SignedDuration::try_from(delay)
-        .ok()
-        .and_then(|delay| time.checked_add(delay).ok())
-        .unwrap_or(Timestamp::MAX)
 }
 
 /// A delay as Go prints it: `10s`, `1m20s`, `5m0s`.
@@ -60,8 +54,9 @@ pub fn go_duration(delay: Duration) -> String {
 mod tests {
     use super::*;
 
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_second(seconds).unwrap()
+    fn at(seconds: u64) -> Instant {
+        static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+        *START.get_or_init(Instant::now) + Duration::from_secs(seconds)
     }
 
     #[test]

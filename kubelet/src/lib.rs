@@ -16,6 +16,7 @@ mod action;
 mod admission;
 mod agent;
 mod back_off;
+mod bound_file;
 mod clock;
 mod config;
 mod dirs;

@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use jiff::Timestamp;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::{
@@ -22,8 +21,9 @@ use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
-use crate::back_off::after;
+use crate::clock::after;
 use crate::env::{Lookup, Problem};
 use crate::volumes::payload::{self, Tokens};
 
@@ -155,17 +155,25 @@ pub struct TokenCache(Mutex<HashMap<(String, i64), Cached>>);
 
 struct Cached {
     token: String,
-    renew_at: Timestamp,
+    renew_at: Instant,
 }
 
 impl TokenCache {
     /// When the first token must be renewed.
-    pub fn renew_at(&self) -> Option<Timestamp> {
+    pub fn renew_at(&self) -> Option<Instant> {
         let cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         cache.values().map(|cached| cached.renew_at).min()
     }
 
-    fn find(&self, key: &(String, i64), now: Timestamp) -> Option<String> {
+    /// Has all be renewed: the servers may now think otherwise of their ends.
+    pub fn expire(&self, now: Instant) {
+        let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for cached in cache.values_mut() {
+            cached.renew_at = cached.renew_at.min(now);
+        }
+    }
+
+    fn find(&self, key: &(String, i64), now: Instant) -> Option<String> {
         let cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         cache
             .get(key)
@@ -196,7 +204,7 @@ impl Tokens for PodTokens<'_> {
         let seconds = projection.expiration_seconds.unwrap_or(3600);
         let audience = projection.audience.clone().unwrap_or_default();
         let key = (audience, seconds);
-        let now = Timestamp::now();
+        let now = Instant::now();
         if let Some(token) = self.cache.find(&key, now) {
             return Ok(token);
         }
@@ -259,6 +267,30 @@ impl PodTokens<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_token_is_used_until_it_is_due_or_the_clock_was_set() {
+        let (cache, now) = (TokenCache::default(), Instant::now());
+        let key = (String::new(), 3600);
+        let cached = Cached {
+            token: "t".to_owned(),
+            renew_at: after(now, renewal(3600)),
+        };
+        cache.put(key.clone(), cached);
+        let found = |seconds| {
+            cache
+                .find(&key, now + Duration::from_secs(seconds))
+                .is_some()
+        };
+        assert_eq!((found(2879), found(2880)), (true, false));
+        cache.expire(now);
+        assert!(!found(0));
+        assert_eq!(
+            cache.renew_at(),
+            Some(now),
+            "it is tried until there is one"
+        );
+    }
 
     #[test]
     fn tokens_are_renewed_before_their_end_and_once_a_day() {

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use tokio::time::Instant;
 
 use crate::record::{Next, Record, Role, Stage, State};
 
@@ -17,7 +17,7 @@ pub enum Step {
     /// Not before `until`: it failed too often lately.
     BackOff {
         name: String,
-        until: Timestamp,
+        until: Instant,
         delay: Duration,
     },
     /// A sidecar nobody needs any more.
@@ -35,12 +35,12 @@ pub enum Outcome {
 pub struct Plan {
     pub steps: Vec<Step>,
     /// When to plan again, if nothing happens before.
-    pub wake: Option<Timestamp>,
+    pub wake: Option<Instant>,
     pub outcome: Option<Outcome>,
 }
 
 /// Decides what `records`, in the order of starting, need at `now`.
-pub fn plan(records: &[Record], now: Timestamp) -> Plan {
+pub fn plan(records: &[Record], now: Instant) -> Plan {
     let mut planner = Planner {
         now,
         plan: Plan::default(),
@@ -73,7 +73,7 @@ fn of(records: &[Record], role: Role) -> impl DoubleEndedIterator<Item = &Record
 }
 
 struct Planner {
-    now: Timestamp,
+    now: Instant,
     plan: Plan,
 }
 
@@ -170,7 +170,7 @@ impl Planner {
                     self.plan.steps.push(Step::Start(record.name.clone()))
                 }
             },
-            State::Exited(exit) => match record.back_off.until(exit.finished_at) {
+            State::Exited(exit) => match record.back_off.until(exit.seen) {
                 Some((until, delay)) if until > self.now => {
                     self.wake_at(until);
                     let name = record.name.clone();
@@ -181,7 +181,7 @@ impl Planner {
         }
     }
 
-    fn wake_at(&mut self, time: Timestamp) {
+    fn wake_at(&mut self, time: Instant) {
         self.plan.wake = Some(self.plan.wake.map_or(time, |wake| wake.min(time)));
     }
 }

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, ContainerRestartRule, Pod, PodSpec};
+use tokio::time::Instant;
 
 use crate::back_off::BackOff;
 
@@ -49,6 +50,8 @@ pub struct Exit {
     /// `None` if it never came to run.
     pub started_at: Option<Timestamp>,
     pub finished_at: Timestamp,
+    /// When it was seen, by the clock that back-offs count by.
+    pub seen: Instant,
 }
 
 /// Why a container does not run, and what happens next.
@@ -69,7 +72,7 @@ pub enum Next {
     /// A launch under way reports back.
     Launch,
     /// Nothing is tried before this time.
-    Time(Timestamp),
+    Time(Instant),
 }
 
 /// A container that has a process.
@@ -77,6 +80,8 @@ pub enum Next {
 pub struct Running {
     pub id: String,
     pub started_at: Timestamp,
+    /// The same, by the clock that probes count by.
+    pub since: Instant,
     pub stage: Stage,
 }
 
@@ -125,7 +130,7 @@ pub struct Record {
     pub back_off: BackOff,
     pub pull_back_off: BackOff,
     /// After a failed pull, the next one waits until then.
-    pub pull_retry: Option<Timestamp>,
+    pub pull_retry: Option<Instant>,
 }
 
 impl Record {

@@ -1,10 +1,13 @@
 use super::*;
+use jiff::Timestamp;
+
 use crate::record::{Exit, Running, Waiting, records_of};
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::json;
 
-fn at(seconds: i64) -> Timestamp {
-    Timestamp::from_second(seconds).unwrap()
+fn at(seconds: u64) -> Instant {
+    static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    *START.get_or_init(Instant::now) + Duration::from_secs(seconds)
 }
 
 fn records(policy: &str, init: &[(&str, bool)], main: &[&str]) -> Vec<Record> {
@@ -21,7 +24,7 @@ fn records(policy: &str, init: &[(&str, bool)], main: &[&str]) -> Vec<Record> {
     records_of(&pod)
 }
 
-fn exit(record: &mut Record, code: i32, time: i64) {
+fn exit(record: &mut Record, code: i32, time: u64) {
     (record.ran, record.begun) = (true, true);
     record.state = State::Exited(Exit {
         id: "x".into(),
@@ -29,7 +32,8 @@ fn exit(record: &mut Record, code: i32, time: i64) {
         reason: "Error".into(),
         message: None,
         started_at: None,
-        finished_at: at(time),
+        finished_at: Timestamp::UNIX_EPOCH,
+        seen: at(time),
     });
 }
 
@@ -38,7 +42,8 @@ fn run(record: &mut Record) {
     record.started = true;
     record.state = State::Running(Running {
         id: "x".into(),
-        started_at: at(0),
+        started_at: Timestamp::UNIX_EPOCH,
+        since: at(0),
         stage: Stage::Up,
     });
 }
@@ -148,4 +153,18 @@ fn a_container_that_waits_for_its_image_does_not_hold_up_the_next() {
     });
     let plan = plan(&records, at(0));
     assert_eq!((plan.steps, plan.wake), (start("b"), Some(at(9))));
+}
+
+#[test]
+fn a_back_off_is_as_long_whatever_the_time_of_day_says() {
+    for finished_at in [Timestamp::UNIX_EPOCH, Timestamp::MAX] {
+        let mut records = records("Always", &[], &["c"]);
+        records[0].back_off.attempt(at(100));
+        exit(&mut records[0], 1, 101);
+        if let State::Exited(exit) = &mut records[0].state {
+            exit.finished_at = finished_at;
+        }
+        assert_eq!(plan(&records, at(110)).wake, Some(at(111)));
+        assert_eq!(plan(&records, at(111)).steps, start("c"));
+    }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use runtime::{ContainerId, Sandbox};
+use tokio::time::Instant;
 
 use super::launch::{Launch, describe};
 use super::message::{Launched, Message};
@@ -17,7 +18,7 @@ use crate::record::{Exit, Next, Record, Running, Stage, State, Waiting, find_con
 
 impl Worker {
     /// Starts a container in a task of its own.
-    pub(super) fn launch(&mut self, name: &str, now: Timestamp) {
+    pub(super) fn launch(&mut self, name: &str, now: Instant) {
         let spec = self.spec();
         let (Some(container), Some(sandbox), Some(ip)) =
             (find_container(&spec, name), self.sandbox.clone(), self.ip)
@@ -100,7 +101,7 @@ impl Worker {
                     return;
                 };
                 if pull_failed {
-                    let now = Timestamp::now();
+                    let now = Instant::now();
                     record.pull_back_off.attempt(now);
                     record.pull_retry = record.pull_back_off.until(now).map(|(until, _)| until);
                 }
@@ -129,6 +130,7 @@ impl Worker {
         record.state = State::Running(Running {
             id,
             started_at,
+            since: Instant::now(),
             stage,
         });
         self.helpers.insert(name.to_owned(), Helpers::default());
@@ -189,7 +191,7 @@ impl Worker {
             pod: self.pod.clone(),
             field,
             events: self.agent.events.clone(),
-            started_at: running.started_at,
+            since: running.since,
         };
         let task = tokio::spawn(prober.run(move |verdict| {
             Self::tell(
@@ -294,7 +296,7 @@ impl Worker {
     }
 
     /// A container fails too often: it waits, and says so.
-    pub(super) fn back_off(&mut self, name: &str, until: Timestamp, delay: Duration) {
+    pub(super) fn back_off(&mut self, name: &str, until: Instant, delay: Duration) {
         let pod = describe(&self.pod);
         let Some(record) = self.record(name) else {
             return;
@@ -393,6 +395,7 @@ pub fn exit_of(id: &str, exit: &runtime::Exit, message: Option<String>) -> Exit 
         message,
         started_at: Some(exit.started_at),
         finished_at: exit.finished_at,
+        seen: Instant::now(),
     }
 }
 

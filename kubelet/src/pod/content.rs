@@ -3,13 +3,14 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
+use tokio::time::{Instant, sleep_until};
 
 use super::message::Message;
 use super::set_up::place;
 use super::{Owned, Worker};
 use crate::agent::Agent;
+use crate::clock::after;
 use crate::dirs::PodDirs;
 use crate::objects::{Namespace, PodTokens, TokenCache};
 use crate::pod_events::Level;
@@ -39,13 +40,13 @@ impl Worker {
         let Some(renew_at) = self.tokens.renew_at() else {
             return;
         };
-        let (sender, left) = (
-            self.sender.clone(),
-            renew_at.duration_since(Timestamp::now()),
-        );
-        let delay = Duration::try_from(left).unwrap_or_default() + SLACK;
+        let (sender, tokens) = (self.sender.clone(), self.tokens.clone());
+        let mut jumps = self.agent.jumps.from_now();
         self.token_timer = Some(Owned(tokio::spawn(async move {
-            tokio::time::sleep(delay).await;
+            tokio::select! {
+                () = sleep_until(after(renew_at, SLACK)) => {}
+                () = jumps.next() => tokens.expire(Instant::now()),
+            }
             Self::tell(&sender, Message::ContentChanged);
         })));
     }

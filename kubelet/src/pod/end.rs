@@ -7,10 +7,11 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::{DeleteParams, Preconditions};
+use tokio::time::Instant;
 
 use super::message::Message;
 use super::{Owned, Stage, Worker, set_up};
-use crate::back_off::after;
+use crate::clock::after;
 
 /// Before something that failed at the end is tried again.
 const RETRY: Duration = Duration::from_secs(2);
@@ -25,11 +26,10 @@ impl Worker {
         self.helpers.clear();
         self.host_ports.clear();
         self.stage = Stage::Ending;
-        let now = Timestamp::now();
         if self.records.iter().any(|record| record.ran) {
-            self.linger_until = Some(after(now, LINGER));
+            self.linger_until = Some(after(Instant::now(), LINGER));
         }
-        self.publish(now);
+        self.publish(Timestamp::now());
         let written = self.removed || self.publisher.is_idle();
         if written {
             self.tear_down();
@@ -42,7 +42,7 @@ impl Worker {
     }
 
     /// Goes on with the end as far as it can.
-    pub(super) fn keep_ending(&mut self, now: Timestamp) -> Option<Timestamp> {
+    pub(super) fn keep_ending(&mut self, now: Instant) -> Option<Instant> {
         let lingers = self.linger_until.filter(|until| *until > now);
         match self.stage {
             Stage::Ending if self.removed || self.publisher.is_idle() => self.tear_down(),

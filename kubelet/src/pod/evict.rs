@@ -83,6 +83,7 @@ mod tests {
         record.state = State::Running(Running {
             id: "x".into(),
             started_at: jiff::Timestamp::UNIX_EPOCH,
+            since: tokio::time::Instant::now(),
             stage: RunStage::Up,
         });
         assert_eq!(ended_runs(&record), None);

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use runtime::Sandbox;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::set_up;
 use crate::probe::Kind;
@@ -35,7 +36,7 @@ pub enum Launched {
     Not {
         reason: &'static str,
         message: String,
-        retry_at: Timestamp,
+        retry_at: Instant,
         pull_failed: bool,
     },
 }

@@ -6,11 +6,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerState as ApiState, ContainerStatus, PodStatus};
 use runtime::{ContainerState, Sandbox, Status};
+use tokio::time::Instant;
 
 use super::containers::exit_of;
 use super::{Stage as PodStage, Worker, termination};
 use crate::admission::{NodeFacts, may_press};
-use crate::back_off::after;
+use crate::clock::{after, since};
 use crate::plan::plan;
 use crate::pod_events::Level;
 use crate::record::{Exit, Next, Record, Role, Running, Stage, State, Waiting, find_container};
@@ -102,6 +103,7 @@ impl Worker {
                 record.state = State::Running(Running {
                     id,
                     started_at,
+                    since: since(started_at),
                     stage: Stage::Up,
                 });
             }
@@ -152,7 +154,7 @@ impl Worker {
 
     /// In a new sandbox, a pod that goes on does so from its first init container.
     fn start_over(&mut self) {
-        if plan(&self.records, Timestamp::now()).outcome.is_some() {
+        if plan(&self.records, Instant::now()).outcome.is_some() {
             return;
         }
         for record in &mut self.records {
@@ -247,6 +249,7 @@ fn lost(id: &str, started_at: Option<Timestamp>) -> Exit {
         message: Some("The container could not be located when the pod was terminated".to_owned()),
         started_at,
         finished_at: Timestamp::now(),
+        seen: Instant::now(),
     }
 }
 
@@ -281,7 +284,7 @@ fn restore_one(record: &mut Record, known: &ContainerStatus) {
         && record.last.is_some()
     {
         let reason = waiting.reason.clone().unwrap_or_default();
-        let next = Next::Time(after(Timestamp::now(), Duration::from_secs(10)));
+        let next = Next::Time(after(Instant::now(), Duration::from_secs(10)));
         record.state = State::Waiting(Waiting {
             reason,
             message: waiting.message.clone(),
@@ -304,5 +307,6 @@ fn exit_from(state: &ApiState) -> Option<Exit> {
             .finished_at
             .as_ref()
             .map_or(Timestamp::UNIX_EPOCH, |time| time.0),
+        seen: Instant::now(),
     })
 }

@@ -15,6 +15,7 @@ use runtime::{Namespaces, PidNamespace, Sandbox, SandboxConfig, Scope};
 
 use super::message::Up;
 use crate::agent::Agent;
+use crate::bound_file;
 use crate::dirs::{PodDirs, mount_memory};
 use crate::fields::Place;
 use crate::hosts_file;
@@ -257,12 +258,11 @@ fn write_files(
     } else {
         hosts_file::of_pod(ip, &names.hostname, names.fqdn.as_deref(), aliases)
     };
-    std::fs::write(dirs.file("etc-hosts"), hosts)?;
-    std::fs::write(
-        dirs.file("hostname"),
-        format!("{}\n", hostname_of(agent, host_network, &names)),
-    )?;
-    std::fs::write(dirs.file("resolv.conf"), resolv_conf_of(agent, pod, spec))?;
+    let hostname = format!("{}\n", hostname_of(agent, host_network, &names));
+    let resolv_conf = resolv_conf_of(agent, pod, spec);
+    bound_file::write(&dirs.file("etc-hosts"), hosts.as_bytes())?;
+    bound_file::write(&dirs.file("hostname"), hostname.as_bytes())?;
+    bound_file::write(&dirs.file("resolv.conf"), resolv_conf.as_bytes())?;
     if spec.host_ipc.unwrap_or_default() {
         return Ok(());
     }

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{LifecycleHandler, Pod};
 use nix::sys::signal::Signal;
 use std::sync::Arc;
@@ -164,7 +163,7 @@ impl Worker {
     }
 
     /// Stops all that runs; when nothing does, the pod's end begins.
-    pub(super) fn keep_stopping(&mut self) -> Option<Timestamp> {
+    pub(super) fn keep_stopping(&mut self) -> Option<Instant> {
         let grace = match &self.evicted {
             Some(evicted) => self.grace().min(evicted.grace),
             None => self.grace(),
@@ -176,7 +175,7 @@ impl Worker {
     }
 
     /// Stops all that runs because the machine does; the pod itself goes on when that is back.
-    pub(super) fn rest(&mut self) -> Option<Timestamp> {
+    pub(super) fn rest(&mut self) -> Option<Instant> {
         let time = self.machine_stops.unwrap_or_default();
         self.stop_all(self.grace().min(time));
         None

@@ -59,6 +59,7 @@ impl Case {
             message: None,
             started_at: None,
             finished_at: Timestamp::UNIX_EPOCH,
+            seen: tokio::time::Instant::now(),
         });
     }
 
@@ -69,6 +70,7 @@ impl Case {
         record.state = State::Running(Running {
             id: "x".into(),
             started_at,
+            since: tokio::time::Instant::now(),
             stage: Stage::Up,
         });
     }
