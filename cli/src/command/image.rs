@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use images::{Image, Images, Reference};
 
 use crate::instance::InstanceFlags;
-use crate::preflight;
+use crate::{preflight, registries};
 
 /// `skiff image`: the images on this machine.
 #[derive(Subcommand)]
@@ -14,11 +14,18 @@ pub enum ImageCommand {
     /// List images
     Ls(Ls),
     /// Fetch images from their registries
-    Pull(Named),
+    Pull(Pull),
     /// Import images from an archive (docker save, OCI) or an OCI layout
+    #[command(visible_alias = "load")]
     Import(Import),
+    /// Fetch images from their registries into an archive, for machines that reach none
+    Save(Save),
     /// Make an image of one static binary, with nothing else in it
     Build(Build),
+    /// Have images stay when the disk is full and nobody uses them
+    Pin(Named),
+    /// Have images go again when the disk is full and nobody uses them
+    Unpin(Named),
     /// Remove images
     Rm(Named),
 }
@@ -27,6 +34,27 @@ pub enum ImageCommand {
 pub struct Ls {
     #[command(flatten)]
     instance: InstanceFlags,
+}
+
+#[derive(Args)]
+pub struct Pull {
+    #[command(flatten)]
+    named: Named,
+
+    /// Mirrors, credentials and authorities of registries, as k3s' registries.yaml
+    /// [default: /etc/skiff/registries.yaml if there is one, unless --data-dir is given]
+    #[arg(long, value_name = "FILE")]
+    registries: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub struct Save {
+    #[command(flatten)]
+    from: Pull,
+
+    /// The archive to write
+    #[arg(long, short, value_name = "FILE")]
+    output: PathBuf,
 }
 
 #[derive(Args)]
@@ -47,6 +75,10 @@ pub struct Import {
     /// Archives or layout directories
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
+
+    /// Name that the (one) image gets instead of the archive's
+    #[arg(long = "as", value_name = "IMAGE")]
+    name: Option<Reference>,
 }
 
 #[derive(Args)]
@@ -72,9 +104,12 @@ impl ImageCommand {
         preflight::check_root()?;
         match self {
             Self::Ls(ls) => print(&open(&ls.instance)?.list().await?),
-            Self::Pull(named) => pull(&named).await?,
+            Self::Pull(wanted) => pull(&wanted).await?,
             Self::Import(import) => self::import(&import).await?,
+            Self::Save(save) => self::save(&save).await?,
             Self::Build(build) => self::build(build).await?,
+            Self::Pin(named) => pin(&named, true).await?,
+            Self::Unpin(named) => pin(&named, false).await?,
             Self::Rm(named) => remove(&named).await?,
         }
         Ok(ExitCode::SUCCESS)
@@ -86,9 +121,22 @@ fn open(flags: &InstanceFlags) -> anyhow::Result<Images> {
     Ok(Images::open(instance.images_dir())?)
 }
 
-async fn pull(named: &Named) -> anyhow::Result<()> {
-    let images = open(&named.instance)?;
-    for name in &named.images {
+impl Pull {
+    fn open(&self) -> anyhow::Result<Images> {
+        let instance = self.named.instance.instance()?;
+        registries::images(&instance, self.registries.as_deref())
+    }
+}
+
+async fn save(save: &Save) -> anyhow::Result<()> {
+    let names = save.from.named.images.iter();
+    let names: Result<Vec<Reference>, _> = names.map(|name| name.parse()).collect();
+    Ok(save.from.open()?.save(&names?, &save.output).await?)
+}
+
+async fn pull(wanted: &Pull) -> anyhow::Result<()> {
+    let images = wanted.open()?;
+    for name in &wanted.named.images {
         let image = images.pull(&name.parse::<Reference>()?, None).await?;
         println!("{}", image.id);
     }
@@ -98,7 +146,7 @@ async fn pull(named: &Named) -> anyhow::Result<()> {
 async fn import(import: &Import) -> anyhow::Result<()> {
     let images = open(&import.instance)?;
     for path in &import.paths {
-        let imported = images.import(path).await;
+        let imported = images.import_as(path, import.name.as_ref()).await;
         for image in imported.with_context(|| format!("import {}", path.display()))? {
             println!("{}", image.names.join(" "));
         }
@@ -117,6 +165,16 @@ async fn build(build: Build) -> anyhow::Result<()> {
     let built = images::build::from_binary(build.tag.parse()?, &binary, &at, &args);
     let image = open(&build.instance)?.add(built).await?;
     println!("{}", image.names.join(" "));
+    Ok(())
+}
+
+async fn pin(named: &Named, is_pinned: bool) -> anyhow::Result<()> {
+    let images = open(&named.instance)?;
+    for name in &named.images {
+        images.pin(name, is_pinned).await?;
+        let word = if is_pinned { "pinned" } else { "unpinned" };
+        println!("{name} {word}");
+    }
     Ok(())
 }
 
