@@ -12,6 +12,7 @@ use tokio::io::AsyncReadExt;
 
 use super::Which;
 use crate::log::LogFlags;
+use crate::preflight;
 
 /// What the process says once all nodes were started.
 const READY: &str = "ready\n";
@@ -81,6 +82,8 @@ impl Supervise {
 
 /// Starts the cluster's process, and waits until all nodes were started.
 pub async fn start(place: &Place) -> anyhow::Result<()> {
+    // Here, for a node has no modules that it could load.
+    preflight::check_node()?;
     place.read()?;
     drop(supervisor::lock(place)?);
     let program = place.take_program()?;
