@@ -5,13 +5,15 @@ mod tolerance;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use events::Recorder;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Pod as FullPod, Taint};
+use k8s_openapi::api::core::v1::{Pod as FullPod, Taint, Toleration};
 use kube::Api;
 use kube::api::{DeleteParams, Preconditions};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::Cluster;
@@ -37,6 +39,27 @@ struct TaintEviction {
 struct Waiting {
     uid: Option<String>,
     since: Timestamp,
+    due: Option<Due>,
+}
+
+/// When a pod goes, by a clock that nobody sets, and what that was made of.
+type Due = (Instant, Vec<Taint>, Vec<Toleration>);
+
+impl Waiting {
+    /// What is left of a wait that was begun for the same reasons: a clock that was set since
+    /// makes it neither longer nor shorter.
+    fn left(&self, taints: &[Taint], tolerations: &[Toleration], now: Instant) -> Option<Verdict> {
+        let (due, for_taints, with) = self.due.as_ref()?;
+        if for_taints != taints || with != tolerations {
+            return None;
+        }
+        let left = due.saturating_duration_since(now);
+        Some(if left.is_zero() {
+            Verdict::Leave
+        } else {
+            Verdict::LeaveAfter(left)
+        })
+    }
 }
 
 pub fn start(cluster: &Cluster, tasks: &mut JoinSet<()>, shutdown: &CancellationToken) {
@@ -78,6 +101,12 @@ fn notice_pods(cluster: &Cluster, queue: &Arc<Queue>) {
     });
 }
 
+/// None if it is further away than the clock can count.
+fn due(wait: Duration, taints: Vec<Taint>, tolerations: &[Toleration]) -> Option<Due> {
+    let due = Instant::now().checked_add(wait)?;
+    Some((due, taints, tolerations.to_vec()))
+}
+
 /// The taints that drive pods off.
 fn driving(node: &Node) -> impl Iterator<Item = &Taint> {
     node.spec.taints.iter().filter(|t| t.effect == "NoExecute")
@@ -106,14 +135,20 @@ impl Controller for TaintEviction {
         };
         let tolerations = pod.spec.as_ref().and_then(|s| s.tolerations.as_deref());
         let now = Timestamp::now();
-        let waiting = self.since(key, &pod, now);
+        let mut waiting = self.since(key, &pod, now);
         let tolerations = tolerations.unwrap_or_default();
-        match tolerance::verdict(&taints, tolerations, waiting.since, now) {
+        let known = waiting.left(&taints, tolerations, Instant::now());
+        let verdict =
+            known.unwrap_or_else(|| tolerance::verdict(&taints, tolerations, waiting.since, now));
+        match verdict {
             Verdict::Stay => {
                 self.cancel(key);
                 Ok(Next::WhenChanged)
             }
             Verdict::LeaveAfter(wait) => {
+                if known.is_none() {
+                    waiting.due = due(wait, taints, tolerations);
+                }
                 self.waiting().insert(key.clone(), waiting);
                 Ok(Next::After(wait))
             }
@@ -135,7 +170,11 @@ impl TaintEviction {
     fn since(&self, key: &Key, pod: &FullPod, now: Timestamp) -> Waiting {
         let uid = pod.metadata.uid.clone();
         let known = self.waiting().get(key).filter(|w| w.uid == uid).cloned();
-        known.unwrap_or(Waiting { uid, since: now })
+        known.unwrap_or(Waiting {
+            uid,
+            since: now,
+            due: None,
+        })
     }
 
     /// The pod stays after all.
@@ -193,5 +232,38 @@ impl TaintEviction {
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
             Err(source) => Err(Error::api("evict", "Pod", key)(source)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_wait_is_as_long_whatever_the_time_of_day_says() {
+        let taints = |key: &str| -> Vec<Taint> {
+            serde_json::from_value(json!([{ "key": key, "effect": "NoExecute" }])).unwrap()
+        };
+        let begun = Instant::now();
+        let mut waiting = Waiting {
+            uid: None,
+            since: Timestamp::MAX,
+            due: None,
+        };
+        assert_eq!(waiting.left(&taints("a"), &[], begun), None);
+        let due = begun + Duration::from_secs(300);
+        waiting.due = Some((due, taints("a"), Vec::new()));
+        let left = |seconds| {
+            let now = begun + Duration::from_secs(seconds);
+            waiting.left(&taints("a"), &[], now)
+        };
+        let second = Duration::from_secs(1);
+        assert_eq!(left(299), Some(Verdict::LeaveAfter(second)));
+        assert_eq!(left(300), Some(Verdict::Leave));
+        // Another taint is another wait.
+        assert_eq!(waiting.left(&taints("b"), &[], begun), None);
+        let tolerations = [Toleration::default()];
+        assert_eq!(waiting.left(&taints("a"), &tolerations, begun), None);
     }
 }
