@@ -7,6 +7,7 @@
 //! swept away by the next one ([`sweep`]).
 
 pub mod cache;
+pub mod disks;
 pub mod etcd;
 pub mod hollow;
 pub mod image;

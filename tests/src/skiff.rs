@@ -10,6 +10,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::disks::Disks;
 use crate::machine::Machine;
 use crate::{Kubectl, run, until};
 
@@ -28,6 +29,7 @@ pub struct Skiff<'m> {
     /// Where programs are looked for first.
     programs: Option<PathBuf>,
     child: Option<Child>,
+    disks: Option<Disks>,
 }
 
 /// `skiff` as built for these tests: `$SKIFF_BIN`, or beside the test's own file.
@@ -60,6 +62,33 @@ impl<'m> Skiff<'m> {
         skiff
     }
 
+    /// [`Skiff::up`] with disks of its own below the data directory, such as `("images", "size=16m")`.
+    #[track_caller]
+    pub fn up_with_disks(machine: &'m Machine, flags: &[&str], disks: &[(&str, &str)]) -> Self {
+        let mut skiff = Self::prepared(machine, "up", flags);
+        skiff.disks = Some(Disks::new(&skiff.dir, disks));
+        skiff.start();
+        skiff.wait_api();
+        skiff.wait_ready(&skiff.node_name());
+        skiff
+    }
+
+    /// Where a file of a disk of its own can be reached.
+    pub fn on_disk(&self, path: &str) -> PathBuf {
+        let path = self.dir.join(path);
+        match &self.disks {
+            Some(disks) => disks.path(&path),
+            None => path,
+        }
+    }
+
+    fn invoked(&self) -> Command {
+        match &self.disks {
+            Some(disks) => disks.command(self.machine, &self.program),
+            None => self.machine.command(&self.program),
+        }
+    }
+
     /// `skiff server` on `machine`, answering.
     #[track_caller]
     pub fn server(machine: &'m Machine, flags: &[&str]) -> Self {
@@ -86,6 +115,16 @@ impl<'m> Skiff<'m> {
         skiff.start();
         skiff.wait_api();
         skiff
+    }
+
+    /// From the next start on it has these flags besides, or no more.
+    pub fn add_flags(&mut self, flags: &[&str]) {
+        self.args
+            .extend(flags.iter().map(|flag| (*flag).to_owned()));
+    }
+
+    pub fn remove_flags(&mut self, flags: &[&str]) {
+        self.args.retain(|arg| !flags.contains(&arg.as_str()));
     }
 
     /// `skiff agent` on `machine`, started.
@@ -149,7 +188,10 @@ impl<'m> Skiff<'m> {
                 "--node-name".into(),
                 "node".into(),
             ]);
-            args.extend(NO_EVICTION.map(str::to_owned));
+            // A test of evictions says itself when there are any.
+            if !flags.contains(&"--eviction-hard") {
+                args.extend(NO_EVICTION.map(str::to_owned));
+            }
         } else if !flags.contains(&"--advertise-address") {
             args.extend(["--advertise-address".into(), machine.ip.to_string()]);
         }
@@ -161,6 +203,7 @@ impl<'m> Skiff<'m> {
             args,
             programs: None,
             child: None,
+            disks: None,
         }
     }
 
@@ -172,6 +215,7 @@ impl<'m> Skiff<'m> {
             args,
             programs: None,
             child: None,
+            disks: None,
         }
     }
 
@@ -185,7 +229,7 @@ impl<'m> Skiff<'m> {
             .open(self.log_path())
             .expect("open skiff's log");
         let out = log.try_clone().expect("clone a descriptor");
-        let mut command = self.machine.command(&self.program);
+        let mut command = self.invoked();
         command.args(&self.args).arg("--data-dir").arg(&self.dir);
         command.stdin(Stdio::null()).stdout(out).stderr(log);
         if let Some(dir) = &self.programs {
@@ -207,7 +251,7 @@ impl<'m> Skiff<'m> {
 
     /// A `skiff` command about this data directory, to be run on the machine.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = self.machine.command(&self.program);
+        let mut command = self.invoked();
         command.args(args).arg("--data-dir").arg(&self.dir);
         command
     }
@@ -314,6 +358,10 @@ impl Drop for Skiff<'_> {
         let reset = run::output(&mut self.command(&["reset", "--yes"]));
         if !reset.status.success() {
             println!("reset: {}", String::from_utf8_lossy(&reset.stderr));
+        }
+        if self.disks.take().is_some() {
+            // Left are the mount points.
+            let _ = std::fs::remove_dir_all(&self.dir);
         }
         for extension in ["log", "tokens"] {
             let _ = std::fs::remove_file(self.dir.with_extension(extension));
