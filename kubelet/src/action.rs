@@ -163,6 +163,13 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    /// CVE-2022-31030: what a probe writes is not kept without end.
+    #[tokio::test]
+    async fn of_a_flood_the_beginning_is_kept_and_the_rest_is_read() {
+        let flood = tokio::io::repeat(b'x').take(100 << 20);
+        assert_eq!(read(Some(flood)).await.len() as u64, MAX_OUTPUT);
+    }
+
     #[test]
     fn ports_are_found_by_number_and_by_name() {
         let container: Container = serde_json::from_value(
