@@ -16,11 +16,17 @@ pub struct HollowNodes {
 impl HollowNodes {
     /// Pods that may end do so after a second.
     pub fn start(machine: &Machine, server: &Skiff<'_>, count: usize) -> Self {
+        Self::named("hollow-", machine, server, count)
+    }
+
+    /// Nodes whose names begin with `prefix`, for clusters with several sets.
+    pub fn named(prefix: &str, machine: &Machine, server: &Skiff<'_>, count: usize) -> Self {
         let log = server.dir.with_extension("hollow");
         let out = File::create(&log).expect("create a log");
         let error = out.try_clone().expect("clone a descriptor");
         let mut command = machine.command(skiff::binary());
         command.args(["hollow-nodes", &count.to_string(), "--finish-after", "1"]);
+        command.args(["--name-prefix", prefix]);
         command.env("KUBECONFIG", server.dir.join("admin.kubeconfig"));
         command.stdin(Stdio::null()).stdout(out).stderr(error);
         let child = command.spawn().expect("nsenter is installed");
