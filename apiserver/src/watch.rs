@@ -12,7 +12,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use apimachinery::Status;
-use http::{Response, StatusCode};
+use bytes::BytesMut;
+use futures::stream;
+use http::{HeaderValue, Response, StatusCode};
 use rand::RngExt;
 use store::{Range, Revision};
 
@@ -51,8 +53,18 @@ impl Registry<'_> {
         };
         let form = form.of_kind(self.kind)?;
         let shaper = Shaper::new(self.kind.clone(), selector, form, query);
+        let content_type = match form.encoding {
+            Encoding::Protobuf => packed::WATCH,
+            Encoding::Json | Encoding::Yaml => respond::JSON,
+        };
         let (initial, from) = self.start(&prefix).await?;
-        let watch = api.store.watch(&prefix, from).await.map_err(too_old)?;
+        let watch = match api.store.watch(&prefix, from).await {
+            Ok(watch) => watch,
+            Err(gone @ store::Error::Compacted { .. }) => {
+                return Ok(ended(&shaper, &too_old(gone), content_type));
+            }
+            Err(error) => return Err(store_failure(error)),
+        };
         let mut feed = Feed::new(watch, shaper, initial, from, timeout, api);
         if self.kind.is_custom() {
             feed = feed.with_converter(api.clone());
@@ -60,10 +72,6 @@ impl Registry<'_> {
         if query.flag("allowWatchBookmarks") {
             feed = feed.with_bookmarks();
         }
-        let content_type = match form.encoding {
-            Encoding::Protobuf => packed::WATCH,
-            Encoding::Json | Encoding::Yaml => respond::JSON,
-        };
         Ok(respond::with(
             StatusCode::OK,
             content_type,
@@ -98,6 +106,16 @@ impl Registry<'_> {
         };
         Ok((Some(initial), page.revision))
     }
+}
+
+/// A watch that only says why it ends. As in Kubernetes, what a watch meets once it
+/// was understood is told by an event: clients list again after that, while
+/// many only try again after an answer that is an error.
+fn ended(shaper: &Shaper, why: &Status, content_type: HeaderValue) -> Response<Body> {
+    let mut event = BytesMut::new();
+    shaper.error(why, &mut event);
+    let body = Body::stream(stream::iter([Ok(event.freeze())]));
+    respond::with(StatusCode::OK, content_type, body)
 }
 
 /// A revision that is gone is told in the words reflectors look for.
