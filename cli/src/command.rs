@@ -53,11 +53,11 @@ use crate::cluster::ServerError;
 #[derive(Subcommand)]
 pub enum Command {
     /// Run a whole cluster on this machine: server and node in one process
-    Up(up::Up),
+    Up(Box<up::Up>),
     /// Run the cluster's server: API, store, scheduler and controllers
-    Server(server::Server),
+    Server(Box<server::Server>),
     /// Run this machine as a node of a cluster
-    Agent(agent::Agent),
+    Agent(Box<agent::Agent>),
     /// Make skiff a service that starts with this machine
     #[command(subcommand)]
     Install(install::Install),
