@@ -54,7 +54,7 @@ impl Jumps {
     }
 
     /// Those that are still to come.
-    pub fn from_now(&self) -> Self {
+    pub fn to_come(&self) -> Self {
         let mut receiver = self.0.clone();
         receiver.mark_unchanged();
         Self(receiver)
@@ -126,7 +126,7 @@ mod tests {
         let (sender, receiver) = watch::channel(0);
         let all = Jumps(receiver);
         sender.send_replace(1);
-        let mut later = all.from_now();
+        let mut later = all.to_come();
         let told = tokio::time::timeout(Duration::from_millis(20), later.next());
         assert!(told.await.is_err());
         sender.send_replace(2);

@@ -41,7 +41,7 @@ impl Worker {
             return;
         };
         let (sender, tokens) = (self.sender.clone(), self.tokens.clone());
-        let mut jumps = self.agent.jumps.from_now();
+        let mut jumps = self.agent.jumps.to_come();
         self.token_timer = Some(Owned(tokio::spawn(async move {
             tokio::select! {
                 () = sleep_until(after(renew_at, SLACK)) => {}
