@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use clap::Args;
+use release::Version;
 
-use self::binary::Version;
 use self::swap::Swap;
 use self::units::{Systemd, Units};
 use crate::print;
@@ -72,12 +72,12 @@ impl Upgrade {
         let old = binary::version_of(swap.target()).await?;
         self.check_skew(old, new)?;
         if self.check {
-            print::out(&format!("{old} can be upgraded to {new}\n"));
+            print::out(&format!("skiff {old} can be upgraded to skiff {new}\n"));
             return Ok(ExitCode::SUCCESS);
         }
         swap.put()?;
         print::out(&format!(
-            "{}: {old} replaced by {new}; the old one is {}\n",
+            "{}: skiff {old} replaced by skiff {new}; the old one is {}\n",
             swap.target().display(),
             swap.kept().display()
         ));
@@ -97,8 +97,8 @@ impl Upgrade {
         swap.back().context("put the old skiff back")?;
         self.restart(units, &active)
             .await
-            .with_context(|| format!("the old {old} is back in its place, but"))?;
-        bail!("{new} did not come up; {old} is back and runs")
+            .with_context(|| format!("the old skiff {old} is back in its place, but"))?;
+        bail!("skiff {new} did not come up; skiff {old} is back and runs")
     }
 
     async fn restart(&self, units: &impl Units, active: &[String]) -> anyhow::Result<()> {
@@ -122,11 +122,11 @@ impl Upgrade {
     fn check_skew(&self, old: Version, new: Version) -> anyhow::Result<()> {
         ensure!(
             old.major == new.major && old.minor.abs_diff(new.minor) <= 1,
-            "{new} is more than one minor version away from the installed {old}; go there step by step"
+            "skiff {new} is more than one minor version away from the installed skiff {old}; go there step by step"
         );
         ensure!(
             new >= old || self.allow_downgrade,
-            "{new} is older than the installed {old}; --allow-downgrade installs it all the same"
+            "skiff {new} is older than the installed skiff {old}; --allow-downgrade installs it all the same"
         );
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! One file that installing makes: replaced whole, and only if it differs.
 
 use std::fs;
-use std::io::{ErrorKind, Read};
+use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -110,12 +110,37 @@ fn is_same(own: &fs::File, path: &Path) -> std::io::Result<bool> {
         return Ok(false);
     }
     // Opened anew: whoever copies `own` begins at its beginning.
-    let own = std::io::BufReader::new(fs::File::open("/proc/self/exe")?);
-    let there = std::io::BufReader::new(there);
-    for (a, b) in own.bytes().zip(there.bytes()) {
-        if a? != b? {
+    have_same_contents(fs::File::open("/proc/self/exe")?, there)
+}
+
+fn have_same_contents(a: impl Read, b: impl Read) -> std::io::Result<bool> {
+    let (mut a, mut b) = (BufReader::new(a), BufReader::new(b));
+    loop {
+        let (left, right) = (a.fill_buf()?, b.fill_buf()?);
+        let n = left.len().min(right.len());
+        if n == 0 {
+            return Ok(left.is_empty() && right.is_empty());
+        }
+        if left[..n] != right[..n] {
             return Ok(false);
         }
+        a.consume(n);
+        b.consume(n);
     }
-    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contents_are_compared_to_their_ends() {
+        let same = |a: &[u8], b: &[u8]| have_same_contents(a, b).unwrap();
+        let long = vec![7; 100_000];
+        assert!(same(&long, &long) && same(b"", b""));
+        assert!(!same(&long, &long[1..]) && !same(b"", b"a"));
+        let mut other = long.clone();
+        other[99_999] = 8;
+        assert!(!same(&long, &other));
+    }
 }

@@ -80,21 +80,21 @@ async fn upgrade(
 
 #[tokio::test]
 async fn a_version_that_comes_up_stays() {
-    let outcome = upgrade("0.1.0", "0.2.0", &["skiff 0.2.0"], &[]).await;
+    let outcome = upgrade("0.1.0", "0.2.0", &["0.2.0"], &[]).await;
     assert_eq!(outcome.result, Ok(ExitCode::SUCCESS));
-    assert_eq!(outcome.installed, "skiff 0.2.0");
-    assert_eq!(outcome.restarts, ["skiff 0.2.0"]);
+    assert_eq!(outcome.installed, "0.2.0");
+    assert_eq!(outcome.restarts, ["0.2.0"]);
 }
 
 #[tokio::test]
 async fn a_version_that_does_not_come_up_makes_room_for_the_old_one() {
-    let outcome = upgrade("0.1.0", "0.2.0", &["skiff 0.1.0"], &[]).await;
+    let outcome = upgrade("0.1.0", "0.2.0", &["0.1.0"], &[]).await;
     assert_eq!(
         outcome.result,
         Err("skiff 0.2.0 did not come up; skiff 0.1.0 is back and runs".into())
     );
-    assert_eq!(outcome.installed, "skiff 0.1.0");
-    assert_eq!(outcome.restarts, ["skiff 0.2.0", "skiff 0.1.0"]);
+    assert_eq!(outcome.installed, "0.1.0");
+    assert_eq!(outcome.restarts, ["0.2.0", "0.1.0"]);
 }
 
 #[tokio::test]
@@ -108,16 +108,16 @@ async fn a_version_too_far_away_changes_nothing() {
         assert!(outcome.result.unwrap_err().contains(why), "{to}");
         assert_eq!(
             (outcome.installed.as_str(), outcome.restarts.len()),
-            ("skiff 0.1.0", 0)
+            ("0.1.0", 0)
         );
     }
-    let down = upgrade("0.1.0", "0.0.9", &["skiff 0.0.9"], &["--allow-downgrade"]).await;
-    assert_eq!(down.installed, "skiff 0.0.9");
+    let down = upgrade("0.1.0", "0.0.9", &["0.0.9"], &["--allow-downgrade"]).await;
+    assert_eq!(down.installed, "0.0.9");
 }
 
 #[tokio::test]
 async fn a_check_changes_nothing() {
     let outcome = upgrade("0.1.0", "0.1.1", &[], &["--check"]).await;
     assert_eq!(outcome.result, Ok(ExitCode::SUCCESS));
-    assert_eq!(outcome.installed, "skiff 0.1.0");
+    assert_eq!(outcome.installed, "0.1.0");
 }
