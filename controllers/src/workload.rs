@@ -20,6 +20,9 @@ use crate::object::Pod;
 use crate::owner;
 use crate::queue::Queue;
 
+/// How often a create is sent whose answers do not say whether it was made.
+const TRIES: u32 = 5;
+
 /// A kind whose objects own pods.
 pub trait Workload: Object {
     /// Its `LabelSelector`.
@@ -98,6 +101,32 @@ pub async fn create_pod(
     Ok(made)
 }
 
+/// The same with a generated name, which is chosen here: so a create that got no
+/// answer can be sent again, and finds what it has made.
+async fn create_once(
+    cluster: &Cluster,
+    namespace: &str,
+    pod: &Value,
+) -> Result<Pod, kube::Error> {
+    let mut pod = pod.clone();
+    let prefix = pod["metadata"]["generateName"].as_str().unwrap_or_default();
+    let name = apimachinery::random::name(prefix);
+    pod["metadata"]["name"] = name.as_str().into();
+    let mut tries = 1;
+    loop {
+        match create_pod(cluster, namespace, &pod).await {
+            Err(kube::Error::Api(status)) if status.code == 504 && tries < TRIES => tries += 1,
+            Err(kube::Error::Api(status)) if tries > 1 && status.is_already_exists() => {
+                let api: Api<Pod> = Api::namespaced(cluster.client.clone(), namespace);
+                let made = api.get(&name).await?;
+                cluster.pods.note(made.clone());
+                return Ok(made);
+            }
+            made => return made,
+        }
+    }
+}
+
 /// A create whose body goes out as the JSON it is.
 pub async fn post<K: DeserializeOwned>(
     client: &Client,
@@ -139,7 +168,7 @@ pub async fn create_told<K: Workload>(
     pod: &Value,
 ) -> Result<Pod, Error> {
     let key = Key::of(owner);
-    match create_pod(cluster, &key.namespace, pod).await {
+    match create_once(cluster, &key.namespace, pod).await {
         Ok(pod) => {
             let note = format!("Created pod: {}", Key::of(&pod).name);
             recorder.normal(owner, "SuccessfulCreate", note);
