@@ -230,3 +230,90 @@ fn a_node_survives_a_full_disk_and_goes_on_when_there_is_room() {
     run::ok(&mut build(&skiff, "second:1", small.path()));
     runs_as_before(&kubectl, "before");
 }
+
+/// More than any machine has: the node is short of memory from the start.
+const NEVER_ENOUGH: &str = "memory.available<1000000Gi";
+
+/// A pod of this node, which no scheduler would give it.
+fn bound(name: &str, namespace: &str, spec: &Value) -> Value {
+    let mut pod = pod(name, "true");
+    pod["metadata"]["namespace"] = json!(namespace);
+    pod["spec"]["nodeName"] = json!("node");
+    for (field, value) in spec.as_object().into_iter().flatten() {
+        pod["spec"][field] = value.clone();
+    }
+    pod
+}
+
+#[test]
+fn a_node_without_memory_takes_and_keeps_critical_pods_only() {
+    if !need::met(PROGRAMS) {
+        return;
+    }
+    let (_network, machine) = Machine::alone();
+    let flags = [
+        "--eviction-hard",
+        NEVER_ENOUGH,
+        "--image-gc-high-threshold",
+        "100",
+    ];
+    let skiff = Skiff::up(&machine, &flags);
+    import_busybox(&skiff);
+    let kubectl = skiff.kubectl();
+    let node = kubectl.get(&["node", "node"]);
+    assert_eq!(
+        condition(&node, "MemoryPressure")["status"],
+        "True",
+        "{node}"
+    );
+    assert_eq!(
+        condition(&node, "DiskPressure")["status"],
+        "False",
+        "{node}"
+    );
+
+    let critical = json!({ "priorityClassName": "system-node-critical" });
+    kubectl.apply(&bound("critical", "kube-system", &critical));
+    kubectl.apply(&bound("refused", "default", &json!({})));
+    let refused = wait_evicted(&kubectl, "refused");
+    assert_eq!(
+        refused["status"]["message"],
+        "Pod was rejected: The node had condition: [MemoryPressure]. "
+    );
+    // What the threshold keeps free, here all memory, is not allocatable: it asks for none.
+    let mut evicted = bound("evicted", "default", &json!({}));
+    evicted["spec"]["containers"][0]["resources"] = json!({ "requests": { "cpu": "1m" } });
+    kubectl.apply(&evicted);
+    let evicted = wait_evicted(&kubectl, "evicted");
+    let message = evicted["status"]["message"].as_str().unwrap_or_default();
+    assert!(
+        message.starts_with("The node was low on resource: memory. "),
+        "{message}"
+    );
+    let blame = "request is 0, has larger consumption of memory. ";
+    assert!(message.ends_with(blame), "{message}");
+    kubectl.wait(&["pod", "critical", "-n", "kube-system"], PATIENCE, |pod| {
+        condition(pod, "Ready")["status"] == "True"
+    });
+    a_reboot_is_told_of(&kubectl);
+}
+
+fn a_reboot_is_told_of(kubectl: &Kubectl<'_>) {
+    let other = r#"{"status":{"nodeInfo":{"bootID":"another"}}}"#;
+    kubectl.ok(&[
+        "patch",
+        "node",
+        "node",
+        "--subresource=status",
+        "--type=merge",
+        "-p",
+        other,
+    ]);
+    let told = until("the reboot is told of", PATIENCE, || {
+        told(kubectl, "Rebooted").pop()
+    });
+    assert!(
+        told.starts_with("Node node has been rebooted, boot id: "),
+        "{told}"
+    );
+}
