@@ -77,6 +77,12 @@ impl Ledger {
             ));
         }
         check_sysctls(spec, node.allowed_unsafe_sysctls)?;
+        if spec.host_users == Some(false) {
+            // Who asks for it would be root of the machine otherwise.
+            let why =
+                "hostUsers: false needs user namespaces, which this node does not give to pods yet";
+            return Err(refusal("UserNamespaces", why.to_owned()));
+        }
         let demand = Demand::of(spec);
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         held.remove(uid);
