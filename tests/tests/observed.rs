@@ -5,7 +5,7 @@ mod collector;
 
 use std::time::Duration;
 
-use collector::Collector;
+use collector::{Collector, Span};
 use e2e::{Kubectl, Machine, Skiff, image, need, run, until};
 use serde_json::{Value, json};
 
@@ -89,8 +89,15 @@ fn every_part_counts_what_it_does_and_only_those_who_may_see_it() {
     kubectl.wait_ready("probed");
     kubectl.ok(&["rollout", "status", "deployment/web", "--timeout=60s"]);
 
+    the_server_tells(&kubectl);
+    the_node_tells(&kubectl);
+    who_may_see(&kubectl);
+    a_token_is_enough(&machine, &kubectl);
+}
+
+fn the_server_tells(kubectl: &Kubectl<'_>) {
     let server = until("the server's metrics tell of two pods", A_MINUTE, || {
-        let text = raw(&kubectl, "/metrics");
+        let text = raw(kubectl, "/metrics");
         let scheduled =
             "scheduler_schedule_attempts_total{profile=\"default-scheduler\",result=\"scheduled\"}";
         (value(&text, scheduled) >= 2.0).then_some(text)
@@ -117,9 +124,11 @@ fn every_part_counts_what_it_does_and_only_those_who_may_see_it() {
             "workqueue_work_duration_seconds_count{name=\"endpointslice\"} ",
         ],
     );
+}
 
+fn the_node_tells(kubectl: &Kubectl<'_>) {
     let node = "/api/v1/nodes/node/proxy";
-    let own = raw(&kubectl, &format!("{node}/metrics"));
+    let own = raw(kubectl, &format!("{node}/metrics"));
     is_well_formed(&own);
     has(
         &own,
@@ -132,20 +141,20 @@ fn every_part_counts_what_it_does_and_only_those_who_may_see_it() {
         ],
     );
     let probes = until("a probe is counted", A_MINUTE, || {
-        let text = raw(&kubectl, &format!("{node}/metrics/probes"));
+        let text = raw(kubectl, &format!("{node}/metrics/probes"));
         (value(&text, "prober_probe_total") >= 1.0).then_some(text)
     });
     has(
         &probes,
         &["prober_probe_total{container=\"c\",namespace=\"default\",pod=\"probed\""],
     );
-    let containers = raw(&kubectl, &format!("{node}/metrics/cadvisor"));
+    let containers = raw(kubectl, &format!("{node}/metrics/cadvisor"));
     is_well_formed(&containers);
     has(
         &containers,
         &["container_memory_working_set_bytes{", "machine_cpu_cores "],
     );
-    let resource = raw(&kubectl, &format!("{node}/metrics/resource"));
+    let resource = raw(kubectl, &format!("{node}/metrics/resource"));
     is_well_formed(&resource);
     has(
         &resource,
@@ -155,8 +164,6 @@ fn every_part_counts_what_it_does_and_only_those_who_may_see_it() {
             "pod_memory_working_set_bytes{namespace=\"default\",pod=\"probed\"}",
         ],
     );
-    who_may_see(&kubectl);
-    a_token_is_enough(&machine, &kubectl);
 }
 
 /// As metrics-server and Prometheus do: straight from the node, by the token of
@@ -279,6 +286,17 @@ fn a_pods_creation_is_one_trace_from_the_request_to_the_running_container() {
     kubectl.wait_ready("traced");
     kubectl.wait_ready("untraced");
 
+    let spans = all_stages(&collector);
+    are_one_trace(&spans);
+    assert_eq!(collector.service().as_deref(), Some("skiff"));
+    let untraced = kubectl.get(&["pod", "untraced"]);
+    assert_eq!(
+        untraced["metadata"]["annotations"]["skiff.dev/traceparent"],
+        Value::Null
+    );
+}
+
+fn all_stages(collector: &Collector) -> Vec<Span> {
     let wanted = [
         "create pods",
         "store put",
@@ -289,12 +307,16 @@ fn a_pods_creation_is_one_trace_from_the_request_to_the_running_container() {
         "container start",
         "pod start",
     ];
-    let spans = until("all stages of the trace arrive", A_MINUTE, || {
+    until("all stages of the trace arrive", A_MINUTE, || {
         let spans = collector.spans();
         let has = |name: &&str| spans.iter().any(|span| span.name == **name);
         wanted.iter().all(has).then_some(spans)
-    });
-    for span in &spans {
+    })
+}
+
+#[track_caller]
+fn are_one_trace(spans: &[Span]) {
+    for span in spans {
         assert_eq!(span.trace, TRACE, "{span:?} was asked for by nobody");
         assert!(span.start <= span.end, "{span:?}");
         assert_ne!(span.about("k8s.pod.name"), Some("untraced"));
@@ -317,7 +339,7 @@ fn a_pods_creation_is_one_trace_from_the_request_to_the_running_container() {
         "pod start",
     ] {
         let span = of(stage, "traced");
-        let is_made_by = |one: &collector::Span| one.name == "create pods" && one.id == span.parent;
+        let is_made_by = |one: &Span| one.name == "create pods" && one.id == span.parent;
         assert!(
             spans.iter().any(is_made_by),
             "{span:?} is part of the request"
@@ -331,10 +353,4 @@ fn a_pods_creation_is_one_trace_from_the_request_to_the_running_container() {
             .any(|span| span.name == "schedule pod" && span.id == bound.parent)
     );
     assert!(of("image pull", "pulled").failed);
-    assert_eq!(collector.service().as_deref(), Some("skiff"));
-    let untraced = kubectl.get(&["pod", "untraced"]);
-    assert_eq!(
-        untraced["metadata"]["annotations"]["skiff.dev/traceparent"],
-        Value::Null
-    );
 }
