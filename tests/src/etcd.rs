@@ -108,5 +108,6 @@ impl Drop for Etcd {
     fn drop(&mut self) {
         self.kill();
         let _ = std::fs::remove_dir_all(&self.dir);
+        let _ = std::fs::remove_dir(crate::skiff::base_dir(std::process::id()));
     }
 }

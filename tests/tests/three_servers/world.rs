@@ -42,9 +42,10 @@ pub struct Ground {
 
 pub struct World<'g> {
     ground: &'g Ground,
-    pub etcds: Vec<Etcd>,
-    pub servers: Vec<Skiff<'g>>,
+    // Whoever needs another ends first.
     _nodes: Vec<HollowNodes>,
+    pub servers: Vec<Skiff<'g>>,
+    pub etcds: Vec<Etcd>,
 }
 
 impl Ground {
