@@ -14,7 +14,7 @@ cleanup() {
     "$skiff" reset --yes
 }
 # How full this machine's disk is does not matter to a demonstration.
-"$skiff" up --eviction-hard '' >.demo.log 2>&1 &
+"$skiff" up --eviction-hard '' --image-gc-high-threshold 100 >.demo.log 2>&1 &
 pid=$!
 [ "${1:-}" = --keep ] || trap cleanup EXIT
 

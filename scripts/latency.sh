@@ -24,7 +24,7 @@ ip -n "$machine" link set cable0 up
 ip -n "$machine" route add default via 198.18.0.254
 pid=; trap cleanup EXIT
 echo 'latency,admin,admin,"system:masters"' >"$dir/tokens"
-nsenter --net="/run/netns/$machine" -- "$skiff" up --data-dir "$dir/data" --node-name node --eviction-hard '' --token-auth-file "$dir/tokens" >"$dir/log" 2>&1 &
+nsenter --net="/run/netns/$machine" -- "$skiff" up --data-dir "$dir/data" --node-name node --eviction-hard '' --image-gc-high-threshold 100 --token-auth-file "$dir/tokens" >"$dir/log" 2>&1 &
 pid=$!
 for _ in $(seq 200); do grep -q '^next:' "$dir/log" && break; sleep 0.05; done
 grep Ready "$dir/log" || { cat "$dir/log"; exit 1; }

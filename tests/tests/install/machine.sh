@@ -89,7 +89,7 @@ step "skiff install up returns when the node is Ready"
 # A watchdog that the test can wait for.
 mkdir -p /run/systemd/system/$unit.d
 printf '[Service]\nWatchdogSec=20\n' >/run/systemd/system/$unit.d/short.conf
-skiff install up --node-name vm --eviction-hard '' --log-level info | tee said
+skiff install up --node-name vm --eviction-hard '' --image-gc-high-threshold 100 --log-level info | tee said
 grep -q "$unit: node vm is Ready" said
 node_is_ready || fail "systemd counts $unit as started, but its node is not Ready"
 [ "$(stat -c %a /etc/skiff/config.yaml)" = 600 ]
@@ -168,7 +168,7 @@ hash -r
 compare before after-server
 
 step "uninstall stops and removes pods too"
-./skiff install up --node-name vm --eviction-hard ''
+./skiff install up --node-name vm --eviction-hard '' --image-gc-high-threshold 100
 start_pod
 skiff uninstall --yes
 compare before after-up

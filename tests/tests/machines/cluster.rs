@@ -68,7 +68,7 @@ impl Cluster {
         self.step("two nodes join by token");
         self.on_nodes(|node| {
             node.ok(&format!(
-                "skiff install agent --server https://{ip}:6443 --token {} --eviction-hard ''\n\
+                "skiff install agent --server https://{ip}:6443 --token {} --eviction-hard '' --image-gc-high-threshold 100\n\
                  skiff image import busybox.tar",
                 token.trim()
             ));
