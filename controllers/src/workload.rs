@@ -103,11 +103,7 @@ pub async fn create_pod(
 
 /// The same with a generated name, which is chosen here: so a create that got no
 /// answer can be sent again, and finds what it has made.
-async fn create_once(
-    cluster: &Cluster,
-    namespace: &str,
-    pod: &Value,
-) -> Result<Pod, kube::Error> {
+async fn create_once(cluster: &Cluster, namespace: &str, pod: &Value) -> Result<Pod, kube::Error> {
     let mut pod = pod.clone();
     let prefix = pod["metadata"]["generateName"].as_str().unwrap_or_default();
     let name = apimachinery::random::name(prefix);
