@@ -157,22 +157,35 @@ fn wait_for_ca(kubeconfig: &Path, dir: &Path, process: &mut Guard) -> anyhow::Re
     }
 }
 
-/// Until the server says that it is ready.
+/// What says that the server is ready, and that a controller has made what each pod needs.
+const NEEDED: [&str; 2] = [
+    "/readyz",
+    "/api/v1/namespaces/default/serviceaccounts/default",
+];
+
+/// Until all that is [`NEEDED`] is there.
 fn wait_for_answers(target: &Target) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let deadline = Instant::now() + START_LIMIT;
-    let request = target.request("GET", "/readyz", "");
     runtime.block_on(async {
-        loop {
-            let asked = async { target.connect().await?.ask(&request).await };
-            match asked.await {
-                Ok((200, _)) => return Ok(()),
-                Err(error) if Instant::now() > deadline => return Err(error),
-                Ok((status, _)) if Instant::now() > deadline => bail!("/readyz answers {status}"),
-                _ => tokio::time::sleep(Duration::from_millis(20)).await,
-            }
+        for path in NEEDED {
+            wait_for(target, path, deadline).await?;
         }
+        Ok(())
     })
+}
+
+async fn wait_for(target: &Target, path: &str, deadline: Instant) -> anyhow::Result<()> {
+    let request = target.request("GET", path, "");
+    loop {
+        let asked = async { target.connect().await?.ask(&request).await };
+        match asked.await {
+            Ok((200, _)) => return Ok(()),
+            Err(error) if Instant::now() > deadline => return Err(error),
+            Ok((status, _)) if Instant::now() > deadline => bail!("{path} answers {status}"),
+            _ => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
+    }
 }
