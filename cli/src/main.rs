@@ -26,6 +26,7 @@ mod print;
 mod registries;
 mod service;
 mod shutdown;
+mod started;
 mod terminal;
 mod token_file;
 mod trace_flags;

@@ -7,12 +7,7 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 
 /// Ready to serve; from here on systemd watches ([`Watch`]).
-///
-/// The start is over: of the program's file, half of what is mapped was used by it alone.
 pub fn ready(status: &str) {
-    if let Err(error) = sys::memory::give_back_program() {
-        tracing::debug!(%error, "what the start used of the program stays mapped");
-    }
     tell(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 

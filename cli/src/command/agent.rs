@@ -18,7 +18,8 @@ use crate::node::join::{Identities, Machine, renew};
 use crate::node::servers::{self, Dialer, Servers};
 use crate::node::tunnel::{self, Places};
 use crate::node::{Node, ready, skew};
-use crate::notify::{self, Watch};
+use crate::notify::Watch;
+use crate::started;
 use crate::trace_flags::TraceFlags;
 use crate::{preflight, shutdown};
 
@@ -168,6 +169,6 @@ fn stay(
 /// it goes on running the pods it has.
 async fn say_ready(client: kube::Client, name: &str, shutdown: &CancellationToken) {
     if let Some(found) = ready::wait(client, name, READY_WITHIN, shutdown).await {
-        notify::ready(&found.words(name));
+        started::tell(&found.words(name));
     }
 }

@@ -12,7 +12,8 @@ use crate::data_dir::DataDir;
 use crate::identities::{self, ServerNames};
 use crate::instance::{Instance, InstanceFlags};
 use crate::log::LogFlags;
-use crate::notify::{self, Watch};
+use crate::notify::Watch;
+use crate::started;
 use crate::trace_flags::TraceFlags;
 use crate::{node, preflight, shutdown};
 
@@ -63,7 +64,7 @@ impl Server {
             ControlPlane::start(&instance, &settings, identities, &mut tasks, &shutdown).await?;
         say_ready(&self, &instance);
         let _watch = Watch::start(plane.is_alive());
-        notify::ready(&format!(
+        started::tell(&format!(
             "the Kubernetes API answers on https://{}",
             self.server.listen()
         ));

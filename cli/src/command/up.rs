@@ -13,7 +13,8 @@ use crate::data_dir::DataDir;
 use crate::instance::{Instance, InstanceFlags};
 use crate::log::LogFlags;
 use crate::node::{Node, ready};
-use crate::notify::{self, Watch};
+use crate::notify::Watch;
+use crate::started;
 use crate::trace_flags::TraceFlags;
 use crate::{identities, preflight, shutdown};
 
@@ -153,7 +154,7 @@ async fn say_ready(
     } else {
         println!("node {node} is not Ready yet; see: skiff describe node {node}");
     }
-    notify::ready(&found.words(node));
+    started::tell(&found.words(node));
     println!("next:");
     println!(
         "  export KUBECONFIG={}",
