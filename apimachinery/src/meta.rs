@@ -61,6 +61,14 @@ pub fn entry<'a>(value: &'a mut Value, key: &str) -> &'a mut Value {
     field
 }
 
+/// Adds an item to the list below `key`, made if absent. `object` must be an object.
+pub fn push(object: &mut Value, key: &str, item: Value) {
+    match object.get_mut(key).and_then(Value::as_array_mut) {
+        Some(list) => list.push(item),
+        None => object[key] = Value::Array(vec![item]),
+    }
+}
+
 /// Sets the field at a dotted path, making the objects on the way.
 pub fn set(object: &mut Value, path: &str, value: impl Into<Value>) {
     let (parent, key) = match path.rsplit_once('.') {

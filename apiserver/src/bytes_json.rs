@@ -10,9 +10,13 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+/// Room for a pod as large as most.
+const ROOM: usize = 4096;
+
 /// Serializes an object; the store fills in `metadata.resourceVersion`.
 pub fn encode(object: &Map<String, Value>) -> store::Value {
-    let mut out = Vec::with_capacity(1024);
+    // The store copies what has a hole: only then may this be too large.
+    let mut out = Vec::with_capacity(ROOM);
     let mut hole = None;
     out.push(b'{');
     for (key, value) in object {
@@ -32,7 +36,9 @@ pub fn encode(object: &Map<String, Value>) -> store::Value {
         }
     }
     out.push(b'}');
-    out.shrink_to_fit();
+    if hole.is_none() {
+        out.shrink_to_fit();
+    }
     store::Value {
         bytes: out.into(),
         revision_at: hole,
@@ -43,12 +49,52 @@ fn push_key(out: &mut Vec<u8>, key: &str) {
     if out.last() != Some(&b'{') {
         out.push(b',');
     }
-    serde_json::to_writer(&mut *out, key).expect("a Vec takes every write");
+    push_text(out, key);
     out.push(b':');
 }
 
 fn push(out: &mut Vec<u8>, value: &Value) {
-    serde_json::to_writer(out, value).expect("a Value serializes");
+    match value {
+        Value::String(text) => push_text(out, text),
+        Value::Array(items) => {
+            out.push(b'[');
+            for (i, item) in items.iter().enumerate() {
+                if i > 0 {
+                    out.push(b',');
+                }
+                push(out, item);
+            }
+            out.push(b']');
+        }
+        Value::Object(fields) => {
+            out.push(b'{');
+            for (key, value) in fields {
+                push_key(out, key);
+                push(out, value);
+            }
+            out.push(b'}');
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => push_serialized(out, value),
+    }
+}
+
+/// Most texts of an object are names, with nothing to escape in them.
+fn push_text(out: &mut Vec<u8>, text: &str) {
+    // Not `any`, which stops at the first: all bytes are looked at, many at once.
+    let escapes = text.bytes().fold(false, |found, byte| {
+        found | (byte < b' ') | (byte == b'"') | (byte == b'\\')
+    });
+    if escapes {
+        return push_serialized(out, text);
+    }
+    out.reserve(text.len() + 2);
+    out.push(b'"');
+    out.extend_from_slice(text.as_bytes());
+    out.push(b'"');
+}
+
+fn push_serialized(out: &mut Vec<u8>, value: &(impl serde::Serialize + ?Sized)) {
+    serde_json::to_writer(out, value).expect("a Vec takes every write");
 }
 
 #[derive(Deserialize)]
@@ -190,6 +236,40 @@ mod tests {
             json!({"name": "e", "resourceVersion": "42"})
         );
         assert_eq!(read["involvedObject"]["resourceVersion"], "");
+    }
+
+    #[test]
+    fn what_is_encoded_is_what_serde_json_writes() {
+        let texts = [
+            "",
+            "plain",
+            "a \"b\"",
+            "a\\b",
+            "\u{1f}",
+            "\n\t\u{7f}",
+            "\u{e9}\u{2028}",
+            "k:{\"name\":\"c\"}",
+        ];
+        let values = [
+            json!(null),
+            json!(true),
+            json!(-7),
+            json!(1.5),
+            json!(u64::MAX),
+            json!([]),
+            json!({}),
+        ];
+        let mut object = json!({ "metadata": {}, "list": values, "texts": texts, "deep": { "er": [[{}], [1, {"": []}]] } });
+        for text in texts {
+            object["keys"][text] = json!({ text: [text] });
+        }
+        let mut expected = object.clone();
+        expected["metadata"]["resourceVersion"] = json!("");
+        let (bytes, _) = stored(&object);
+        assert_eq!(
+            String::from_utf8(bytes).unwrap(),
+            serde_json::to_string(&expected).unwrap()
+        );
     }
 
     #[test]

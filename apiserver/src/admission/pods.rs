@@ -1,6 +1,8 @@
 //! Pods stay five minutes on a node that is not ready, unless they say otherwise;
 //! and a node is not ready until its kubelet said that it is.
 
+use std::sync::LazyLock;
+
 use apimachinery::meta;
 use serde_json::{Value, json};
 
@@ -10,38 +12,29 @@ const KEYS: [&str; 2] = [
     "node.kubernetes.io/unreachable",
 ];
 
+static TOLERATIONS: LazyLock<[Value; 2]> = LazyLock::new(|| {
+    KEYS.map(|key| {
+        json!({ "key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": SECONDS })
+    })
+});
+
 pub fn add_tolerations(pod: &mut Value) {
-    for key in KEYS {
-        let tolerated = meta::items(pod, "spec.tolerations")
-            .iter()
-            .any(|t| tolerates(t, key));
-        if tolerated {
-            continue;
-        }
-        let toleration = json!({
-            "key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": SECONDS,
-        });
-        let spec = meta::entry(pod, "spec");
-        match spec.get_mut("tolerations").and_then(Value::as_array_mut) {
-            Some(list) => list.push(toleration),
-            None => spec["tolerations"] = json!([toleration]),
+    let spec = meta::entry(pod, "spec");
+    for (key, toleration) in KEYS.iter().zip(&*TOLERATIONS) {
+        let mut given = meta::items(spec, "tolerations").iter();
+        if !given.any(|t| tolerates(t, key)) {
+            meta::push(spec, "tolerations", toleration.clone());
         }
     }
 }
 
 /// Nothing is scheduled to a node before the node controller has seen it ready.
 pub fn taint_new_node(node: &mut Value) {
-    let taint = json!({ "key": KEYS[0], "effect": "NoSchedule" });
-    if meta::items(node, "spec.taints")
-        .iter()
-        .any(|t| t["key"] == KEYS[0])
-    {
-        return;
-    }
     let spec = meta::entry(node, "spec");
-    match spec.get_mut("taints").and_then(Value::as_array_mut) {
-        Some(list) => list.push(taint),
-        None => spec["taints"] = json!([taint]),
+    let mut given = meta::items(spec, "taints").iter();
+    if !given.any(|t| t["key"] == KEYS[0]) {
+        let taint = json!({ "key": KEYS[0], "effect": "NoSchedule" });
+        meta::push(spec, "taints", taint);
     }
 }
 

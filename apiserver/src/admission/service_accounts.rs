@@ -1,6 +1,6 @@
 //! Every pod runs as a service account, and finds its token in a volume.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use apimachinery::{Status, meta, random};
 use serde_json::{Value, json};
@@ -96,7 +96,7 @@ fn mount_token(pod: &mut Value) {
                 continue;
             }
             is_mounted = true;
-            push(
+            meta::push(
                 container,
                 "volumeMounts",
                 json!({ "name": name, "readOnly": true, "mountPath": MOUNT_PATH }),
@@ -104,20 +104,14 @@ fn mount_token(pod: &mut Value) {
         }
     }
     if is_mounted && is_new {
-        push(spec, "volumes", volume(&name));
+        meta::push(spec, "volumes", volume(&name));
     }
 }
 
-fn push(object: &mut Value, field: &str, item: Value) {
-    match object.get_mut(field).and_then(Value::as_array_mut) {
-        Some(list) => list.push(item),
-        None => object[field] = Value::Array(vec![item]),
-    }
-}
-
-fn volume(name: &str) -> Value {
+/// A token, the authority to check the server by, and the pod's namespace.
+static VOLUME: LazyLock<Value> = LazyLock::new(|| {
     json!({
-        "name": name,
+        "name": "",
         "projected": {
             "defaultMode": 420,
             "sources": [
@@ -130,4 +124,10 @@ fn volume(name: &str) -> Value {
             ],
         },
     })
+});
+
+fn volume(name: &str) -> Value {
+    let mut volume = VOLUME.clone();
+    volume["name"] = name.into();
+    volume
 }

@@ -1,5 +1,7 @@
 //! POST: a new object.
 
+use std::borrow::Cow;
+
 use apimachinery::{Status, meta, random, time};
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -153,18 +155,18 @@ impl Registry<'_> {
         generated: bool,
         options: &WriteOptions,
     ) -> Result<Bytes, Status> {
+        if !generated {
+            let name = meta::name(&object).to_owned();
+            let stored = self.put_once(Cow::Owned(object), options).await?;
+            return stored.ok_or_else(|| Status::already_exists(self.resource(), &name));
+        }
         for _ in 0..NAME_ATTEMPTS {
-            match self.put_once(&object, options).await {
-                Ok(stored) => return Ok(stored),
-                Err(None) if generated => {
-                    let name = random::name(meta::generate_name(&object));
-                    meta::set_meta(&mut object, "name", name);
-                }
-                Err(None) => {
-                    return Err(Status::already_exists(self.resource(), meta::name(&object)));
-                }
-                Err(Some(status)) => return Err(status),
+            let stored = self.put_once(Cow::Borrowed(&object), options).await?;
+            if let Some(stored) = stored {
+                return Ok(stored);
             }
+            let name = random::name(meta::generate_name(&object));
+            meta::set_meta(&mut object, "name", name);
         }
         Err(Status::generate_name_conflict(
             self.resource(),
@@ -172,31 +174,26 @@ impl Registry<'_> {
         ))
     }
 
-    /// `Err(None)` when the name is taken.
+    /// None when the name is taken.
     async fn put_once(
         &self,
-        object: &Value,
+        object: Cow<'_, Value>,
         options: &WriteOptions,
-    ) -> Result<Bytes, Option<Status>> {
-        let name = meta::name(object);
+    ) -> Result<Option<Bytes>, Status> {
+        let name = meta::name(&object).to_owned();
         if options.dry_run {
-            let taken = self.find(name).await.map_err(Some)?.is_some();
-            return if taken {
-                Err(None)
-            } else {
-                versions::encode(object).map_err(Some)
-            };
+            let is_taken = self.find(&name).await?.is_some();
+            return (!is_taken).then(|| versions::encode(&object)).transpose();
         }
-        let value = self.api.to_stored(self.kind, object).await.map_err(Some)?;
-        match self
-            .api
-            .store
-            .put(&self.key(name), value, Expect::Absent)
-            .await
-        {
-            Ok(entry) => self.written(entry).await.map_err(Some),
-            Err(store::Error::Conflict { .. }) => Err(None),
-            Err(error) => Err(Some(store_failure(error))),
+        let value = self.api.to_stored(self.kind, &object).await?;
+        // Many wait for the disk together: what they hold meanwhile pushes each
+        // other's out of the processor's caches.
+        drop(object);
+        let key = self.key(&name);
+        match self.api.store.put(&key, value, Expect::Absent).await {
+            Ok(entry) => self.written(entry).await.map(Some),
+            Err(store::Error::Conflict { .. }) => Ok(None),
+            Err(error) => Err(store_failure(error)),
         }
     }
 }

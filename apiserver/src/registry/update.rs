@@ -263,6 +263,7 @@ impl Registry<'_> {
             };
         }
         let value = self.api.to_stored(self.kind, &new).await?;
+        drop(new);
         match self.api.store.put(&entry.key, value, expect).await {
             Ok(entry) => self.written(entry).await.map(Some),
             Err(store::Error::Conflict { .. }) => Ok(None),
