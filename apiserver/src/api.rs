@@ -65,10 +65,33 @@ pub struct Call {
     pub notes: Notes,
 }
 
-/// The line that a request begins with, read once.
-struct Line {
+/// One request as it comes: read, and nothing decided.
+struct Asked<'p> {
     route: Route,
     query: Query,
+    request: Request<RequestBody>,
+    /// Who asks, or why that is not known.
+    user: Result<Arc<User>, Status>,
+    peer: &'p Peer,
+}
+
+impl<'p> Asked<'p> {
+    fn read(
+        request: Request<RequestBody>,
+        user: Result<Arc<User>, Status>,
+        peer: &'p Peer,
+    ) -> Self {
+        let uri = request.uri();
+        let query = Query::parse(uri.query().unwrap_or(""));
+        let route = Route::parse(request.method(), uri.path(), &query);
+        Self {
+            route,
+            query,
+            request,
+            user,
+            peer,
+        }
+    }
 }
 
 impl Call {
@@ -86,7 +109,7 @@ impl Api {
         peer: &Peer,
     ) -> Response<Body> {
         let user = self.authn.authenticate(request.headers_mut(), peer).await;
-        self.answer_from(request, user, peer).await
+        self.counted(Asked::read(request, user, peer)).await
     }
 
     /// Answers one request of a user who is known already (in process).
@@ -95,39 +118,32 @@ impl Api {
         request: Request<RequestBody>,
         user: Result<Arc<User>, Status>,
     ) -> Response<Body> {
-        self.answer_from(request, user, &Peer::default()).await
+        let peer = Peer::default();
+        self.counted(Asked::read(request, user, &peer)).await
     }
 
-    async fn answer_from(
-        self: &Arc<Self>,
-        request: Request<RequestBody>,
-        user: Result<Arc<User>, Status>,
-        peer: &Peer,
-    ) -> Response<Body> {
+    async fn counted(self: &Arc<Self>, asked: Asked<'_>) -> Response<Body> {
         let start = Instant::now();
-        let uri = request.uri();
-        let query = Query::parse(uri.query().unwrap_or(""));
-        let route = Route::parse(request.method(), uri.path(), &query);
-        let line = Line { route, query };
-        let span = self.metrics.begin(&line.route);
+        let span = self.metrics.begin(&asked.route);
+        // What is seldom on is boxed: the future of every request is smaller.
         let response = if traces::is_on() {
-            Box::pin(self.traced(request, line, user, peer)).await
+            Box::pin(self.traced(asked)).await
         } else {
-            self.noted(request, line, user, peer).await
+            self.noted(asked).await
         };
         span.end(response.status(), start.elapsed());
         response
     }
 
-    async fn traced(
-        self: &Arc<Self>,
-        request: Request<RequestBody>,
-        line: Line,
-        user: Result<Arc<User>, Status>,
-        peer: &Peer,
-    ) -> Response<Body> {
-        let span = traced::request(request.method(), request.headers(), &line.route, &user);
-        let response = self.noted(request, line, user, peer);
+    async fn traced(self: &Arc<Self>, asked: Asked<'_>) -> Response<Body> {
+        let request = &asked.request;
+        let span = traced::request(
+            request.method(),
+            request.headers(),
+            &asked.route,
+            &asked.user,
+        );
+        let response = self.noted(asked);
         let response = traces::within(span.as_ref(), response).await;
         if let Some(span) = &span {
             traced::answered(span, &response);
@@ -135,40 +151,28 @@ impl Api {
         response
     }
 
-    async fn noted(
-        self: &Arc<Self>,
-        request: Request<RequestBody>,
-        line: Line,
-        user: Result<Arc<User>, Status>,
-        peer: &Peer,
-    ) -> Response<Body> {
+    async fn noted(self: &Arc<Self>, asked: Asked<'_>) -> Response<Body> {
         match &self.auditor {
-            None => self.respond(request, line, user, None).await,
-            Some(auditor) => self.audited(auditor, request, line, user, peer).await,
+            None => self.respond(asked, None).await,
+            Some(auditor) => Box::pin(self.audited(auditor, asked)).await,
         }
     }
 
     /// The same, and the audit log told of it.
-    async fn audited(
-        self: &Arc<Self>,
-        auditor: &Auditor,
-        mut request: Request<RequestBody>,
-        line: Line,
-        user: Result<Arc<User>, Status>,
-        peer: &Peer,
-    ) -> Response<Body> {
-        let user = match user {
+    async fn audited(self: &Arc<Self>, auditor: &Auditor, mut asked: Asked<'_>) -> Response<Body> {
+        let (route, peer) = (&asked.route, asked.peer);
+        let user = match &asked.user {
             Ok(user) => user,
             Err(status) => {
-                let mut response = respond::status(&status);
-                auditor.refused(&request, &line.route, peer, &mut response);
+                let mut response = respond::status(status);
+                auditor.refused(&asked.request, route, peer, &mut response);
                 return response;
             }
         };
-        let Some(trail) = auditor.begin(&mut request, &line.route, &user, peer) else {
-            return self.respond(request, line, Ok(user), None).await;
+        let Some(trail) = auditor.begin(&mut asked.request, route, user, peer) else {
+            return self.respond(asked, None).await;
         };
-        let work = self.respond(request, line, Ok(user), Some(&trail));
+        let work = self.respond(asked, Some(&trail));
         match AssertUnwindSafe(work).catch_unwind().await {
             Ok(response) => response,
             Err(_) => {
@@ -178,14 +182,8 @@ impl Api {
         }
     }
 
-    async fn respond(
-        self: &Arc<Self>,
-        request: Request<RequestBody>,
-        line: Line,
-        user: Result<Arc<User>, Status>,
-        trail: Option<&Trail>,
-    ) -> Response<Body> {
-        match self.admit(request, line, user, trail).await {
+    async fn respond(self: &Arc<Self>, asked: Asked<'_>, trail: Option<&Trail>) -> Response<Body> {
+        match self.admit(asked, trail).await {
             Ok((call, request)) => {
                 let answered = dispatch::dispatch(self, &call, request).await;
                 let mut response = answered
@@ -209,31 +207,30 @@ impl Api {
 
     async fn admit(
         &self,
-        request: Request<RequestBody>,
-        line: Line,
-        user: Result<Arc<User>, Status>,
+        asked: Asked<'_>,
         trail: Option<&Trail>,
     ) -> Result<(Call, Request<RequestBody>), Status> {
-        let own = user?;
-        let user = impersonation::resolve(&self.authz, own.clone(), request.headers()).await?;
-        let asked = Attributes::of(&line.route);
+        let own = asked.user?;
+        let headers = asked.request.headers();
+        let user = impersonation::resolve(&self.authz, own.clone(), headers).await?;
+        let wanted = Attributes::of(&asked.route);
         if let Some(trail) = trail {
             if !Arc::ptr_eq(&own, &user) {
                 trail.impersonates(&user);
             }
-            let decided = self.authz.decide(&user, &asked).await;
+            let decided = self.authz.decide(&user, &wanted).await;
             trail.decided(&decided);
-            decided.map_err(|why| asked.refusal(&user, &why))?;
+            decided.map_err(|why| wanted.refusal(&user, &why))?;
         } else {
-            self.authz.check(&user, &asked).await?;
+            self.authz.check(&user, &wanted).await?;
         }
         let call = Call {
-            route: line.route,
-            query: line.query,
-            headers: request.headers().clone(),
+            headers: headers.clone(),
+            route: asked.route,
+            query: asked.query,
             user,
             notes: Notes::default(),
         };
-        Ok((call, request))
+        Ok((call, asked.request))
     }
 }
