@@ -7,6 +7,7 @@
 pub(crate) mod files;
 mod flipped;
 pub(crate) mod format;
+mod gather;
 pub(crate) mod kept;
 mod plan;
 mod quota;
@@ -31,6 +32,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use self::{
     files::Files,
+    gather::{Gathering, PATIENCE},
     plan::{Action, Write},
     quota::Quota,
     snapshot::Snapshots,
@@ -95,6 +97,7 @@ struct Shared {
     index: RwLock<Index>,
     hub: Arc<Hub>,
     quota: Quota,
+    gathering: Gathering,
     /// The disk failed; no write is taken.
     is_stopped: AtomicBool,
 }
@@ -145,6 +148,7 @@ impl Log {
             index: RwLock::new(replayed.index),
             hub: Arc::new(hub),
             quota: Quota::new(options.quota),
+            gathering: Gathering::new(PATIENCE),
             is_stopped: AtomicBool::new(false),
         });
         let writer = Writer {
@@ -196,6 +200,9 @@ impl Log {
         let requests = self.requests.as_ref().ok_or_else(|| self.closed())?;
         let sent = requests.send(Request::Write(write)).await;
         sent.map_err(|_| self.closed())?;
+        if let Some(writer) = &self.thread {
+            self.shared.gathering.queued(requests, writer.thread());
+        }
         answered.await.map_err(|_| self.closed())?
     }
 

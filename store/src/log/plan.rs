@@ -51,15 +51,15 @@ pub struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    pub fn new(index: &'a Index, quota: &'a Quota) -> Self {
+    pub fn new(index: &'a Index, quota: &'a Quota, writes: usize) -> Self {
         Self {
             index,
             quota,
             last: index.newest(),
             live: index.live(),
-            pending: HashMap::new(),
-            changes: Vec::new(),
-            answers: Vec::new(),
+            pending: HashMap::with_capacity(writes),
+            changes: Vec::with_capacity(writes),
+            answers: Vec::with_capacity(writes),
         }
     }
 

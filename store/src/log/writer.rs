@@ -57,7 +57,9 @@ impl Writer {
                 // What is queued already is still written; nothing else is.
                 requests.close();
             }
+            let count = writes.len();
             self.commit_all(writes);
+            self.shared.gathering.wait(&requests, count);
         }
         self.shared.hub.close();
         self.snapshots.stop();
@@ -108,7 +110,7 @@ impl Writer {
 
     fn plan(&self, writes: Vec<Write>) -> Planned {
         let index = self.shared.index();
-        let mut plan = Plan::new(&index, &self.shared.quota);
+        let mut plan = Plan::new(&index, &self.shared.quota, writes.len());
         for write in writes {
             plan.add(write);
         }
