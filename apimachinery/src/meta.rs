@@ -3,32 +3,66 @@
 use serde_json::{Map, Value};
 
 /// The field at a dotted path below `object`; arrays are not entered.
+#[inline(always)]
 pub fn get<'a>(object: &'a Value, path: &str) -> Option<&'a Value> {
-    path.split('.')
-        .try_fold(object, |value, part| value.get(part))
-        .filter(|value| !value.is_null())
+    let found = if first_part(path).len() == path.len() {
+        object.get(path)
+    } else {
+        far(object, path)
+    };
+    found.filter(|value| !value.is_null())
+}
+
+fn far<'a>(object: &'a Value, path: &str) -> Option<&'a Value> {
+    let (mut value, mut rest) = (object, path);
+    loop {
+        let part = first_part(rest);
+        value = value.get(part)?;
+        match rest.get(part.len() + 1..) {
+            Some(next) => rest = next,
+            None => return Some(value),
+        }
+    }
+}
+
+/// A dotted path up to its first dot.
+///
+/// Always inlined: of a path known at compile time nothing is left to look for.
+#[inline(always)]
+pub fn first_part(path: &str) -> &str {
+    let bytes = path.as_bytes();
+    let mut end = 0;
+    while end < bytes.len() && bytes[end] != b'.' {
+        end += 1;
+    }
+    &path[..end]
 }
 
 /// The text at a dotted path, empty when absent.
+#[inline]
 pub fn text<'a>(object: &'a Value, path: &str) -> &'a str {
     get(object, path).and_then(Value::as_str).unwrap_or("")
 }
 
+#[inline]
 pub fn int(object: &Value, path: &str) -> Option<i64> {
     get(object, path).and_then(Value::as_i64)
 }
 
+#[inline]
 pub fn flag(object: &Value, path: &str) -> bool {
     get(object, path).and_then(Value::as_bool).unwrap_or(false)
 }
 
 /// The items at a dotted path, none when absent.
+#[inline]
 pub fn items<'a>(object: &'a Value, path: &str) -> &'a [Value] {
     get(object, path)
         .and_then(Value::as_array)
         .map_or(&[], Vec::as_slice)
 }
 
+#[inline]
 pub fn map<'a>(object: &'a Value, path: &str) -> Option<&'a Map<String, Value>> {
     get(object, path).and_then(Value::as_object)
 }

@@ -33,17 +33,24 @@ fn is_lower_alnum(b: u8) -> bool {
     b.is_ascii_lowercase() || b.is_ascii_digit()
 }
 
-/// Ends are `edge`, the middle `edge` or one of `inner`; not empty.
-fn is_shaped(name: &str, edge: fn(u8) -> bool, inner: &[u8]) -> bool {
-    let bytes = name.as_bytes();
+/// Ends are `edge`, the middle `edge` or `inner`; not empty.
+fn is_shaped(bytes: &[u8], edge: impl Fn(u8) -> bool, inner: impl Fn(u8) -> bool) -> bool {
     let (Some(&first), Some(&last)) = (bytes.first(), bytes.last()) else {
         return false;
     };
-    edge(first) && edge(last) && bytes.iter().all(|&b| edge(b) || inner.contains(&b))
+    edge(first) && edge(last) && bytes.iter().all(|&b| edge(b) || inner(b))
+}
+
+fn is_dash(b: u8) -> bool {
+    b == b'-'
+}
+
+fn is_label_shaped(name: &str) -> bool {
+    is_shaped(name.as_bytes(), is_lower_alnum, is_dash)
 }
 
 pub fn is_dns_label(name: &str) -> bool {
-    name.len() <= LABEL_MAX && is_shaped(name, is_lower_alnum, b"-")
+    name.len() <= LABEL_MAX && is_label_shaped(name)
 }
 
 /// RFC 1123 label: `my-name`.
@@ -52,7 +59,7 @@ pub fn dns_label(name: &str) -> Vec<String> {
     if name.len() > LABEL_MAX {
         errors.push(too_long(LABEL_MAX));
     }
-    if !is_shaped(name, is_lower_alnum, b"-") {
+    if !is_label_shaped(name) {
         let message = if is_subdomain_shaped(name) {
             "must not contain dots"
         } else {
@@ -76,8 +83,8 @@ fn push(mut errors: Vec<String>, error: String) -> Vec<String> {
 }
 
 fn is_subdomain_shaped(name: &str) -> bool {
-    name.split('.')
-        .all(|part| is_shaped(part, is_lower_alnum, b"-"))
+    let mut parts = name.as_bytes().split(|&b| b == b'.');
+    parts.all(|part| is_shaped(part, is_lower_alnum, is_dash))
 }
 
 /// RFC 1123 subdomain: `example.com`.
@@ -102,8 +109,8 @@ pub fn subdomain_with_underscores(name: &str) -> Vec<String> {
     if name.len() > SUBDOMAIN_MAX {
         errors.push(too_long(SUBDOMAIN_MAX));
     }
-    let part = |part: &str| is_shaped(part, |b| is_lower_alnum(b) || b == b'_', b"-");
-    if !name.split('.').all(part) {
+    let part = |part: &[u8]| is_shaped(part, |b| is_lower_alnum(b) || b == b'_', is_dash);
+    if !name.as_bytes().split(|&b| b == b'.').all(part) {
         errors.push(explain(
             "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character",
             "[a-z0-9_]([-_a-z0-9]*[a-z0-9_])?(\\.[a-z0-9_]([-_a-z0-9]*[a-z0-9_])?)*",
@@ -120,7 +127,7 @@ pub fn dns_1035_label(name: &str) -> Vec<String> {
         errors.push(too_long(LABEL_MAX));
     }
     let starts_well = name.bytes().next().is_some_and(|b| b.is_ascii_lowercase());
-    if !(starts_well && is_shaped(name, is_lower_alnum, b"-")) {
+    if !(starts_well && is_label_shaped(name)) {
         errors.push(explain(
             "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character",
             DNS_1035,
@@ -147,27 +154,21 @@ pub fn wildcard_subdomain(name: &str) -> Vec<String> {
 }
 
 fn qualified_shape(name: &str) -> bool {
-    is_shaped(name, |b| b.is_ascii_alphanumeric(), b"-_.")
+    let inner = |b| matches!(b, b'-' | b'_' | b'.');
+    is_shaped(name.as_bytes(), |b| b.is_ascii_alphanumeric(), inner)
 }
 
 /// A label key, annotation key, resource or taint name: `[prefix/]Name`.
 pub fn qualified(name: &str) -> Vec<String> {
     let mut errors = Vec::new();
-    let parts: Vec<&str> = name.split('/').collect();
-    let local = match parts.as_slice() {
-        [local] => *local,
-        [prefix, local] => {
-            if prefix.is_empty() {
-                errors.push("prefix part must be non-empty".to_owned());
-            } else {
-                errors.extend(
-                    dns_subdomain(prefix)
-                        .into_iter()
-                        .map(|e| format!("prefix part {e}")),
-                );
-            }
-            *local
+    let mut parts = name.as_bytes().split(|&b| b == b'/');
+    let local = match (parts.next(), parts.next(), parts.next()) {
+        (Some(prefix), Some(_), None) => {
+            let (prefix, local) = (&name[..prefix.len()], &name[prefix.len() + 1..]);
+            errors.extend(wrong_prefix(prefix));
+            local
         }
+        (_, None, _) => name,
         _ => {
             return vec![format!(
                 "a qualified name {} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')",
@@ -195,6 +196,14 @@ pub fn qualified(name: &str) -> Vec<String> {
         ));
     }
     errors
+}
+
+fn wrong_prefix(prefix: &str) -> Vec<String> {
+    if prefix.is_empty() {
+        return vec!["prefix part must be non-empty".to_owned()];
+    }
+    let wrong = dns_subdomain(prefix).into_iter();
+    wrong.map(|e| format!("prefix part {e}")).collect()
 }
 
 pub fn label_value(value: &str) -> Vec<String> {

@@ -3,6 +3,7 @@
 //! Held exactly in billionths, so arithmetic never rounds; a value finer than that is
 //! rounded away from zero when read, as Kubernetes does.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
@@ -110,20 +111,28 @@ impl Quantity {
         self.format
     }
 
-    fn decimal(self, format: Format) -> String {
+    /// The canonical text.
+    pub fn text(self) -> Text {
+        let small = self.nanos.abs() < 1024 * NANO;
+        match self.format {
+            _ if self.nanos == 0 => Text::new(0, ""),
+            Format::BinarySi if small || self.nanos % NANO != 0 => self.decimal(Format::DecimalSi),
+            Format::BinarySi => self.binary(),
+            format => self.decimal(format),
+        }
+    }
+
+    fn decimal(self, format: Format) -> Text {
         let mut exponent = -9;
         let mut mantissa = self.nanos;
         while mantissa % 1000 == 0 && exponent < 18 {
             mantissa /= 1000;
             exponent += 3;
         }
-        match format {
-            Format::DecimalExponent if exponent != 0 => format!("{mantissa}e{exponent}"),
-            _ => format!("{mantissa}{}", decimal_suffix(exponent)),
-        }
+        Text::new(mantissa, suffix(exponent, format))
     }
 
-    fn binary(self) -> String {
+    fn binary(self) -> Text {
         let mut value = self.nanos / NANO;
         let mut suffixes = ["Ki", "Mi", "Gi", "Ti", "Pi", "Ei"].into_iter();
         let mut suffix = "";
@@ -132,7 +141,7 @@ impl Quantity {
             value /= 1024;
             suffix = next;
         }
-        format!("{value}{suffix}")
+        Text::new(value, suffix)
     }
 }
 
@@ -141,18 +150,22 @@ fn divide_up(value: i128, unit: i128) -> i128 {
     value.div_euclid(unit) + i128::from(value.rem_euclid(unit) != 0)
 }
 
-fn decimal_suffix(exponent: i32) -> &'static str {
-    match exponent {
-        -9 => "n",
-        -6 => "u",
-        -3 => "m",
-        3 => "k",
-        6 => "M",
-        9 => "G",
-        12 => "T",
-        15 => "P",
-        18 => "E",
-        _ => "",
+fn suffix(exponent: i32, format: Format) -> &'static str {
+    let (decimal, written_out) = match exponent {
+        -9 => ("n", "e-9"),
+        -6 => ("u", "e-6"),
+        -3 => ("m", "e-3"),
+        3 => ("k", "e3"),
+        6 => ("M", "e6"),
+        9 => ("G", "e9"),
+        12 => ("T", "e12"),
+        15 => ("P", "e15"),
+        18 => ("E", "e18"),
+        _ => ("", ""),
+    };
+    match format {
+        Format::DecimalExponent => written_out,
+        Format::DecimalSi | Format::BinarySi => decimal,
     }
 }
 
@@ -199,18 +212,17 @@ impl FromStr for Quantity {
             Some(b'+') => (false, &text[1..]),
             _ => (false, text),
         };
-        let end = rest
-            .find(|c: char| !(c.is_ascii_digit() || c == '.'))
-            .unwrap_or(rest.len());
+        let is_number = |&b: &u8| b.is_ascii_digit() || b == b'.';
+        let end = rest.bytes().take_while(is_number).count();
         let (number, suffix) = rest.split_at(end);
-        let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-        if whole.len() + fraction.len() == 0 || fraction.contains('.') {
+        let (whole, fraction) = match number.bytes().position(|b| b == b'.') {
+            Some(point) => (&number[..point], &number[point + 1..]),
+            None => (number, ""),
+        };
+        if whole.len() + fraction.len() == 0 || fraction.bytes().any(|b| b == b'.') {
             return Err(Error::Shape);
         }
-        if !suffix
-            .bytes()
-            .all(|b| b"eEinumkKMGTP+-0123456789".contains(&b))
-        {
+        if !suffix.bytes().all(may_be_in_suffix) {
             return Err(Error::Shape);
         }
         let (scale, format) = scale(suffix)?;
@@ -222,11 +234,47 @@ impl FromStr for Quantity {
     }
 }
 
+fn may_be_in_suffix(b: u8) -> bool {
+    matches!(
+        b,
+        b'e' | b'E' | b'i' | b'n' | b'u' | b'm' | b'k' | b'K' | b'M' | b'G' | b'T' | b'P'
+    ) || matches!(b, b'+' | b'-' | b'0'..=b'9')
+}
+
+/// The digits of a number, zeros in front aside: as many as can matter, and what is known
+/// of the rest.
+#[derive(Default)]
+struct Digits {
+    head: i128,
+    kept: i64,
+    dropped: i64,
+    /// 1 if a dropped digit is not zero: it only says "round up".
+    sticky: i128,
+}
+
+const KEPT_MAX: i64 = 36;
+
+impl Digits {
+    fn read(whole: &str, fraction: &str) -> Digits {
+        let mut digits = Digits::default();
+        let all = whole.bytes().chain(fraction.bytes());
+        for digit in all.skip_while(|b| *b == b'0').map(|b| i128::from(b - b'0')) {
+            if digits.kept < KEPT_MAX {
+                digits.head = digits.head * 10 + digit;
+                digits.kept += 1;
+            } else {
+                digits.sticky |= i128::from(digit != 0);
+                digits.dropped += 1;
+            }
+        }
+        digits
+    }
+}
+
 /// The unsigned amount in nanos, rounded up and capped.
 fn magnitude(whole: &str, fraction: &str, scale: &Scale) -> i128 {
-    let digits = format!("{whole}{fraction}");
-    let digits = digits.trim_start_matches('0');
-    if digits.is_empty() {
+    let digits = Digits::read(whole, fraction);
+    if digits.head == 0 {
         return 0;
     }
     // Where the decimal point ends up, counted in nanos.
@@ -235,41 +283,91 @@ fn magnitude(whole: &str, fraction: &str, scale: &Scale) -> i128 {
         Scale::Two(bits) => (0, 1_i128 << bits),
     };
     let exponent = shift + 9 - fraction.len() as i64;
-    if digits.len() as i64 + exponent > 38 {
+    if digits.kept + digits.dropped + exponent > 38 {
         return MAX;
     }
-    // More digits than this cannot matter: they only say "round up".
-    let (head, tail) = digits.split_at(digits.len().min(36));
-    let exponent = exponent + tail.len() as i64;
-    let head: i128 = head.parse().unwrap_or(MAX);
-    let sticky = i128::from(tail.bytes().any(|b| b != b'0'));
-    let Some(scaled) = head.checked_mul(factor) else {
+    let exponent = exponent + digits.dropped;
+    let Some(scaled) = digits.head.checked_mul(factor) else {
         return MAX;
     };
+    let power = power_of_ten(exponent.unsigned_abs());
     let size = if exponent >= 0 {
-        let power = 10_i128.checked_pow(exponent as u32);
-        power
-            .and_then(|power| scaled.checked_mul(power))
-            .unwrap_or(MAX)
+        let size = power.and_then(|power| scaled.checked_mul(power));
+        size.unwrap_or(MAX)
     } else {
-        let power = u32::try_from(-exponent)
-            .ok()
-            .and_then(|e| 10_i128.checked_pow(e));
-        power.map_or(1, |power| divide_up(scaled + sticky, power))
+        power.map_or(1, |power| divide_up(scaled + digits.sticky, power))
     };
     size.min(MAX)
 }
 
+fn power_of_ten(exponent: u64) -> Option<i128> {
+    const POWERS: [i128; 39] = {
+        let mut powers = [1; 39];
+        let mut n = 1;
+        while n < 39 {
+            powers[n] = powers[n - 1] * 10;
+            n += 1;
+        }
+        powers
+    };
+    POWERS.get(usize::try_from(exponent).ok()?).copied()
+}
+
+/// A number and its suffix, written without asking for memory.
+pub struct Text {
+    bytes: [u8; Text::MAX],
+    start: usize,
+}
+
+impl Text {
+    /// A sign, the 39 digits of the largest number, and a suffix of at most three.
+    const MAX: usize = 43;
+
+    fn new(number: i128, suffix: &str) -> Text {
+        let mut text = Text {
+            bytes: [0; Text::MAX],
+            start: Text::MAX - suffix.len(),
+        };
+        text.bytes[text.start..].copy_from_slice(suffix.as_bytes());
+        text.digits(number.unsigned_abs());
+        if number < 0 {
+            text.before(b'-');
+        }
+        text
+    }
+
+    fn digits(&mut self, mut number: u128) {
+        while number > u128::from(u64::MAX) {
+            self.before(b'0' + (number % 10) as u8);
+            number /= 10;
+        }
+        let mut number = number as u64;
+        loop {
+            self.before(b'0' + (number % 10) as u8);
+            number /= 10;
+            if number == 0 {
+                return;
+            }
+        }
+    }
+
+    fn before(&mut self, byte: u8) {
+        self.start -= 1;
+        self.bytes[self.start] = byte;
+    }
+
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[self.start..]
+    }
+
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(self.as_bytes()).expect("made of ASCII bytes only")
+    }
+}
+
 impl fmt::Display for Quantity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let small = self.nanos.abs() < 1024 * NANO;
-        let text = match self.format {
-            _ if self.nanos == 0 => "0".to_owned(),
-            Format::BinarySi if small || self.nanos % NANO != 0 => self.decimal(Format::DecimalSi),
-            Format::BinarySi => self.binary(),
-            format => self.decimal(format),
-        };
-        f.write_str(&text)
+        f.write_str(self.text().as_str())
     }
 }
 
@@ -315,8 +413,29 @@ impl std::ops::SubAssign for Quantity {
 ///
 /// # Errors
 /// The text is no quantity.
-pub fn canonical(text: &str) -> Result<String, Error> {
-    Ok(text.parse::<Quantity>()?.to_string())
+pub fn canonical(text: &str) -> Result<Cow<'_, str>, Error> {
+    if is_plain(text) {
+        return Ok(Cow::Borrowed(text));
+    }
+    Ok(Cow::Owned(text.parse::<Quantity>()?.to_string()))
+}
+
+/// An amount as people write it: a small integer that no larger unit says with fewer
+/// digits. Such a text is canonical; of others that must be worked out.
+fn is_plain(text: &str) -> bool {
+    // The largest unit below times so many digits is far from the greatest amount.
+    const MAX_DIGITS: usize = 6;
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    if digits == 0 || digits > MAX_DIGITS || text.starts_with('0') {
+        return false;
+    }
+    let (number, suffix) = text.split_at(digits);
+    let number = number.bytes().fold(0, |n, b| n * 10 + u32::from(b - b'0'));
+    match suffix {
+        "" | "m" | "k" | "M" | "G" => !number.is_multiple_of(1000),
+        "Ki" | "Mi" | "Gi" | "Ti" => !number.is_multiple_of(1024),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -357,6 +476,24 @@ mod tests {
     }
 
     #[test]
+    fn what_looks_canonical_is() {
+        let suffixes = [
+            "", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei",
+            "e3",
+        ];
+        let numbers = [
+            0, 1, 7, 99, 100, 500, 999, 1000, 1023, 1024, 1500, 2048, 999_999, 1_000_000,
+        ];
+        for (number, suffix) in numbers.iter().flat_map(|n| suffixes.map(|s| (n, s))) {
+            for text in [format!("{number}{suffix}"), format!("0{number}{suffix}")] {
+                let worked_out = quantity(&text).to_string();
+                assert_eq!(canonical(&text).as_deref(), Ok(&*worked_out), "{text}");
+            }
+        }
+        assert!(matches!(canonical("100m"), Ok(Cow::Borrowed(_))));
+    }
+
+    #[test]
     fn what_is_no_quantity_is_refused_with_the_reason() {
         for text in ["", "x", "1.2.3", "1 Gi", "."] {
             assert_eq!(text.parse::<Quantity>(), Err(Error::Shape), "{text:?}");
@@ -379,6 +516,30 @@ mod tests {
         let mut sum = quantity("900m");
         sum += quantity("200m");
         assert_eq!(sum.to_string(), "1100m");
+    }
+
+    #[test]
+    fn only_the_digits_that_matter_are_kept() {
+        let zeros = "0".repeat(60);
+        assert_eq!(
+            quantity(&format!("{zeros}1.50{zeros}")).to_string(),
+            "1500m"
+        );
+        assert_eq!(quantity(&format!("0.{zeros}1")).to_string(), "1n");
+        assert_eq!(quantity(&format!("1.{zeros}1")).to_string(), "1000000001n");
+        assert_eq!(quantity(&format!("1{zeros}")).value(), i64::MAX);
+        assert_eq!(quantity(&format!("1{zeros}e-60")).to_string(), "1");
+    }
+
+    #[test]
+    fn the_largest_sum_has_room_for_its_text() {
+        for format in [Format::DecimalSi, Format::BinarySi, Format::DecimalExponent] {
+            for nanos in [i128::MIN + 1, i128::MAX, -1, 10_i128.pow(38)] {
+                let text = Quantity { nanos, format }.to_string();
+                let digits = text.trim_start_matches('-');
+                assert!(digits.as_bytes()[0].is_ascii_digit(), "{text}");
+            }
+        }
     }
 
     #[test]
