@@ -14,23 +14,24 @@ pub fn set_default(object: &mut Value, field: &str, value: impl Into<Value>) {
 
 fn set_default_in(fields: &mut Map<String, Value>, field: &str, value: impl Into<Value>) {
     match fields.get_mut(field) {
-        Some(Value::Null) | None => {
+        Some(found) if found.is_null() => *found = value.into(),
+        Some(_) => {}
+        None => {
             fields.insert(field.to_owned(), value.into());
         }
-        Some(_) => {}
     }
 }
 
 /// Sets a text that is absent or empty.
 pub fn set_text(object: &mut Value, field: &str, value: &str) {
-    if object
-        .get(field)
-        .and_then(Value::as_str)
-        .is_none_or(str::is_empty)
-    {
-        set_default(object, field, "");
-        if object.is_object() {
-            object[field] = value.into();
+    let Some(fields) = object.as_object_mut() else {
+        return;
+    };
+    match fields.get_mut(field) {
+        Some(Value::String(text)) if !text.is_empty() => {}
+        Some(found) => *found = value.into(),
+        None => {
+            fields.insert(field.to_owned(), value.into());
         }
     }
 }
@@ -46,6 +47,14 @@ pub fn set_number(object: &mut Value, field: &str, value: i64) {
 pub fn with(parent: &mut Value, field: &str, change: impl FnOnce(&mut Value)) {
     if let Some(value) = parent.get_mut(field).filter(|value| !value.is_null()) {
         change(value);
+    }
+}
+
+/// Does something with every field that is there.
+pub fn each_field(parent: &mut Value, mut change: impl FnMut(&str, &mut Value)) {
+    let fields = parent.as_object_mut().into_iter().flatten();
+    for (name, value) in fields.filter(|(_, value)| !value.is_null()) {
+        change(name, value);
     }
 }
 
@@ -86,9 +95,9 @@ pub fn canonical_amounts(object: &mut Value, field: &str) {
 
 pub fn canonical_amount(amount: &mut Value) {
     if let Ok(quantity) = apimachinery::Quantity::from_json(amount) {
-        let text = quantity.to_string();
-        if amount.as_str() != Some(&text) {
-            *amount = text.into();
+        let text = quantity.text();
+        if amount.as_str().map(str::as_bytes) != Some(text.as_bytes()) {
+            *amount = text.as_str().into();
         }
     }
 }

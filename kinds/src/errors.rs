@@ -1,6 +1,7 @@
 //! The vocabulary of validation: each word looks at a node and reports what is wrong.
 
-use std::collections::HashSet;
+mod seen;
+
 use std::net::IpAddr;
 
 use apimachinery::field::Error;
@@ -9,6 +10,8 @@ use apimachinery::quantity::{self, Quantity};
 use serde_json::Value;
 
 use crate::node::Node;
+
+pub use seen::Seen;
 
 /// Collects mistakes in the order they are found.
 #[derive(Debug, Default)]
@@ -219,9 +222,6 @@ impl Errors {
         self.invalid(node, error.to_string());
     }
 }
-
-/// What a list had so far.
-pub type Seen = HashSet<String>;
 
 /// Rules on texts that several kinds share.
 impl Errors {

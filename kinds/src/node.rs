@@ -1,8 +1,15 @@
 //! A value together with where it stands, so that a rule can read and report in one word.
+//!
+//! Rules ask for many fields of which an object has few: a [`Sketch`] answers most of these
+//! questions, and is at hand from when the node is made.
+
+mod sketch;
 
 use apimachinery::field::Path;
 use apimachinery::meta;
 use serde_json::{Map, Value};
+
+use sketch::Sketch;
 
 static NULL: Value = Value::Null;
 
@@ -11,31 +18,54 @@ static NULL: Value = Value::Null;
 pub struct Node<'v, 'p> {
     pub value: &'v Value,
     pub path: Path<'p>,
+    /// Of the fields of `value`.
+    sketch: Sketch,
 }
 
 impl<'v, 'p> Node<'v, 'p> {
-    pub fn root(object: &'v Value) -> Self {
+    pub fn new(value: &'v Value, path: Path<'p>) -> Self {
         Node {
-            value: object,
-            path: Path::ROOT,
+            value,
+            path,
+            sketch: Sketch::of(value),
         }
     }
 
+    pub fn root(object: &'v Value) -> Self {
+        Node::new(object, Path::ROOT)
+    }
+
     /// The field below; `field` may hold dots to go down several at once.
+    ///
+    /// Always inlined: whether the sketch lacks a constant name is one instruction.
+    #[inline(always)]
     pub fn at<'b>(&'b self, field: &'b str) -> Node<'v, 'b> {
-        Node {
-            value: meta::get(self.value, field).unwrap_or(&NULL),
-            path: self.path.child(field),
+        let path = self.path.child(field);
+        if self.sketch.lacks(field) {
+            return Node {
+                value: &NULL,
+                path,
+                sketch: Sketch::EMPTY,
+            };
         }
+        Node::new(meta::get(self.value, field).unwrap_or(&NULL), path)
+    }
+
+    /// Those of the named fields that are there, in the order of the names.
+    pub fn present<'b>(
+        &'b self,
+        names: &'b [&'b str],
+    ) -> impl Iterator<Item = (&'b str, Node<'v, 'b>)> {
+        let maybe = names.iter().filter(|name| !self.sketch.lacks(name));
+        let fields = maybe.map(|name| (*name, self.at(name)));
+        fields.filter(|(_, field)| field.exists())
     }
 
     /// The items of a list, none if it is absent.
     pub fn items<'b>(&'b self) -> impl Iterator<Item = Node<'v, 'b>> {
         let items = self.value.as_array().map_or(&[][..], Vec::as_slice);
-        items.iter().enumerate().map(|(index, value)| Node {
-            value,
-            path: self.path.index(index),
-        })
+        let node = |(index, value)| Node::new(value, self.path.index(index));
+        items.iter().enumerate().map(node)
     }
 
     /// The pairs of a map, sorted by key, none if it is absent.
@@ -43,10 +73,10 @@ impl<'v, 'p> Node<'v, 'p> {
     where
         'v: 'b,
     {
-        self.map().into_iter().flatten().map(|(key, value)| {
-            let path = self.path.key(key);
-            (key.as_str(), Node { value, path })
-        })
+        self.map()
+            .into_iter()
+            .flatten()
+            .map(|(key, value)| (key.as_str(), Node::new(value, self.path.key(key))))
     }
 
     pub fn map(&self) -> Option<&'v Map<String, Value>> {

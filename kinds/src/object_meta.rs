@@ -173,11 +173,7 @@ pub fn validate_template(meta: &Node, errors: &mut Errors) {
 pub fn only_labels_and_annotations(meta: &Node, errors: &mut Errors) {
     let Some(fields) = meta.map() else { return };
     for (field, value) in fields {
-        let is_empty = Node {
-            value,
-            path: meta.path,
-        }
-        .is_empty();
+        let is_empty = Node::new(value, meta.path).is_empty();
         if !matches!(field.as_str(), "labels" | "annotations") && !is_empty {
             errors.push(Error::forbidden(&meta.path.child(field), "cannot be set"));
         }

@@ -97,10 +97,7 @@ fn validate(node: &Node, errors: &mut Errors) {
 /// Kubernetes tells of taints as if they stood in the metadata.
 fn taints(node: &Node, errors: &mut Errors) {
     let metadata = node.at("metadata");
-    let told = Node {
-        value: node.at("spec.taints").value,
-        path: metadata.path.child("taints"),
-    };
+    let told = Node::new(node.at("spec.taints").value, metadata.path.child("taints"));
     let mut seen = Seen::new();
     for taint in told.items() {
         validate_taint(&taint, &mut seen, errors);
@@ -128,10 +125,7 @@ fn resources(node: &Node, errors: &mut Errors) {
     for list in ["status.capacity", "status.allocatable"] {
         let amounts = node.at(list);
         for (name, amount) in amounts.entries() {
-            let told = Node {
-                value: amount.value,
-                path: amounts.path.child(name),
-            };
+            let told = Node::new(amount.value, amounts.path.child(name));
             pod_template::amount_of(name, &told, errors);
         }
     }

@@ -102,7 +102,7 @@ fn size(resources: &Node, errors: &mut Errors) {
     let path = resources.path.key("storage");
     match requests.map().and_then(|requests| requests.get("storage")) {
         None => errors.push(Error::required(&path, "")),
-        Some(value) => positive(&Node { value, path }, errors),
+        Some(value) => positive(&Node::new(value, path), errors),
     }
 }
 

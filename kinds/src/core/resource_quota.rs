@@ -145,10 +145,7 @@ fn selector(spec: &Node, errors: &mut Errors) {
     let selector = spec.at("scopeSelector");
     let list = selector.at("matchExpressions");
     for expression in list.items() {
-        let expression = Node {
-            value: expression.value,
-            path: list.path,
-        };
+        let expression = Node::new(expression.value, list.path);
         let scope = expression.at("scopeName");
         if !SCOPES.contains(&scope.text()) {
             errors.invalid_text(&scope, "unsupported scope");
@@ -163,10 +160,7 @@ fn selector(spec: &Node, errors: &mut Errors) {
         .items()
         .map(|expression| expression.at("scopeName").text())
         .collect();
-    let told = Node {
-        value: spec.at("scopes").value,
-        path: list.path,
-    };
+    let told = Node::new(spec.at("scopes").value, list.path);
     conflicts(&names, &told, errors);
 }
 

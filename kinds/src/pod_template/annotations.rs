@@ -96,10 +96,7 @@ pub fn agree(metadata: &Node, spec: &Node, errors: &mut Errors) {
             } else {
                 of_pod.value
             };
-            let told = Node {
-                value: profile,
-                path: own.path,
-            };
+            let told = Node::new(profile, own.path);
             if let Some(text) = said(&format!("{APP_ARMOR}{}", name.text()))
                 && spec.at("os.name").text() != "windows"
             {

@@ -115,6 +115,9 @@ const NOT_EPHEMERAL: [&str; 9] = [
 ];
 
 fn ephemeral_list(containers: &Node, around: &Around, names: &mut Seen, errors: &mut Errors) {
+    if containers.is_empty() {
+        return;
+    }
     let others = names.clone();
     for container in containers.items() {
         validate(&container, around, errors);
@@ -154,10 +157,7 @@ fn resize_policies(policies: &Node, pod_restarts: &str, errors: &mut Errors) {
             errors.push(Error::duplicate(&policy.path, name.text()));
         }
         for (field, supported) in [(&name, RESIZABLE), (&restart, RESIZE_RESTARTS)] {
-            let told = Node {
-                value: field.value,
-                path: policies.path,
-            };
+            let told = Node::new(field.value, policies.path);
             errors.require_one_of(&told, supported);
         }
         if pod_restarts == "Never" && restart.text() != "NotRequired" {

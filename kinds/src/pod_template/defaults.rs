@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::defaults::{canonical_amounts, each, object, set_default, set_number, set_text, with};
+use crate::defaults::{
+    canonical_amounts, each, each_field, is, object, set_default, set_number, set_text, with,
+};
 
 /// 0644.
 const FILE_MODE: i64 = 420;
@@ -47,22 +49,31 @@ fn service_account(spec: &mut Value) {
         .into_iter()
         .find_map(|field| spec.get(field)?.as_str().filter(|name| !name.is_empty()))
         .map(str::to_owned);
-    if let Some(name) = name {
-        spec["serviceAccountName"] = name.as_str().into();
-        spec["serviceAccount"] = name.into();
+    let Some(name) = name else { return };
+    for field in ["serviceAccountName", "serviceAccount"] {
+        if !is(spec, field, &name) {
+            spec[field] = name.as_str().into();
+        }
     }
 }
 
 fn requests_from_limits(container: &mut Value) {
-    let limits = container.pointer("/resources/limits").cloned();
-    let Some(Value::Object(limits)) = limits else {
+    let Some(resources) = container.get_mut("resources") else {
         return;
     };
-    if limits.is_empty() {
+    let limits = resources.get("limits").and_then(Value::as_object);
+    let Some(limits) = limits.filter(|limits| !limits.is_empty()) else {
         return;
-    }
-    let requests = object(&mut container["resources"], "requests");
-    for (name, amount) in limits {
+    };
+    let asked = |name: &str| resources.get("requests").and_then(|all| all.get(name));
+    let unasked = limits
+        .iter()
+        .filter(|(name, _)| asked(name).is_none_or(Value::is_null));
+    let unasked: Vec<(String, Value)> = unasked
+        .map(|(name, amount)| (name.clone(), amount.clone()))
+        .collect();
+    let requests = object(resources, "requests");
+    for (name, amount) in unasked {
         set_default(requests, &name, amount);
     }
 }
@@ -144,33 +155,41 @@ fn volume(volume: &mut Value) {
     if !has_source {
         set_default(volume, "emptyDir", json!({}));
     }
-    for source in ["secret", "configMap", "downwardAPI", "projected"] {
-        with(volume, source, |source| {
-            set_default(source, "defaultMode", FILE_MODE)
-        });
-    }
-    with(volume, "downwardAPI", downward_items);
-    with(volume, "projected", |projected| {
-        each(projected, "sources", |source| {
-            with(source, "downwardAPI", downward_items);
-            with(source, "serviceAccountToken", |token| {
-                set_default(token, "expirationSeconds", 3600);
-            });
-        });
-    });
-    with(volume, "image", |image| {
-        let reference = image.get("reference").and_then(Value::as_str).unwrap_or("");
-        let policy = pull_policy(reference);
-        set_text(image, "pullPolicy", policy);
-    });
-    with(volume, "ephemeral", |ephemeral| {
-        with(ephemeral, "volumeClaimTemplate", |template| {
+    each_field(volume, pod_source);
+}
+
+/// Defaults of a volume's source, by its name.
+fn pod_source(name: &str, source: &mut Value) {
+    match name {
+        "secret" | "configMap" => set_default(source, "defaultMode", FILE_MODE),
+        "downwardAPI" => {
+            set_default(source, "defaultMode", FILE_MODE);
+            downward_items(source);
+        }
+        "projected" => {
+            set_default(source, "defaultMode", FILE_MODE);
+            each(source, "sources", |source| each_field(source, projection));
+        }
+        "image" => {
+            let reference = source.get("reference").and_then(Value::as_str);
+            let policy = pull_policy(reference.unwrap_or(""));
+            set_text(source, "pullPolicy", policy);
+        }
+        "ephemeral" => with(source, "volumeClaimTemplate", |template| {
             with(template, "spec", |spec| {
-                set_default(spec, "volumeMode", "Filesystem")
+                set_default(spec, "volumeMode", "Filesystem");
             });
-        });
-    });
-    default_source(volume);
+        }),
+        _ => shared_source(name, source),
+    }
+}
+
+fn projection(name: &str, source: &mut Value) {
+    match name {
+        "downwardAPI" => downward_items(source),
+        "serviceAccountToken" => set_default(source, "expirationSeconds", 3600),
+        _ => {}
+    }
 }
 
 fn downward_items(source: &mut Value) {
@@ -182,27 +201,33 @@ fn downward_items(source: &mut Value) {
     });
 }
 
-/// Defaults of volume sources that PersistentVolumes have too.
-pub fn default_source(volume: &mut Value) {
-    with(volume, "hostPath", |path| set_default(path, "type", ""));
-    with(volume, "iscsi", |iscsi| {
-        set_text(iscsi, "iscsiInterface", "default")
-    });
-    with(volume, "rbd", |rbd| {
-        set_text(rbd, "pool", "rbd");
-        set_text(rbd, "user", "admin");
-        set_text(rbd, "keyring", "/etc/ceph/keyring");
-    });
-    with(volume, "azureDisk", |disk| {
-        set_default(disk, "cachingMode", "ReadWrite");
-        set_default(disk, "kind", "Shared");
-        set_default(disk, "fsType", "ext4");
-        set_default(disk, "readOnly", false);
-    });
-    with(volume, "scaleIO", |io| {
-        set_text(io, "storageMode", "ThinProvisioned");
-        set_text(io, "fsType", "xfs");
-    });
+/// Defaults of the source that a PersistentVolume's spec holds.
+pub fn default_source(spec: &mut Value) {
+    each_field(spec, shared_source);
+}
+
+/// Defaults of volume sources that pods and PersistentVolumes have alike.
+fn shared_source(name: &str, source: &mut Value) {
+    match name {
+        "hostPath" => set_default(source, "type", ""),
+        "iscsi" => set_text(source, "iscsiInterface", "default"),
+        "rbd" => {
+            set_text(source, "pool", "rbd");
+            set_text(source, "user", "admin");
+            set_text(source, "keyring", "/etc/ceph/keyring");
+        }
+        "azureDisk" => {
+            set_default(source, "cachingMode", "ReadWrite");
+            set_default(source, "kind", "Shared");
+            set_default(source, "fsType", "ext4");
+            set_default(source, "readOnly", false);
+        }
+        "scaleIO" => {
+            set_text(source, "storageMode", "ThinProvisioned");
+            set_text(source, "fsType", "xfs");
+        }
+        _ => {}
+    }
 }
 
 /// The quality-of-service class Kubernetes reports in a pod's status.
@@ -218,13 +243,15 @@ pub fn qos_class(spec: &Value) -> &'static str {
     let mut any = false;
     let mut all = true;
     for container in containers {
-        let amount = |kind: &str, name: &str| {
-            let text = container.get("resources")?.get(kind)?.get(name)?;
-            let quantity = apimachinery::Quantity::from_json(text).ok()?;
+        let resources = container.get("resources");
+        let amounts = |list: &str| resources.and_then(|resources| resources.get(list));
+        let (limits, requests) = (amounts("limits"), amounts("requests"));
+        let amount = |amounts: Option<&Value>, name: &str| {
+            let quantity = apimachinery::Quantity::from_json(amounts?.get(name)?).ok()?;
             (!quantity.is_zero()).then_some(quantity)
         };
         for name in ["cpu", "memory"] {
-            let (limit, request) = (amount("limits", name), amount("requests", name));
+            let (limit, request) = (amount(limits, name), amount(requests, name));
             any |= limit.is_some() || request.is_some();
             all &= limit.is_some() && request.is_none_or(|request| Some(request) == limit);
         }

@@ -10,14 +10,15 @@ use crate::node::Node;
 
 const PROPAGATIONS: &[&str] = &["Bidirectional", "HostToContainer", "None"];
 
-fn names_and_paths<'a>(container: &Node<'a, '_>, list: &str, path: &str) -> HashSet<&'a str> {
-    let items = apimachinery::meta::items(container.value, list).iter();
-    items.filter_map(|item| item.get(path)?.as_str()).collect()
+/// The texts that a field has in a list.
+fn texts<'a>(list: &Node<'a, '_>, field: &str) -> HashSet<&'a str> {
+    let items = list.value.as_array().into_iter().flatten();
+    items.filter_map(|item| item.get(field)?.as_str()).collect()
 }
 
 pub fn validate(mounts: &Node, around: &Around, container: &Node, errors: &mut Errors) {
-    let device_names = names_and_paths(container, "volumeDevices", "name");
-    let device_paths = names_and_paths(container, "volumeDevices", "devicePath");
+    let devices = container.at("volumeDevices");
+    let (device_names, device_paths) = (texts(&devices, "name"), texts(&devices, "devicePath"));
     let mut paths = Seen::new();
     for mount in mounts.items() {
         let (name, path) = (mount.at("name"), mount.at("mountPath"));
@@ -47,10 +48,7 @@ fn without_index<'v, 'b>(
     mount: &Node<'v, '_>,
     field: &'b str,
 ) -> Node<'v, 'b> {
-    Node {
-        value: mount.at(field).value,
-        path: mounts.path.child(field),
-    }
+    Node::new(mount.at(field).value, mounts.path.child(field))
 }
 
 fn sub_paths(mounts: &Node, mount: &Node, errors: &mut Errors) {
@@ -95,8 +93,11 @@ fn recursive(mounts: &Node, mount: &Node, errors: &mut Errors) {
 }
 
 pub fn devices(devices: &Node, around: &Around, container: &Node, errors: &mut Errors) {
-    let mount_names = names_and_paths(container, "volumeMounts", "name");
-    let mount_paths = names_and_paths(container, "volumeMounts", "mountPath");
+    if devices.is_empty() {
+        return;
+    }
+    let mounts = container.at("volumeMounts");
+    let (mount_names, mount_paths) = (texts(&mounts, "name"), texts(&mounts, "mountPath"));
     let (mut names, mut paths) = (HashSet::new(), HashSet::new());
     for device in devices.items() {
         let (name, path) = (device.at("name"), device.at("devicePath"));

@@ -62,9 +62,8 @@ pub fn lifecycle(lifecycle: &Node, grace: Option<i64>, errors: &mut Errors) {
 /// Exactly one of the allowed handlers.
 fn handler(parent: &Node, allowed: &[&str], grace: Option<i64>, errors: &mut Errors) {
     let mut handlers = 0;
-    for name in HANDLERS.iter().filter(|name| allowed.contains(name)) {
-        let handler = parent.at(name);
-        if !handler.exists() {
+    for (name, handler) in parent.present(&HANDLERS) {
+        if !allowed.contains(&name) {
             continue;
         }
         handlers += 1;

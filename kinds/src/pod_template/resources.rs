@@ -124,13 +124,12 @@ fn compare(name: &str, request: &Node, requests: &Node, limits: &Node, errors: &
         }
         return;
     };
-    let text = amount.to_string();
     if !known::may_be_overcommitted(name) && amount != limit {
         let why = format!("must be equal to {name} limit of {limit}");
-        errors.push(Error::invalid(&requests.path, text, why));
+        errors.push(Error::invalid(&requests.path, amount.to_string(), why));
     } else if amount > limit {
         let why = format!("must be less than or equal to {name} limit of {limit}");
-        errors.push(Error::invalid(&requests.path, text, why));
+        errors.push(Error::invalid(&requests.path, amount.to_string(), why));
     }
 }
 
@@ -244,10 +243,7 @@ pub fn overhead(overhead: &Node, around: &Around, errors: &mut Errors) {
         return;
     }
     let limits = serde_json::json!({"limits": overhead.value});
-    let told = Node {
-        value: &limits,
-        path: overhead.path,
-    };
+    let told = Node::new(&limits, overhead.path);
     of_container(&told, around, errors);
 }
 

@@ -31,10 +31,7 @@ fn validate_template_with(template: &Node, more: &HashSet<String>, errors: &mut 
     // Kubernetes tells of these as if they stood in the template itself.
     object_meta::labels(&beside(template, &metadata, "labels"), errors);
     object_meta::annotations(&beside(template, &metadata, "annotations"), errors);
-    let told = Node {
-        value: metadata.value,
-        path: template.path,
-    };
+    let told = Node::new(metadata.value, template.path);
     annotations::validate(&told, &spec, errors);
     spec::validate_spec_with(&spec, spec::Place::Template, more, errors);
     annotations::agree(&metadata, &spec, errors);
@@ -52,10 +49,7 @@ fn beside<'v, 'b>(
     metadata: &Node<'v, '_>,
     field: &'b str,
 ) -> Node<'v, 'b> {
-    Node {
-        value: metadata.at(field).value,
-        path: template.path.child(field),
-    }
+    Node::new(metadata.at(field).value, template.path.child(field))
 }
 
 /// The rules shared by all that keep pods running: the selector selects the template,

@@ -53,7 +53,9 @@ fn is_claim(volume: &Node) -> bool {
 /// A claim that is made for an ephemeral volume of the pod is for that volume alone.
 fn foreign_claim(volume: &Node, volumes: &Node, place: Place, errors: &mut Errors) {
     let claim = volume.at("persistentVolumeClaim.claimName");
-    let Some(pod) = place.pod_name() else { return };
+    let Some(pod) = place.pod_name().filter(|_| !claim.is_empty()) else {
+        return;
+    };
     let made = volumes
         .items()
         .filter(|volume| volume.at("ephemeral").exists())
@@ -67,11 +69,7 @@ fn foreign_claim(volume: &Node, volumes: &Node, place: Place, errors: &mut Error
 /// Exactly one source.
 fn source(volume: &Node, place: Place, errors: &mut Errors) {
     let mut sources = 0;
-    for name in volume_source::NAMES {
-        let source = volume.at(name);
-        if !source.exists() {
-            continue;
-        }
+    for (name, source) in volume.present(volume_source::NAMES) {
         sources += 1;
         if sources > 1 {
             errors.forbidden(&source, "may not specify more than 1 volume type");

@@ -1,6 +1,6 @@
 //! Environments, ports and amounts of containers.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use super::{Warnings, fraction};
 use crate::node::Node;
@@ -41,25 +41,33 @@ pub(super) fn environment(container: &Node, warnings: &mut Warnings) {
 }
 
 struct Port<'a> {
-    path: String,
+    /// The list of containers, which of them, and which of its ports.
+    at: (&'static str, usize, usize),
     host_ip: &'a str,
     host_port: i64,
 }
 
+impl Port<'_> {
+    fn path(&self, spec: &Node) -> String {
+        let (list, container, port) = self.at;
+        format!("{}.{list}[{container}].ports[{port}]", spec.path)
+    }
+}
+
 /// Ports of all containers together.
 pub(super) fn ports(spec: &Node, warnings: &mut Warnings) {
-    let mut all: HashMap<(i64, &str), Vec<Port>> = HashMap::new();
+    let mut all: BTreeMap<(i64, &str), Vec<Port>> = BTreeMap::new();
     for list in LISTS {
-        for container in spec.at(list).items() {
-            for port in container.at("ports").items() {
+        for (index, container) in spec.at(list).items().enumerate() {
+            for (place, port) in container.at("ports").items().enumerate() {
                 let number = port.at("containerPort").int().unwrap_or(0);
                 let one = Port {
-                    path: port.path.to_string(),
+                    at: (list, index, place),
                     host_ip: port.at("hostIP").text(),
                     host_port: port.at("hostPort").int().unwrap_or(0),
                 };
                 let others = all.entry((number, port.at("protocol").text())).or_default();
-                let told = others.iter().filter_map(|other| clash(&one, other));
+                let told = others.iter().filter_map(|other| clash(spec, &one, other));
                 warnings.extend(told);
                 others.push(one);
             }
@@ -67,7 +75,7 @@ pub(super) fn ports(spec: &Node, warnings: &mut Warnings) {
     }
 }
 
-fn clash(one: &Port, other: &Port) -> Option<String> {
+fn clash(spec: &Node, one: &Port, other: &Port) -> Option<String> {
     let how = if one.host_ip == other.host_ip && one.host_port == other.host_port {
         "duplicate"
     } else if one.host_port == 0 || other.host_port == 0 {
@@ -80,6 +88,7 @@ fn clash(one: &Port, other: &Port) -> Option<String> {
     };
     Some(format!(
         "{}: {how} port definition with {}",
-        one.path, other.path
+        one.path(spec),
+        other.path(spec)
     ))
 }

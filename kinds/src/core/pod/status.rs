@@ -122,10 +122,7 @@ fn claims(statuses: &Node, of_pod: &Node, errors: &mut Errors) {
 fn addresses(list: &Node, errors: &mut Errors) {
     let texts: Vec<&str> = list.items().map(|item| item.at("ip").text()).collect();
     for item in list.items() {
-        let ip = Node {
-            value: item.at("ip").value,
-            path: item.path,
-        };
+        let ip = Node::new(item.at("ip").value, item.path);
         errors.ip(&ip);
     }
     let families = |v6: bool| {

@@ -47,10 +47,7 @@ pub fn downward(source: &Node, errors: &mut Errors) {
 
 /// Kubernetes tells these without the item's index: as if they stood in the list's parent.
 pub fn downward_file(parent: &Node, item: &Node, errors: &mut Errors) {
-    let item = Node {
-        value: item.value,
-        path: parent.path,
-    };
+    let item = Node::new(item.value, parent.path);
     file_path(&item.at("path"), errors);
     let (field, resource) = (item.at("fieldRef"), item.at("resourceFieldRef"));
     if field.exists() {

@@ -32,10 +32,10 @@ pub fn validate(volume: &Node, errors: &mut Errors) {
         seen: Seen::new(),
     };
     for source in volume.at("sources").items() {
-        let kinds = KINDS.iter().filter(|kind| source.at(kind).exists());
-        let count = kinds.clone().count();
-        for kind in kinds {
-            projection(kind, &source.at(kind), &mut paths, errors);
+        let mut count = 0;
+        for (kind, part) in source.present(&KINDS) {
+            count += 1;
+            projection(kind, &part, &mut paths, errors);
         }
         if count > 1 {
             errors.forbidden(
@@ -100,10 +100,7 @@ fn token(token: &Node, volume: &Node, errors: &mut Errors) {
         errors.invalid(&seconds, why);
     }
     // Kubernetes tells the path of the volume, not of the token.
-    let path = Node {
-        value: token.at("path").value,
-        path: volume.path.child("path"),
-    };
+    let path = Node::new(token.at("path").value, volume.path.child("path"));
     file_path(&path, errors);
 }
 

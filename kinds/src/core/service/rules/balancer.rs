@@ -43,10 +43,7 @@ fn source_ranges(service: &Node, spec: &Node, errors: &mut Errors) {
     let ranges = spec.at("loadBalancerSourceRanges");
     if !ranges.is_empty() {
         // Kubernetes spells this path in capitals.
-        let told = Node {
-            value: ranges.value,
-            path: spec.path.child("LoadBalancerSourceRanges"),
-        };
+        let told = Node::new(ranges.value, spec.path.child("LoadBalancerSourceRanges"));
         if !is_balanced(spec) {
             errors.forbidden(&told, ONLY);
         }
@@ -58,10 +55,7 @@ fn source_ranges(service: &Node, spec: &Node, errors: &mut Errors) {
     let annotations = service.at("metadata.annotations");
     let annotation = annotations.map().and_then(|all| all.get(RANGES)?.as_str());
     let Some(text) = annotation else { return };
-    let told = Node {
-        value: annotations.value,
-        path: annotations.path.key(RANGES),
-    };
+    let told = Node::new(annotations.value, annotations.path.key(RANGES));
     if !is_balanced(spec) {
         errors.forbidden(&told, ONLY);
     }
@@ -73,10 +67,7 @@ fn source_ranges(service: &Node, spec: &Node, errors: &mut Errors) {
 /// Spaces around a range are fine: annotations had them.
 fn cidr(node: &Node, text: &str, errors: &mut Errors) {
     let value = text.trim().into();
-    let told = Node {
-        value: &value,
-        path: node.path,
-    };
+    let told = Node::new(&value, node.path);
     errors.cidr(&told);
 }
 
