@@ -41,7 +41,16 @@ pub struct Object {
     atomic: bool,
     keeps_unknown: bool,
     // Filled after the object exists, since a definition may contain itself.
-    fields: OnceLock<Box<[Field]>>,
+    fields: OnceLock<Fields>,
+}
+
+/// Fields, sorted by name.
+#[derive(Debug)]
+struct Fields {
+    all: Box<[Field]>,
+    /// How each name begins, as numbers: they tell most names apart, and a search
+    /// among them is a fraction of one among the names.
+    heads: Box<[u64]>,
 }
 
 #[derive(Clone, Debug)]
@@ -116,7 +125,10 @@ impl Object {
     /// Gives a declared object its fields; a second call changes nothing.
     pub fn define(&self, mut fields: Vec<Field>) {
         fields.sort_by(|a, b| a.name.cmp(&b.name));
-        let _ = self.fields.set(fields.into_boxed_slice());
+        let _ = self.fields.set(Fields {
+            heads: fields.iter().map(|field| head(&field.name)).collect(),
+            all: fields.into_boxed_slice(),
+        });
     }
 
     pub fn name(&self) -> &str {
@@ -135,15 +147,31 @@ impl Object {
 
     /// The fields, sorted by name.
     pub fn fields(&self) -> &[Field] {
-        self.fields.get().map_or(&[], |f| f)
+        self.fields.get().map_or(&[], |fields| &fields.all)
     }
 
     pub fn field(&self, name: &str) -> Option<&Field> {
-        let fields = self.fields();
-        fields
-            .binary_search_by(|f| (*f.name).cmp(name))
-            .ok()
-            .map(|i| &fields[i])
+        let Fields { all, heads } = self.fields.get()?;
+        let wanted = head(name);
+        let at = heads.partition_point(|head| *head < wanted);
+        let first = all.get(at).filter(|_| heads[at] == wanted)?;
+        if *first.name == *name {
+            return Some(first);
+        }
+        let alike = &all[at + 1..];
+        let found = alike.binary_search_by(|field| (*field.name).cmp(name));
+        found.ok().map(|found| &alike[found])
+    }
+}
+
+/// The first eight bytes of a name as a number that sorts as they do.
+fn head(name: &str) -> u64 {
+    match name.as_bytes().first_chunk() {
+        Some(head) => u64::from_be_bytes(*head),
+        None => {
+            let end = (0..8).map(|at| name.as_bytes().get(at).copied().unwrap_or(0));
+            end.fold(0, |head, byte| head << 8 | u64::from(byte))
+        }
     }
 }
 
@@ -160,5 +188,48 @@ impl Node {
     /// The node at a path of field names.
     pub fn at<'a>(&'a self, path: &[&str]) -> Option<&'a Node> {
         path.iter().try_fold(self, |node, name| node.child(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAMES: &[&str] = &[
+        "",
+        "a",
+        "ab",
+        "abcdefgh",
+        "abcdefghi",
+        "abcdefghij",
+        "terminationGracePeriodSeconds",
+        "terminationMessagePath",
+        "terminationMessagePolicy",
+        "zone",
+        "\u{e4}",
+    ];
+
+    #[test]
+    fn a_field_is_found_by_its_whole_name_and_no_other() {
+        let fields = NAMES.iter().rev().map(|name| Field {
+            name: (*name).into(),
+            node: Node::Any,
+            required: false,
+            strategy: Strategy::default(),
+        });
+        let object = Object::new("o", false, false, fields.collect());
+        for name in NAMES {
+            assert_eq!(object.field(name).map(|f| &*f.name), Some(*name));
+            for other in [format!("{name}\0"), format!("{name}x")] {
+                assert!(object.field(&other).is_none(), "{other:?}");
+            }
+        }
+        assert!(object.field("abcdefg").is_none());
+        assert!(object.field("terminationMessage").is_none());
+        assert!(
+            Object::new("o", false, false, Vec::new())
+                .field("a")
+                .is_none()
+        );
     }
 }

@@ -4,7 +4,9 @@ use std::cell::RefCell;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess};
-use serde_json::{Map, Value};
+use serde_json::de::Read;
+use serde_json::map::Entry;
+use serde_json::{Deserializer, Map, Value};
 
 use crate::any::{Format, Reader};
 use crate::decode::{MAX_PROBLEMS, Path};
@@ -39,15 +41,24 @@ pub fn read(bytes: &[u8]) -> Result<Document, SyntaxError> {
         path: &Path::Root,
         duplicates: &duplicates,
     });
-    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let value = reader
-        .deserialize(&mut deserializer)
-        .and_then(|value| deserializer.end().map(|()| value))
-        .map_err(|error| SyntaxError(syntax::explain(bytes, &error)))?;
+    // One look at the whole text spares one at each string.
+    let value = match std::str::from_utf8(bytes) {
+        Ok(text) => whole(reader, Deserializer::from_str(text)),
+        Err(_) => whole(reader, Deserializer::from_slice(bytes)),
+    };
+    let value = value.map_err(|error| SyntaxError(syntax::explain(bytes, &error)))?;
     Ok(Document {
         value,
         duplicates: duplicates.into_inner(),
     })
+}
+
+fn whole<'de, R: Read<'de>>(
+    reader: Reader<Json<'_>>,
+    mut deserializer: Deserializer<R>,
+) -> serde_json::Result<Value> {
+    let value = reader.deserialize(&mut deserializer)?;
+    deserializer.end().map(|()| value)
 }
 
 /// JSON, and where in the document it is.
@@ -76,21 +87,31 @@ impl Format for Json<'_> {
     fn mapping<'de, A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let mut object = Map::new();
         while let Some(key) = entries.next_key::<String>()? {
-            let path = Path::Key(self.path, &key);
             let value = entries.next_value_seed(Reader(Json {
-                path: &path,
+                path: &Path::Key(self.path, &key),
                 ..self
             }))?;
-            if object.contains_key(&key) {
-                let mut duplicates = self.duplicates.borrow_mut();
-                let problem = Problem::Duplicate(path.to_string());
-                if duplicates.len() < MAX_PROBLEMS && !duplicates.contains(&problem) {
-                    duplicates.push(problem);
+            match object.entry(key) {
+                Entry::Vacant(entry) => {
+                    entry.insert(value);
+                }
+                Entry::Occupied(mut entry) => {
+                    self.tell_twice(entry.key());
+                    entry.insert(value);
                 }
             }
-            object.insert(key, value);
         }
         Ok(Value::Object(object))
+    }
+}
+
+impl Json<'_> {
+    fn tell_twice(self, key: &str) {
+        let mut duplicates = self.duplicates.borrow_mut();
+        let problem = Problem::Duplicate(Path::Key(self.path, key).to_string());
+        if duplicates.len() < MAX_PROBLEMS && !duplicates.contains(&problem) {
+            duplicates.push(problem);
+        }
     }
 }
 

@@ -57,7 +57,7 @@ fn mismatch(node: &Node, found: &str, path: &Path<'_>) -> String {
 fn canonical_quantity(text: &mut String) -> Result<(), String> {
     let canonical = quantity::canonical(text.trim()).map_err(|e| e.to_string())?;
     if *text != canonical {
-        *text = canonical;
+        *text = canonical.into_owned();
     }
     Ok(())
 }
