@@ -75,7 +75,7 @@ fn apply_checked(
     let merged = merge(node, live_value, Some(applied)).unwrap_or_default();
     let mut after = match &last {
         None => merged,
-        Some(last) => prune(node, &merged, &last.fields, &fields, &owners),
+        Some(last) => prune(node, &merged, &last.fields.set(), &fields, &owners),
     };
     if is_go_type(node) {
         drop_nulls(&mut after);
@@ -91,7 +91,7 @@ fn apply_checked(
     }
     owners.cap();
     last_applied::refresh(&mut after, applied, writer);
-    managed::set(&mut after, &owners);
+    managed::set(&mut after, owners);
     Ok(after)
 }
 
@@ -125,7 +125,7 @@ fn settle_conflicts(
 
 /// The applier's entry; its time is that of its last change.
 fn applier(writer: &Writer<'_>, fields: FieldSet, last: Option<Owner>, changed: bool) -> Owner {
-    let mut owner = Owner::new(writer, Operation::Apply, fields);
+    let mut owner = Owner::new(writer, Operation::Apply, fields.into());
     if let Some(last) = last
         && !changed
         && last.fields == owner.fields
@@ -147,7 +147,7 @@ fn prune(
 ) -> Value {
     let mut owned = fields.clone();
     for owner in others.iter() {
-        owned.extend(owner.fields.clone());
+        owned.extend(owner.fields.set().into_owned());
     }
     let without = |set: &FieldSet| remove(node, merged, set, Some(&owned)).unwrap_or_default();
     let all_of = |value: &Value| with_named_fields(node, &field_set(node, value));

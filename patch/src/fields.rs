@@ -153,17 +153,48 @@ impl FieldSet {
         Some(set)
     }
 
+    /// Whether `fields` is what [`FieldSet::encode`] makes of what it says.
+    pub(crate) fn is_encoding(fields: &Value) -> bool {
+        let Value::Object(top) = fields else {
+            return false;
+        };
+        // The empty path is no field.
+        !top.contains_key(".") && is_encoding_at(top, 0)
+    }
+
+    /// Whether this set has a path that the one written as `fields` has, too.
+    pub(crate) fn meets(&self, fields: &Value) -> bool {
+        let Value::Object(fields) = fields else {
+            return false;
+        };
+        if self.member && (fields.is_empty() || fields.contains_key(".")) {
+            return true;
+        }
+        self.children.iter().any(|(element, set)| {
+            let below = fields.get(&element.encode());
+            below.is_some_and(|below| set.meets(below))
+        })
+    }
+
     /// Writes `fieldsV1`.
     pub fn encode(&self) -> Value {
-        let mut fields = Map::new();
-        if self.member && !self.children.is_empty() {
-            fields.insert(".".to_owned(), Value::Object(Map::new()));
-        }
-        for (element, set) in &self.children {
-            fields.insert(element.encode(), set.encode());
-        }
-        Value::Object(fields)
+        let is_both = self.member && !self.children.is_empty();
+        let own = is_both.then(|| (".".to_owned(), Value::Object(Map::new())));
+        let below = self.children.iter();
+        let below = below.map(|(element, set)| (element.encode(), set.encode()));
+        Value::Object(own.into_iter().chain(below).collect())
     }
+}
+
+fn is_encoding_at(fields: &Map<String, Value>, depth: usize) -> bool {
+    if depth == MAX_DEPTH || (fields.len() == 1 && fields.contains_key(".")) {
+        return false;
+    }
+    fields.iter().all(|(key, below)| match below {
+        Value::Object(below) if key == "." => below.is_empty(),
+        Value::Object(below) => Element::is_encoding(key) && is_encoding_at(below, depth + 1),
+        _ => false,
+    })
 }
 
 #[cfg(test)]

@@ -1,8 +1,11 @@
 //! `metadata.managedFields`: who set which field last.
 
+mod claim;
 mod creator;
 mod owners;
 mod skeleton;
+
+use std::sync::LazyLock;
 
 use schema::Node;
 use serde_json::Value;
@@ -29,20 +32,33 @@ pub struct Writer<'a> {
 }
 
 /// Fields that the server itself sets; nobody owns them.
-const SERVERS: &[&[&str]] = &[
-    &["apiVersion"],
-    &["kind"],
-    &["metadata"],
-    &["metadata", "name"],
-    &["metadata", "namespace"],
-    &["metadata", "creationTimestamp"],
-    &["metadata", "selfLink"],
-    &["metadata", "uid"],
-    &["metadata", "clusterName"],
-    &["metadata", "generation"],
-    &["metadata", "managedFields"],
-    &["metadata", "resourceVersion"],
+const SERVERS_OWN: &[&str] = &["apiVersion", "kind", "metadata"];
+
+/// The same below `metadata`.
+const SERVERS_METADATA: &[&str] = &[
+    "name",
+    "namespace",
+    "creationTimestamp",
+    "selfLink",
+    "uid",
+    "clusterName",
+    "generation",
+    "managedFields",
+    "resourceVersion",
 ];
+
+static SERVERS: LazyLock<FieldSet> = LazyLock::new(|| {
+    let own = SERVERS_OWN.iter().map(|name| FieldSet::of(&[&[name]]));
+    let metadata = SERVERS_METADATA.iter();
+    let metadata = metadata.map(|name| FieldSet::of(&[&["metadata", name]]));
+    let mut servers = FieldSet::default();
+    own.chain(metadata).for_each(|field| servers.extend(field));
+    servers
+});
+
+/// The owners themselves.
+static BOOKKEEPING: LazyLock<FieldSet> =
+    LazyLock::new(|| FieldSet::of(&[&["metadata", "managedFields"]]));
 
 /// Longer names are cut.
 const MAX_MANAGER: usize = 128;
@@ -78,7 +94,7 @@ pub fn update(live: Option<&Value>, new: &mut Value, writer: &Writer<'_>, node: 
     }
     let mut owners = match sent_or_live(live, new, writer) {
         Some(owners) if live.is_none() || !owners.is_empty() => owners,
-        _ => return set(new, &Owners::default()),
+        _ => return remove_managed_fields(new),
     };
     remove_managed_fields(new);
     let difference = match live {
@@ -87,7 +103,7 @@ pub fn update(live: Option<&Value>, new: &mut Value, writer: &Writer<'_>, node: 
     };
     owners.transfer(writer, difference);
     owners.cap();
-    set(new, &owners);
+    set(new, owners);
 }
 
 /// The owners to go on from: those the client sent, else the live object's.
@@ -126,19 +142,18 @@ pub(crate) fn difference(
     let reset = FieldSet::of(writer.reset);
     difference.changed.subtract_below(&reset);
     difference.removed.subtract_below(&reset);
-    let bookkeeping = FieldSet::of(&[&["metadata", "managedFields"]]);
-    difference.removed.subtract_below(&bookkeeping);
+    difference.removed.subtract_below(&BOOKKEEPING);
     difference
 }
 
 /// Drops the fields of the server's own.
 pub(crate) fn strip(fields: &mut FieldSet) {
-    fields.subtract(&FieldSet::of(SERVERS));
+    fields.subtract(&SERVERS);
     fields.member = false;
 }
 
 /// Writes the owners into an object; none at all leave no trace.
-pub(crate) fn set(object: &mut Value, owners: &Owners) {
+pub(crate) fn set(object: &mut Value, owners: Owners) {
     remove_managed_fields(object);
     if !owners.is_empty() {
         insert(object, owners.encode());

@@ -2,17 +2,17 @@
 //! fields they have, how two differ, and how they merge.
 
 mod compare;
+mod element;
 mod field_set;
 mod merge;
 mod remove;
 mod validate;
 
 use schema::{List, ListKind, Node};
-use serde_json::{Map, Value};
-
-use crate::Element;
+use serde_json::Value;
 
 pub(crate) use compare::{Comparison, compare};
+pub(crate) use element::element;
 pub(crate) use field_set::{field_set, with_named_fields};
 pub(crate) use merge::merge;
 pub(crate) use remove::remove;
@@ -62,44 +62,6 @@ impl<'a> Keys<'a> {
     /// The key is a field of a struct rather than an entry of a map.
     fn names(self, key: &str) -> bool {
         matches!(self, Self::Struct(object) if object.field(key).is_some())
-    }
-}
-
-/// The path element of a list item.
-pub(crate) fn element(list: &List, item: &Value) -> Result<Element, String> {
-    match &list.kind {
-        ListKind::Map(keys) => {
-            let Value::Object(item) = item else {
-                return Err("associative list with keys may not have non-map elements".to_owned());
-            };
-            let mut values = Map::new();
-            for key in keys {
-                let value = match (item.get(&*key.name), &key.default) {
-                    (Some(value), _) if !value.is_null() => value.clone(),
-                    (_, Some(default)) => Value::String(default.to_string()),
-                    _ => {
-                        return Err(format!(
-                            "associative list with keys has an element that omits key field {:?} (and doesn't have default value)",
-                            key.name
-                        ));
-                    }
-                };
-                values.insert(key.name.to_string(), value);
-            }
-            Ok(Element::key(Value::Object(values)))
-        }
-        ListKind::Set | ListKind::Atomic => match item {
-            Value::Object(_) => {
-                Err("associative list without keys has an element that's a map type".to_owned())
-            }
-            Value::Array(_) => {
-                Err("not supported: associative list with lists as elements".to_owned())
-            }
-            Value::Null => Err(
-                "associative list without keys has an element that's an explicit null".to_owned(),
-            ),
-            scalar => Ok(Element::Value(scalar.to_string())),
-        },
     }
 }
 

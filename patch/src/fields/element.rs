@@ -29,11 +29,16 @@ impl Element {
         }
     }
 
+    /// Whether `text` is as [`Element::encode`] writes it.
+    pub(super) fn is_encoding(text: &str) -> bool {
+        text.starts_with("f:") || Self::decode(text).is_some_and(|element| element.encode() == text)
+    }
+
     pub(crate) fn encode(&self) -> String {
         match self {
-            Self::Field(name) => format!("f:{name}"),
-            Self::Key(keys) => format!("k:{keys}"),
-            Self::Value(value) => format!("v:{value}"),
+            Self::Field(name) => ["f:", name].concat(),
+            Self::Key(keys) => ["k:", keys].concat(),
+            Self::Value(value) => ["v:", value].concat(),
             Self::Index(at) => format!("i:{at}"),
         }
     }

@@ -78,3 +78,48 @@ fn paths_are_printed_as_kubernetes_prints_them() {
         ]
     );
 }
+
+#[test]
+fn what_is_kept_undecoded_is_what_would_be_written_again() {
+    let deep = (0..70).fold(json!({}), |below, _| json!({"f:a": below}));
+    let documents = [
+        json!({}),
+        json!({"f:a": {}}),
+        json!({"f:a": {".": {}, "f:b": {}}, "k:{\"a\":1,\"b\":\"x\"}": {"f:c": {}}, "v:\"x\"": {}, "i:-3": {}}),
+        json!({".": {}}),
+        json!({".": {}, "f:a": {}}),
+        json!({"f:a": {".": {}}}),
+        json!({"f:a": {".": {"f:b": {}}, "f:c": {}}}),
+        json!({"k:{\"b\":1,\"a\":2}": {}}),
+        json!({"v: \"x\"": {}}),
+        json!({"i:03": {}}),
+        json!({"f:a": null}),
+        json!({"q:a": {}}),
+        json!([]),
+        deep,
+    ];
+    for fields in documents {
+        let again = FieldSet::decode(&fields).map(|set| set.encode());
+        assert_eq!(
+            FieldSet::is_encoding(&fields),
+            again.as_ref() == Some(&fields),
+            "{fields}"
+        );
+    }
+}
+
+#[test]
+fn sets_meet_where_both_have_the_same_path() {
+    let set = FieldSet::of(&[&["a", "b"], &["c"]]);
+    for (fields, met) in [
+        (json!({"f:a": {"f:b": {}}}), true),
+        (json!({"f:a": {"f:b": {".": {}, "f:x": {}}}}), true),
+        (json!({"f:c": {}}), true),
+        (json!({"f:a": {}}), false),
+        (json!({"f:a": {"f:b": {"f:x": {}}}}), false),
+        (json!({"f:c": {"f:x": {}}}), false),
+        (json!({}), false),
+    ] {
+        assert_eq!(set.meets(&fields), met, "{fields}");
+    }
+}

@@ -6,11 +6,10 @@
 //! the comparison costs is making and joining sets that are then only encoded.
 
 use schema::{List, Node, Object};
-use serde_json::map::Entry;
 use serde_json::{Map, Value};
 
 use super::skeleton::{Held, held};
-use super::{SERVERS, skeleton};
+use super::{SERVERS_METADATA, SERVERS_OWN, skeleton};
 use crate::typed::{Keys, Shape, compare, element, is_hollow};
 
 /// What there would be without the creator.
@@ -31,59 +30,35 @@ pub(super) fn fields(node: &Node, object: &Value, except: &[&[&str]]) -> Option<
     if kind.is_atomic() || except.iter().any(|path| path.len() != 1) {
         return None;
     }
-    let mut owned = Map::new();
+    let mut owned = Owned::below(Before::Empty, object.len());
     for (key, value) in object {
-        let path = [key.as_str()];
-        if except.contains(&&path[..]) {
+        if except.iter().any(|path| path[0] == key) {
             continue;
         }
         if key == "metadata" {
-            let below = metadata(kind, value)?;
-            if !below.is_empty() {
-                owned.insert(name(key), Value::Object(below));
-            }
-        } else if !SERVERS.contains(&&path[..]) {
-            put_field(&mut owned, kind, Before::Empty, key, value);
+            owned.put(name(key), metadata(kind, value)?.encode());
+        } else if !SERVERS_OWN.contains(&key.as_str()) {
+            owned.put_field(kind, key, value);
         }
     }
-    Some(Value::Object(owned))
+    Some(owned.encode().unwrap_or_else(leaf))
 }
 
 /// What is owned of an object's metadata, but for the server's own fields.
-fn metadata(kind: &Object, value: &Value) -> Option<Map<String, Value>> {
+fn metadata(kind: &Object, value: &Value) -> Option<Owned> {
     let (Node::Object(node), Value::Object(fields)) = (&kind.field("metadata")?.node, value) else {
         return None;
     };
     if node.is_atomic() {
         return None;
     }
-    let mut owned = Map::new();
+    let mut owned = Owned::below(Before::Empty, fields.len());
     for (key, value) in fields {
-        if !SERVERS.contains(&&["metadata", key.as_str()][..]) {
-            put_field(&mut owned, node, Before::Empty, key, value);
+        if !SERVERS_METADATA.contains(&key.as_str()) {
+            owned.put_field(node, key, value);
         }
     }
     Some(owned)
-}
-
-fn put_field(
-    owned: &mut Map<String, Value>,
-    object: &Object,
-    before: Before,
-    key: &str,
-    value: &Value,
-) {
-    let field = object.field(key);
-    let held = field.filter(|_| before == Before::Empty).and_then(held);
-    let before = match held {
-        Some(Held::Object) => Before::Empty,
-        Some(Held::Null) => Before::Null,
-        None => Before::Nothing,
-    };
-    let node = field.map_or(&Node::Any, |field| &field.node);
-    if let Some(below) = owned_of(node, before, value) {
-        owned.insert(name(key), below);
-    }
 }
 
 /// What is owned of one value, encoded; `None` if that is nothing.
@@ -91,66 +66,114 @@ fn owned_of(node: &Node, before: Before, value: &Value) -> Option<Value> {
     if is_hollow(Some(value)) {
         return hollow(node, before, value);
     }
-    let mut owned = match (Shape::of(node), value) {
+    match (Shape::of(node), value) {
         (Shape::Granular(keys), Value::Object(fields)) => object(keys, before, fields),
-        (Shape::Associative(list), Value::Array(items)) => items_of(list, items),
-        _ => return Some(Value::Object(Map::new())),
-    };
-    if before == Before::Nothing && !owned.is_empty() {
-        owned.insert(".".to_owned(), Value::Object(Map::new()));
+        (Shape::Associative(list), Value::Array(items)) => items_of(list, before, items),
+        _ => return Some(leaf()),
     }
-    (before == Before::Nothing || !owned.is_empty()).then_some(Value::Object(owned))
+    .encode()
 }
 
-/// Null, `{}` and `[]`: rare enough to be compared in the general way.
+/// Null, `{}` and `[]`: owned as a whole where there was nothing, else rare enough
+/// to be compared in the general way.
 fn hollow(node: &Node, before: Before, value: &Value) -> Option<Value> {
     let before = match before {
-        Before::Nothing => None,
-        Before::Null => Some(Value::Null),
-        Before::Empty => Some(skeleton(node)),
+        Before::Nothing => return Some(leaf()),
+        Before::Null => Value::Null,
+        Before::Empty => skeleton(node),
     };
-    let changed = compare(node, before.as_ref(), Some(value)).changed;
+    let changed = compare(node, Some(&before), Some(value)).changed;
     (!changed.is_empty()).then(|| changed.encode())
 }
 
-fn object(keys: Keys<'_>, before: Before, fields: &Map<String, Value>) -> Map<String, Value> {
-    let mut owned = Map::new();
+fn object(keys: Keys<'_>, before: Before, fields: &Map<String, Value>) -> Owned {
+    let mut owned = Owned::below(before, fields.len());
     for (key, value) in fields {
         match keys {
-            Keys::Struct(object) => put_field(&mut owned, object, before, key, value),
+            Keys::Struct(object) => owned.put_field(object, key, value),
             Keys::Map(_) | Keys::Untyped => {
-                if let Some(below) = owned_of(keys.node(key), Before::Nothing, value) {
-                    owned.insert(name(key), below);
-                }
+                owned.put(name(key), owned_of(keys.node(key), Before::Nothing, value));
             }
         }
     }
     owned
 }
 
-fn items_of(list: &List, items: &[Value]) -> Map<String, Value> {
-    let mut owned = Map::new();
+fn items_of(list: &List, before: Before, items: &[Value]) -> Owned {
+    let mut owned = Owned::below(before, items.len());
     for item in items {
-        let Ok(element) = element(list, item) else {
-            continue;
-        };
-        let below = owned_of(&list.items, Before::Nothing, item);
-        match owned.entry(element.encode()) {
-            Entry::Vacant(entry) => {
-                entry.insert(below.unwrap_or_default());
-            }
-            // Twice the same key: owned as a whole.
-            Entry::Occupied(mut entry) => {
-                entry.insert(Value::Object(Map::new()));
-            }
+        if let Ok(element) = element(list, item) {
+            let below = owned_of(&list.items, Before::Nothing, item);
+            owned.put(element.encode(), below);
         }
     }
+    owned.join_equal();
     owned
+}
+
+/// One level of `fieldsV1`, its keys in order: a map is built of all its entries at
+/// once for less than by one insertion each.
+struct Owned {
+    before: Before,
+    entries: Vec<(String, Value)>,
+}
+
+impl Owned {
+    fn below(before: Before, capacity: usize) -> Self {
+        let mut entries = Vec::with_capacity(capacity + 1);
+        if before == Before::Nothing {
+            entries.push((".".to_owned(), leaf()));
+        }
+        Self { before, entries }
+    }
+
+    fn put(&mut self, key: String, below: Option<Value>) {
+        self.entries.extend(below.map(|below| (key, below)));
+    }
+
+    fn put_field(&mut self, object: &Object, key: &str, value: &Value) {
+        let field = object.field(key);
+        let held = field
+            .filter(|_| self.before == Before::Empty)
+            .and_then(held);
+        let before = match held {
+            Some(Held::Object) => Before::Empty,
+            Some(Held::Null) => Before::Null,
+            None => Before::Nothing,
+        };
+        let node = field.map_or(&Node::Any, |field| &field.node);
+        if let Some(below) = owned_of(node, before, value) {
+            self.entries.push((name(key), below));
+        }
+    }
+
+    /// What has one key twice is owned as a whole.
+    fn join_equal(&mut self) {
+        self.entries.sort_by(|(a, _), (b, _)| a.cmp(b));
+        self.entries.dedup_by(|(key, _), (first, below)| {
+            let is_equal = key == first;
+            if is_equal {
+                *below = leaf();
+            }
+            is_equal
+        });
+    }
+
+    /// `None` if that is nothing.
+    fn encode(self) -> Option<Value> {
+        match (self.before, self.entries.len()) {
+            (Before::Nothing, 1) => Some(leaf()),
+            (_, 0) => None,
+            _ => Some(Value::Object(self.entries.into_iter().collect())),
+        }
+    }
+}
+
+/// Something owned as a whole.
+fn leaf() -> Value {
+    Value::Object(Map::new())
 }
 
 fn name(key: &str) -> String {
-    let mut name = String::with_capacity(key.len() + 2);
-    name.push_str("f:");
-    name.push_str(key);
-    name
+    ["f:", key].concat()
 }

@@ -1,7 +1,8 @@
 //! The entries of `managedFields`.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use super::claim::Claim;
 use super::{Writer, strip};
 use crate::typed::Comparison;
 use crate::{Conflict, FieldSet};
@@ -31,18 +32,18 @@ impl Operation {
 }
 
 /// One entry: somebody and the fields that they own.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Owner {
     pub manager: String,
     pub operation: Operation,
     pub api_version: String,
     pub subresource: String,
     pub time: String,
-    pub fields: FieldSet,
+    pub fields: Claim,
 }
 
 impl Owner {
-    pub(crate) fn new(writer: &Writer<'_>, operation: Operation, fields: FieldSet) -> Self {
+    pub(crate) fn new(writer: &Writer<'_>, operation: Operation, fields: Claim) -> Self {
         Self {
             manager: writer.manager.to_owned(),
             operation,
@@ -73,21 +74,28 @@ impl Owner {
             subresource: text("subresource")?,
             time: text("time")?,
             fields: match entry.get("fieldsV1") {
-                Some(fields) => FieldSet::decode(fields)?,
-                None => FieldSet::default(),
+                Some(fields) => Claim::decode(fields)?,
+                None => Claim::default(),
             },
         })
     }
 
-    fn encode(&self) -> Value {
-        let writer = Writer {
-            manager: &self.manager,
-            api_version: &self.api_version,
-            subresource: &self.subresource,
-            time: &self.time,
-            reset: &[],
-        };
-        entry(&writer, self.operation, self.fields.encode())
+    /// The entry as it is written.
+    fn encode(self) -> Value {
+        let unless_empty = |text: String| (!text.is_empty()).then(|| text.into());
+        // In order, since a map of entries in order is built at once.
+        let entry = [
+            ("apiVersion", Some(self.api_version.into())),
+            ("fieldsType", Some("FieldsV1".into())),
+            ("fieldsV1", Some(self.fields.encode())),
+            ("manager", Some(self.manager.into())),
+            ("operation", Some(self.operation.name().into())),
+            ("subresource", unless_empty(self.subresource)),
+            ("time", unless_empty(self.time)),
+        ];
+        let entry = entry.into_iter();
+        let set = entry.filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        Value::Object(set.collect())
     }
 
     /// Appliers are one owner whatever version they speak, updaters are not.
@@ -98,6 +106,16 @@ impl Owner {
             && (operation == Operation::Apply || self.api_version == writer.api_version)
     }
 
+    fn rank(&self) -> (Operation, [&str; 4]) {
+        let texts = [
+            &*self.time,
+            &*self.manager,
+            &*self.api_version,
+            &*self.subresource,
+        ];
+        (self.operation, texts)
+    }
+
     fn is_identity_of(&self, other: &Self) -> bool {
         self.operation == other.operation
             && self.manager == other.manager
@@ -106,32 +124,14 @@ impl Owner {
     }
 }
 
-/// One entry as it is written.
-fn entry(writer: &Writer<'_>, operation: Operation, fields: Value) -> Value {
-    let mut entry = Map::new();
-    let mut put = |name: &str, value: Value| drop(entry.insert(name.to_owned(), value));
-    put("manager", writer.manager.into());
-    put("operation", operation.name().into());
-    put("apiVersion", writer.api_version.into());
-    put("fieldsType", "FieldsV1".into());
-    // Not by `json!`, which would copy them.
-    put("fieldsV1", fields);
-    if !writer.time.is_empty() {
-        put("time", writer.time.into());
-    }
-    if !writer.subresource.is_empty() {
-        put("subresource", writer.subresource.into());
-    }
-    Value::Object(entry)
-}
-
 /// The entries of an object that one update made, of encoded fields.
 pub(super) fn sole(writer: &Writer<'_>, fields: Value) -> Value {
-    Value::Array(vec![entry(writer, Operation::Update, fields)])
+    let owner = Owner::new(writer, Operation::Update, Claim::Encoded(fields));
+    Value::Array(vec![owner.encode()])
 }
 
 /// All entries of one object.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Owners(Vec<Owner>);
 
 impl Owners {
@@ -180,7 +180,8 @@ impl Owners {
         self.lose(&difference);
         strip(&mut difference.changed);
         if !difference.changed.is_empty() {
-            self.add(Owner::new(writer, Operation::Update, difference.changed));
+            let changed = difference.changed.into();
+            self.add(Owner::new(writer, Operation::Update, changed));
         }
     }
 
@@ -201,7 +202,7 @@ impl Owners {
         let mut owners: Vec<_> = self.0.iter().collect();
         owners.sort_by_key(|o| (&o.manager, &o.operation, &o.api_version, &o.subresource));
         let conflicts = owners.into_iter().flat_map(|owner| {
-            let fields = owner.fields.intersection(changed).paths();
+            let fields = owner.fields.set().intersection(changed).paths();
             fields.into_iter().map(|field| Conflict {
                 manager: owner.manager.clone(),
                 operation: owner.operation.name().to_owned(),
@@ -245,17 +246,8 @@ impl Owners {
     }
 
     /// Entries in Kubernetes' order: operation, time, manager, version, subresource.
-    pub(crate) fn encode(&self) -> Value {
-        let mut owners: Vec<_> = self.0.iter().collect();
-        owners.sort_by_key(|o| {
-            (
-                o.operation,
-                &o.time,
-                &o.manager,
-                &o.api_version,
-                &o.subresource,
-            )
-        });
-        Value::Array(owners.into_iter().map(Owner::encode).collect())
+    pub(crate) fn encode(mut self) -> Value {
+        self.0.sort_by(|a, b| a.rank().cmp(&b.rank()));
+        Value::Array(self.0.into_iter().map(Owner::encode).collect())
     }
 }

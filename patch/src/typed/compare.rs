@@ -32,12 +32,13 @@ impl Comparison {
         self.removed.member |= before.is_some() && after.is_none();
     }
 
-    fn put(&mut self, element: &Element, below: Self) {
+    /// Adds what differs below an element.
+    fn put(&mut self, element: impl Fn() -> Element, below: Self) {
         if !below.changed.is_empty() {
-            self.changed.put(element.clone(), below.changed);
+            self.changed.put(element(), below.changed);
         }
         if !below.removed.is_empty() {
-            self.removed.put(element.clone(), below.removed);
+            self.removed.put(element(), below.removed);
         }
     }
 }
@@ -72,12 +73,12 @@ fn objects(
     for (key, old) in before.into_iter().flatten() {
         let new = after.and_then(|m| m.get(key));
         let below = compare(keys.node(key), Some(old), new);
-        comparison.put(&Element::Field(key.clone()), below);
+        comparison.put(|| Element::Field(key.clone()), below);
     }
     for (key, new) in after.into_iter().flatten() {
         if before.is_none_or(|m| !m.contains_key(key)) {
             let below = compare(keys.node(key), None, Some(new));
-            comparison.put(&Element::Field(key.clone()), below);
+            comparison.put(|| Element::Field(key.clone()), below);
         }
     }
     comparison
@@ -105,7 +106,7 @@ fn lists(list: &List, before: &[Value], after: &[Value]) -> Comparison {
     }
     let mut comparison = Comparison::default();
     for (element, pair) in &pairs {
-        comparison.put(element, items(&list.items, pair));
+        comparison.put(|| element.clone(), items(&list.items, pair));
     }
     comparison
 }
