@@ -1,13 +1,9 @@
 //! Where writes meet watchers: finds the watchers of a key by its prefixes, so
 //! that watchers of other keys cost a write nothing.
 
-use std::{
-    collections::BTreeMap,
-    ops::Bound,
-    sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+use std::sync::{
+    Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+    atomic::{AtomicU64, Ordering},
 };
 
 use bytes::Bytes;
@@ -37,7 +33,8 @@ pub struct Hub {
 
 #[derive(Debug, Default)]
 struct Watchers {
-    by_prefix: BTreeMap<Bytes, Vec<Watcher>>,
+    /// Sorted. Each written key is looked up, and few watchers come and go.
+    by_prefix: Vec<(Bytes, Vec<Watcher>)>,
     next_id: u64,
     is_closed: bool,
 }
@@ -89,8 +86,7 @@ impl Hub {
                 queue,
                 ending: Arc::clone(&ending),
             };
-            let same_prefix = watchers.by_prefix.entry(prefix.clone()).or_default();
-            same_prefix.push(watcher);
+            watchers.add(prefix.clone(), watcher);
         }
         let subscription = Subscription {
             hub: Arc::clone(self),
@@ -107,13 +103,7 @@ impl Hub {
     }
 
     pub fn leave(&self, prefix: &Bytes, id: u64) {
-        let mut watchers = self.lock();
-        if let Some(same_prefix) = watchers.by_prefix.get_mut(prefix) {
-            same_prefix.retain(|watcher| watcher.id != id);
-            if same_prefix.is_empty() {
-                watchers.by_prefix.remove(prefix);
-            }
-        }
+        self.lock().remove(prefix, id);
     }
 
     /// Hands on changes that are visible in the index by now.
@@ -137,7 +127,7 @@ impl Hub {
     pub fn interrupt(&self, oldest: Revision, reset: impl FnOnce()) {
         let mut watchers = self.lock();
         let delivered = self.published();
-        for watcher in watchers.by_prefix.values().flatten() {
+        for watcher in watchers.by_prefix.iter().flat_map(|(_, same)| same) {
             let _ = watcher
                 .ending
                 .set(Ending::Interrupted { delivered, oldest });
@@ -161,17 +151,37 @@ impl Hub {
 }
 
 impl Watchers {
+    fn find(&self, prefix: &Bytes) -> Result<usize, usize> {
+        self.by_prefix.binary_search_by(|(one, _)| one.cmp(prefix))
+    }
+
+    fn add(&mut self, prefix: Bytes, watcher: Watcher) {
+        match self.find(&prefix) {
+            Ok(at) => self.by_prefix[at].1.push(watcher),
+            Err(at) => self.by_prefix.insert(at, (prefix, vec![watcher])),
+        }
+    }
+
+    fn remove(&mut self, prefix: &Bytes, id: u64) {
+        let Ok(at) = self.find(prefix) else { return };
+        let same_prefix = &mut self.by_prefix[at].1;
+        same_prefix.retain(|watcher| watcher.id != id);
+        if same_prefix.is_empty() {
+            self.by_prefix.remove(at);
+        }
+    }
+
     /// Offers the change to the watchers of each prefix of its key, longest
     /// first. The greatest prefix in the table that is not above
     /// `key[..length]` is either a prefix of the key, or tells by where it
     /// departs from the key how long the next candidate can be at most.
     fn offer(&mut self, change: &Arc<Change>) {
         let key = change.key();
-        let mut length = key.len();
+        let (mut length, mut end) = (key.len(), self.by_prefix.len());
         loop {
-            let up_to = (Bound::Unbounded, Bound::Included(&key[..length]));
-            let Some((prefix, watchers)) = self.by_prefix.range_mut::<[u8], _>(up_to).next_back()
-            else {
+            let candidates = &mut self.by_prefix[..end];
+            end = candidates.partition_point(|(prefix, _)| prefix[..] <= key[..length]);
+            let Some((prefix, watchers)) = end.checked_sub(1).map(|at| &mut candidates[at]) else {
                 return;
             };
             if key.starts_with(prefix) {
