@@ -38,11 +38,21 @@ impl Labels {
     }
 
     pub fn push(&mut self, name: &str, value: &str) {
+        self.0.reserve(name.len() + value.len() + 4);
         if !self.0.is_empty() {
             self.0.push(',');
         }
         self.0.push_str(name);
         self.0.push_str("=\"");
+        if value.bytes().any(|b| matches!(b, b'\\' | b'"' | b'\n')) {
+            self.push_escaped(value);
+        } else {
+            self.0.push_str(value);
+        }
+        self.0.push('"');
+    }
+
+    fn push_escaped(&mut self, value: &str) {
         for c in value.chars() {
             match c {
                 '\\' => self.0.push_str("\\\\"),
@@ -51,7 +61,6 @@ impl Labels {
                 c => self.0.push(c),
             }
         }
-        self.0.push('"');
     }
 
     pub fn and(&self, name: &str, value: &str) -> Self {
