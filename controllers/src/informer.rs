@@ -5,9 +5,8 @@ use std::fmt::Debug;
 use std::ops::Bound;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use futures::{StreamExt, TryStreamExt};
-use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::{self, Event, watcher};
+use follow::Event;
+use futures::StreamExt;
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
@@ -35,15 +34,16 @@ pub struct Informer<K: Object> {
     state: RwLock<State<K>>,
     handlers: RwLock<Vec<Handler<K>>>,
     /// Which of the kind's objects are kept.
-    config: watcher::Config,
+    fields: String,
     is_synced: watch::Sender<bool>,
 }
 
 struct State<K> {
     objects: BTreeMap<Key, Arc<K>>,
-    /// Keys by the uid of the controller that owns them; those that no
-    /// controller owns by `/` and their namespace.
-    owned: HashMap<String, BTreeSet<Key>>,
+    /// Keys by the uid of the controller that owns them.
+    owned: Index,
+    /// Keys of those that no controller owns, by namespace.
+    orphans: Index,
     /// The newest revision the watch has brought. An answer to a write that is
     /// no newer than this, of an object we do not have, is of an object that
     /// was deleted since.
@@ -51,27 +51,30 @@ struct State<K> {
     listing: BTreeSet<Key>,
 }
 
+type Index = HashMap<Box<str>, BTreeSet<Key>>;
+
 impl<K: Object> Informer<K> {
     /// Of all objects of the kind.
     pub fn new() -> Arc<Self> {
-        Self::of(watcher::Config::default())
+        Self::of("")
     }
 
     /// Of the objects that the field selector selects.
     pub fn selecting(fields: &str) -> Arc<Self> {
-        Self::of(watcher::Config::default().fields(fields))
+        Self::of(fields)
     }
 
-    fn of(config: watcher::Config) -> Arc<Self> {
+    fn of(fields: &str) -> Arc<Self> {
         Arc::new(Self {
             state: RwLock::new(State {
                 objects: BTreeMap::new(),
-                owned: HashMap::new(),
+                owned: Index::new(),
+                orphans: Index::new(),
                 seen: 0,
                 listing: BTreeSet::new(),
             }),
             handlers: RwLock::default(),
-            config,
+            fields: fields.to_owned(),
             is_synced: watch::Sender::new(false),
         })
     }
@@ -101,8 +104,11 @@ impl<K: Object> Informer<K> {
     }
 
     pub fn in_namespace(&self, namespace: &str) -> Vec<Arc<K>> {
-        let from = Key::new(namespace, "");
         let state = self.read();
+        if state.objects.is_empty() {
+            return Vec::new();
+        }
+        let from = Key::new(namespace, "");
         let range = state
             .objects
             .range((Bound::Included(from), Bound::Unbounded));
@@ -115,14 +121,13 @@ impl<K: Object> Informer<K> {
     /// The objects whose controller is the object with this uid.
     pub fn owned_by(&self, uid: &str) -> Vec<Arc<K>> {
         let state = self.read();
-        let keys = state.owned.get(uid).into_iter().flatten();
-        keys.filter_map(|key| state.objects.get(key).cloned())
-            .collect()
+        state.indexed(state.owned.get(uid))
     }
 
     /// The objects in `namespace` that have no controller.
     pub fn orphans(&self, namespace: &str) -> Vec<Arc<K>> {
-        self.owned_by(&format!("/{namespace}"))
+        let state = self.read();
+        state.indexed(state.orphans.get(namespace))
     }
 
     /// Waits until everything has been listed once.
@@ -163,20 +168,17 @@ impl<K: Object> Informer<K> {
 
     /// Lists and watches until `shutdown`.
     pub async fn run(self: Arc<Self>, client: Client, shutdown: CancellationToken) {
-        let mut events = watcher(Api::<K>::all(client), self.config.clone())
-            .default_backoff()
-            .inspect_err(|error| {
-                let kind = K::kind(&());
-                tracing::debug!(%kind, error = error as &dyn std::error::Error, "watch broke");
-            })
-            .boxed();
+        let mut events = follow::objects(Api::<K>::all(client), &self.fields).boxed();
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 event = events.next() => match event {
                     None => return,
                     Some(Ok(event)) => self.take(event),
-                    Some(Err(_)) => {}
+                    Some(Err(error)) => {
+                        let kind = K::kind(&());
+                        tracing::debug!(%kind, error = &error as &dyn std::error::Error, "watch broke");
+                    }
                 }
             }
         }
@@ -258,34 +260,65 @@ impl<K: Resource> State<K> {
         self.seen = self.seen.max(revision);
     }
 
+    fn indexed(&self, keys: Option<&BTreeSet<Key>>) -> Vec<Arc<K>> {
+        let keys = keys.into_iter().flatten();
+        keys.filter_map(|key| self.objects.get(key).cloned())
+            .collect()
+    }
+
     fn put(&mut self, key: Key, object: Arc<K>) -> Option<Arc<K>> {
-        let old = self.remove(&key);
-        let owner = owner_index(&*object);
-        self.owned.entry(owner).or_default().insert(key.clone());
-        self.objects.insert(key, object);
+        let old = self.objects.insert(key.clone(), object.clone());
+        if let Some(old) = &old {
+            if place(&**old) == place(&*object) {
+                return Some(old.clone());
+            }
+            self.unindex(&key, old);
+        }
+        let (index, name) = self.index(&object);
+        match index.get_mut(name) {
+            Some(keys) => drop(keys.insert(key)),
+            None => drop(index.insert(name.into(), BTreeSet::from([key]))),
+        }
         old
     }
 
     fn remove(&mut self, key: &Key) -> Option<Arc<K>> {
         let old = self.objects.remove(key)?;
-        let owner = owner_index(&*old);
-        if let Some(keys) = self.owned.get_mut(&owner) {
+        self.unindex(key, &old);
+        Some(old)
+    }
+
+    fn unindex(&mut self, key: &Key, old: &K) {
+        let (index, name) = self.index(old);
+        if let Some(keys) = index.get_mut(name) {
             keys.remove(key);
             if keys.is_empty() {
-                self.owned.remove(&owner);
+                index.remove(name);
             }
         }
-        Some(old)
+    }
+
+    /// The index that the object is in, and its name there.
+    fn index<'k>(&mut self, object: &'k K) -> (&mut Index, &'k str) {
+        match place(object) {
+            Place::Owned(uid) => (&mut self.owned, uid),
+            Place::Orphan(namespace) => (&mut self.orphans, namespace),
+        }
     }
 }
 
-fn owner_index<K: Resource>(object: &K) -> String {
+#[derive(PartialEq)]
+enum Place<'k> {
+    /// By the controller with this uid.
+    Owned(&'k str),
+    /// In this namespace.
+    Orphan(&'k str),
+}
+
+fn place<K: Resource>(object: &K) -> Place<'_> {
     match owner::controller(object.meta()) {
-        Some(owner) => owner.uid.clone(),
-        None => format!(
-            "/{}",
-            object.meta().namespace.as_deref().unwrap_or_default()
-        ),
+        Some(owner) => Place::Owned(&owner.uid),
+        None => Place::Orphan(object.meta().namespace.as_deref().unwrap_or_default()),
     }
 }
 

@@ -6,11 +6,10 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
+use follow::Event;
 use futures::StreamExt;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::ApiResource;
-use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client};
 use serde::Deserialize;
 use tokio::sync::{Notify, watch};
@@ -147,7 +146,7 @@ fn warn(error: &kube::Error, what: &str) {
 /// An object of any kind, as far as the graph is concerned.
 #[derive(Debug, Clone, Deserialize)]
 struct Seen {
-    #[serde(deserialize_with = "small_meta::read")]
+    #[serde(deserialize_with = "small_meta::of_dependent")]
     metadata: ObjectMeta,
 }
 
@@ -272,8 +271,7 @@ async fn follow(
     is_listed: watch::Sender<bool>,
 ) {
     let api: Api<Seen> = Api::all_with(client, &resource.api);
-    let events = watcher(api, watcher::Config::default()).default_backoff();
-    let mut events = pin!(events);
+    let mut events = pin!(follow::objects(api, ""));
     let mut listed = HashSet::new();
     while let Some(event) = events.next().await {
         match event {

@@ -59,3 +59,18 @@ fn object_missing_from_a_second_list_is_gone() {
     assert!(informer.owned_by("u").is_empty());
     assert_eq!(informer.orphans("d").len(), 1);
 }
+
+#[test]
+fn object_that_changes_hands_is_with_the_new_owner_alone() {
+    let informer = synced(&[object("a", 5, None), object("b", 6, None)]);
+    informer.take(Event::Apply(object("a", 7, Some("u"))));
+    assert_eq!(informer.owned_by("u").len(), 1);
+    assert_eq!(informer.orphans("d").len(), 1);
+    informer.take(Event::Apply(object("a", 8, Some("v"))));
+    assert!(informer.owned_by("u").is_empty());
+    informer.take(Event::Apply(object("a", 9, None)));
+    assert!(informer.owned_by("v").is_empty());
+    assert_eq!(informer.orphans("d").len(), 2);
+    informer.take(Event::Delete(object("a", 10, None)));
+    assert_eq!(informer.orphans("d").len(), 1);
+}

@@ -42,3 +42,29 @@ pub fn read<'de, D: Deserializer<'de>>(from: D) -> Result<ObjectMeta, D::Error> 
         ..ObjectMeta::default()
     })
 }
+
+/// What the graph of owners needs of it.
+pub fn of_dependent<'de, D: Deserializer<'de>>(from: D) -> Result<ObjectMeta, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Wire {
+        name: Option<String>,
+        namespace: Option<String>,
+        uid: Option<String>,
+        resource_version: Option<String>,
+        owner_references: Option<Vec<OwnerReference>>,
+        finalizers: Option<Vec<String>>,
+        deletion_timestamp: Option<Time>,
+    }
+    let wire = Wire::deserialize(from)?;
+    Ok(ObjectMeta {
+        name: wire.name,
+        namespace: wire.namespace,
+        uid: wire.uid,
+        resource_version: wire.resource_version,
+        owner_references: wire.owner_references,
+        finalizers: wire.finalizers,
+        deletion_timestamp: wire.deletion_timestamp,
+        ..ObjectMeta::default()
+    })
+}

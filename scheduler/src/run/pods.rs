@@ -1,6 +1,6 @@
 //! What becomes of the cache and the queue when pods change.
 
-use kube::runtime::watcher::Event;
+use follow::Event;
 use tokio::time::Instant;
 
 use super::Scheduler;

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use follow::Event;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::storage::v1::{CSINode, StorageClass};
-use kube::runtime::watcher::Event;
 use tokio::time::Instant;
 
 use super::Scheduler;

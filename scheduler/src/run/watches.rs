@@ -1,12 +1,11 @@
 //! All that is watched, as one stream.
 
+use follow::Event;
+use futures::StreamExt;
 use futures::stream::{BoxStream, SelectAll, select_all};
-use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::storage::v1::{CSINode, StorageClass};
-use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client};
 
 use super::Scheduler;
@@ -59,21 +58,27 @@ where
     K: kube::Resource<DynamicType = ()> + Clone + std::fmt::Debug + Send + 'static,
     K: serde::de::DeserializeOwned,
 {
-    let config = watcher::Config::default().fields(fields);
-    watcher(Api::<K>::all(client.clone()), config)
-        .default_backoff()
-        .inspect_err(|error| {
+    let events = follow::objects(Api::<K>::all(client.clone()), fields);
+    let seen = events.filter_map(move |event| std::future::ready(seen(event, take)));
+    seen.boxed()
+}
+
+fn seen<K>(
+    event: Result<Event<K>, follow::Error>,
+    take: fn(&mut Scheduler, Event<K>),
+) -> Option<Seen>
+where
+    K: kube::Resource<DynamicType = ()> + Send + 'static,
+{
+    match event {
+        Ok(event) => Some(Box::new(move |scheduler| take(scheduler, event))),
+        Err(error) => {
             tracing::warn!(
                 kind = %K::kind(&()),
-                error = error as &dyn std::error::Error,
-                "watch broke; listing again"
+                error = &error as &dyn std::error::Error,
+                "watch broke"
             );
-        })
-        .filter_map(move |event| {
-            let seen = event
-                .ok()
-                .map(|event| -> Seen { Box::new(move |scheduler| take(scheduler, event)) });
-            std::future::ready(seen)
-        })
-        .boxed()
+            None
+        }
+    }
 }
