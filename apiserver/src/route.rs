@@ -9,6 +9,9 @@ use percent_encoding::percent_decode_str;
 
 use crate::query::Query;
 
+/// `/apis/<group>/<version>/namespaces/<namespace>/<resource>/<name>/<subresource>`.
+const SEGMENTS: usize = 8;
+
 /// What a request asks for, in the words that RBAC rules use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
@@ -96,7 +99,8 @@ impl Route {
     /// Reads method, path and query. Percent-encoded names are decoded. The query is the one
     /// that the request is answered by, so that both always mean the same.
     pub fn parse(method: &Method, path: &str, query: &Query) -> Self {
-        let segments: Vec<&str> = path.split('/').filter(|s| !s.is_empty()).collect();
+        let mut segments = Vec::with_capacity(SEGMENTS);
+        segments.extend(path.split('/').filter(|segment| !segment.is_empty()));
         let parsed = match segments.as_slice() {
             ["api", version, rest @ ..] if !rest.is_empty() => resource("", version, rest),
             ["apis", group, version, rest @ ..] if !rest.is_empty() => {
@@ -202,6 +206,9 @@ fn resource(group: &str, version: &str, rest: &[&str]) -> Option<(Resource, bool
 
 /// Undoes percent-encoding; bytes that are no UTF-8 become U+FFFD.
 pub fn decode(text: &str) -> String {
+    if !text.contains('%') {
+        return text.to_owned();
+    }
     percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
