@@ -161,15 +161,13 @@ fn qualified_shape(name: &str) -> bool {
 /// A label key, annotation key, resource or taint name: `[prefix/]Name`.
 pub fn qualified(name: &str) -> Vec<String> {
     let mut errors = Vec::new();
-    let mut parts = name.as_bytes().split(|&b| b == b'/');
-    let local = match (parts.next(), parts.next(), parts.next()) {
-        (Some(prefix), Some(_), None) => {
-            let (prefix, local) = (&name[..prefix.len()], &name[prefix.len() + 1..]);
+    let local = match name.split_once('/') {
+        None => name,
+        Some((prefix, local)) if !local.contains('/') => {
             errors.extend(wrong_prefix(prefix));
             local
         }
-        (_, None, _) => name,
-        _ => {
+        Some(_) => {
             return vec![format!(
                 "a qualified name {} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')",
                 explain(

@@ -257,17 +257,25 @@ const KEPT_MAX: i64 = 36;
 impl Digits {
     fn read(whole: &str, fraction: &str) -> Digits {
         let mut digits = Digits::default();
-        let all = whole.bytes().chain(fraction.bytes());
-        for digit in all.skip_while(|b| *b == b'0').map(|b| i128::from(b - b'0')) {
-            if digits.kept < KEPT_MAX {
-                digits.head = digits.head * 10 + digit;
-                digits.kept += 1;
-            } else {
-                digits.sticky |= i128::from(digit != 0);
-                digits.dropped += 1;
+        for part in [whole, fraction] {
+            for digit in part.bytes() {
+                digits.push(digit - b'0');
             }
         }
         digits
+    }
+
+    fn push(&mut self, digit: u8) {
+        if self.head == 0 && digit == 0 {
+            return;
+        }
+        if self.kept < KEPT_MAX {
+            self.head = self.head * 10 + i128::from(digit);
+            self.kept += 1;
+        } else {
+            self.sticky |= i128::from(digit != 0);
+            self.dropped += 1;
+        }
     }
 }
 
@@ -287,17 +295,25 @@ fn magnitude(whole: &str, fraction: &str, scale: &Scale) -> i128 {
         return MAX;
     }
     let exponent = exponent + digits.dropped;
-    let Some(scaled) = digits.head.checked_mul(factor) else {
+    let Some(scaled) = times(digits.head, factor) else {
         return MAX;
     };
     let power = power_of_ten(exponent.unsigned_abs());
     let size = if exponent >= 0 {
-        let size = power.and_then(|power| scaled.checked_mul(power));
+        let size = power.and_then(|power| times(scaled, power));
         size.unwrap_or(MAX)
     } else {
         power.map_or(1, |power| divide_up(scaled + digits.sticky, power))
     };
     size.min(MAX)
+}
+
+/// The product of two numbers above zero; most are small, and faster to multiply so.
+fn times(a: i128, b: i128) -> Option<i128> {
+    match (u64::try_from(a), u64::try_from(b)) {
+        (Ok(a), Ok(b)) => i128::try_from(u128::from(a) * u128::from(b)).ok(),
+        _ => a.checked_mul(b),
+    }
 }
 
 fn power_of_ten(exponent: u64) -> Option<i128> {

@@ -60,9 +60,14 @@ pub fn each_field(parent: &mut Value, mut change: impl FnMut(&str, &mut Value)) 
 
 /// Does something with every item of a list.
 pub fn each(parent: &mut Value, field: &str, mut change: impl FnMut(&mut Value)) {
-    if let Some(items) = parent.get_mut(field).and_then(Value::as_array_mut) {
-        items.iter_mut().for_each(&mut change);
+    if let Some(list) = parent.get_mut(field) {
+        each_item(list, &mut change);
     }
+}
+
+pub fn each_item(list: &mut Value, mut change: impl FnMut(&mut Value)) {
+    let items = list.as_array_mut().into_iter().flatten();
+    items.for_each(&mut change);
 }
 
 /// A field that holds the first of a list says the same as the list: clients of old know

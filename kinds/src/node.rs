@@ -51,12 +51,12 @@ impl<'v, 'p> Node<'v, 'p> {
         Node::new(meta::get(self.value, field).unwrap_or(&NULL), path)
     }
 
-    /// Those of the named fields that are there, in the order of the names.
+    /// Those of the named fields that are there, in the order of the names; no dots here.
     pub fn present<'b>(
         &'b self,
         names: &'b [&'b str],
     ) -> impl Iterator<Item = (&'b str, Node<'v, 'b>)> {
-        let maybe = names.iter().filter(|name| !self.sketch.lacks(name));
+        let maybe = names.iter().filter(|name| !self.sketch.lacks_field(name));
         let fields = maybe.map(|name| (*name, self.at(name)));
         fields.filter(|(_, field)| field.exists())
     }

@@ -121,8 +121,8 @@ fn prepare_status_update(new: &mut Value, old: &Value) {
 }
 
 fn validate(pod: &Node, errors: &mut Errors) {
-    validate_whole(pod, errors);
-    let spec = pod.at("spec");
+    let (metadata, spec) = (pod.at("metadata"), pod.at("spec"));
+    validate_whole(&metadata, &spec, errors);
     let ephemeral = spec.at("ephemeralContainers");
     if !ephemeral.is_empty() {
         errors.forbidden(&ephemeral, "cannot be set on create");
@@ -134,16 +134,15 @@ fn validate(pod: &Node, errors: &mut Errors) {
             "cannot be set until all schedulingGates have been cleared",
         );
     }
-    annotations::agree(&pod.at("metadata"), &spec, errors);
+    annotations::agree(&metadata, &spec, errors);
 }
 
 /// Rules on a pod as it stands, new or changed.
-fn validate_whole(pod: &Node, errors: &mut Errors) {
-    let (metadata, spec) = (pod.at("metadata"), pod.at("spec"));
-    annotations::validate(&metadata, &spec, errors);
-    validate_spec(&spec, Place::Pod(metadata.at("name").text()), errors);
+fn validate_whole(metadata: &Node, spec: &Node, errors: &mut Errors) {
+    annotations::validate(metadata, spec, errors);
+    validate_spec(spec, Place::Pod(metadata.at("name").text()), errors);
     if spec.at("serviceAccountName").is_empty() {
-        no_tokens(&spec, errors);
+        no_tokens(spec, errors);
     }
 }
 

@@ -30,7 +30,13 @@ impl Sketch {
     /// True if the object has no such field; of a dotted path the first part counts.
     #[inline(always)]
     pub fn lacks(self, path: &str) -> bool {
-        self.0 & bit(meta::first_part(path)) == 0
+        self.lacks_field(meta::first_part(path))
+    }
+
+    /// As `lacks`, for a name without dots.
+    #[inline(always)]
+    pub fn lacks_field(self, name: &str) -> bool {
+        self.0 & bit(name) == 0
     }
 }
 

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::defaults::{
-    canonical_amounts, each, each_field, is, object, set_default, set_number, set_text, with,
+    canonical_amounts, each, each_field, each_item, is, object, set_default, set_number, set_text,
+    with,
 };
 
 /// 0644.
@@ -93,21 +94,26 @@ fn container(container: &mut Value) {
     let resources = object(container, "resources");
     canonical_amounts(resources, "limits");
     canonical_amounts(resources, "requests");
-    each(container, "ports", |port| set_text(port, "protocol", "TCP"));
-    each(container, "env", |env| {
-        with(env, "valueFrom", |source| {
-            with(source, "fieldRef", field_ref);
-            with(source, "fileKeyRef", |file| {
-                set_default(file, "optional", false)
-            });
-        });
-    });
-    for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
-        with(container, probe, self::probe);
+    each_field(container, container_field);
+}
+
+fn container_field(name: &str, field: &mut Value) {
+    match name {
+        "ports" => each_item(field, |port| set_text(port, "protocol", "TCP")),
+        "env" => each_item(field, |env| with(env, "valueFrom", env_source)),
+        "livenessProbe" | "readinessProbe" | "startupProbe" => probe(field),
+        "lifecycle" => {
+            with(field, "postStart", handler);
+            with(field, "preStop", handler);
+        }
+        _ => {}
     }
-    with(container, "lifecycle", |lifecycle| {
-        with(lifecycle, "postStart", handler);
-        with(lifecycle, "preStop", handler);
+}
+
+fn env_source(source: &mut Value) {
+    with(source, "fieldRef", field_ref);
+    with(source, "fileKeyRef", |file| {
+        set_default(file, "optional", false)
     });
 }
 

@@ -16,7 +16,7 @@ pub fn validate_resize(new: &Value, old: &Value) -> Vec<Error> {
         return vec![Error::forbidden(&Path::ROOT, why)];
     }
     let mut errors = Errors::default();
-    validate_whole(&new, &mut errors);
+    validate_whole(&new.at("metadata"), &new.at("spec"), &mut errors);
     annotations_stay(&new, &old, &mut errors);
     let (spec, before) = (new.at("spec"), old.at("spec"));
     let class = match old.at("status.qosClass").text() {

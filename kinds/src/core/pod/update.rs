@@ -13,7 +13,7 @@ const ALLOWED: &str = "pod updates may not change fields other than `spec.contai
 
 pub fn validate(new: &Node, old: &Node, errors: &mut Errors) {
     let (spec, before) = (new.at("spec"), old.at("spec"));
-    validate_whole(new, errors);
+    validate_whole(&new.at("metadata"), &spec, errors);
     annotations_stay(new, old, errors);
     for list in ["containers", "initContainers"] {
         if !same_containers(&spec.at(list), &before.at(list), errors) {
@@ -187,7 +187,7 @@ pub fn validate_ephemeral_containers(new: &Value, old: &Value) -> Vec<Error> {
         let why = "static pods do not support ephemeral containers";
         return vec![Error::forbidden(&apimachinery::field::Path::ROOT, why)];
     }
-    validate_whole(&new, &mut errors);
+    validate_whole(&new.at("metadata"), &new.at("spec"), &mut errors);
     annotations_stay(&new, &old, &mut errors);
     let list = new.at("spec.ephemeralContainers");
     for container in old.at("spec.ephemeralContainers").items() {
