@@ -36,6 +36,9 @@ impl de::Error for Error {
 /// # Errors
 /// When there is none, or it is not of the type.
 pub fn read<'t, T: Deserialize<'t>>(text: &'t [u8]) -> Result<T, Error> {
+    let text = std::str::from_utf8(text).map_err(|error| Error::Malformed {
+        at: error.valid_up_to(),
+    })?;
     let mut reader = Reader {
         text,
         at: 0,
@@ -45,7 +48,7 @@ pub fn read<'t, T: Deserialize<'t>>(text: &'t [u8]) -> Result<T, Error> {
 }
 
 struct Reader<'t> {
-    text: &'t [u8],
+    text: &'t str,
     /// What is read next; never beyond the text's end.
     at: usize,
     depth: usize,
@@ -53,45 +56,44 @@ struct Reader<'t> {
 
 impl<'t> Reader<'t> {
     /// The byte that the next token begins with.
+    #[inline]
     fn peek(&mut self) -> Result<u8, Error> {
-        let rest = &self.text[self.at..];
-        let found = rest
-            .iter()
-            .position(|byte| !matches!(byte, b' ' | b'\n' | b'\r' | b'\t'));
-        let spaces = found.ok_or_else(|| self.malformed())?;
-        self.at += spaces;
-        Ok(rest[spaces])
-    }
-
-    /// Steps over `byte` if it is next.
-    fn took(&mut self, byte: u8) -> Result<bool, Error> {
-        let is_next = self.peek()? == byte;
-        self.at += usize::from(is_next);
-        Ok(is_next)
-    }
-
-    fn expect(&mut self, byte: u8) -> Result<(), Error> {
-        match self.took(byte)? {
-            true => Ok(()),
-            false => Err(self.malformed()),
+        loop {
+            match self.text.as_bytes().get(self.at) {
+                Some(b' ' | b'\n' | b'\r' | b'\t') => self.at += 1,
+                Some(byte) => return Ok(*byte),
+                None => return Err(self.malformed()),
+            }
         }
     }
 
+    #[inline]
+    fn expect(&mut self, byte: u8) -> Result<(), Error> {
+        if self.peek()? != byte {
+            return Err(self.malformed());
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    #[cold]
     fn malformed(&self) -> Error {
         Error::Malformed { at: self.at }
     }
 
-    /// The bytes of the next value, of whatever kind.
-    fn raw(&mut self) -> Result<&'t [u8], Error> {
+    /// The next value, of whatever kind, as it is written.
+    fn raw(&mut self) -> Result<&'t str, Error> {
         self.peek()?;
-        let rest = &self.text[self.at..];
-        let length = skip::value(rest).ok_or_else(|| self.malformed())?;
-        self.at += length;
-        Ok(&rest[..length])
+        let length = skip::value(&self.text.as_bytes()[self.at..]);
+        let end = length.map(|length| self.at + length);
+        let raw = end.and_then(|end| self.text.get(self.at..end));
+        let raw = raw.ok_or_else(|| self.malformed())?;
+        self.at += raw.len();
+        Ok(raw)
     }
 
     fn literal<T>(&mut self, text: &str, value: T) -> Result<T, Error> {
-        if !self.text[self.at..].starts_with(text.as_bytes()) {
+        if !self.text.as_bytes()[self.at..].starts_with(text.as_bytes()) {
             return Err(self.malformed());
         }
         self.at += text.len();
@@ -99,25 +101,25 @@ impl<'t> Reader<'t> {
     }
 
     fn string<V: Visitor<'t>>(&mut self, visitor: V) -> Result<V::Value, Error> {
-        let began = self.at;
-        let raw = self.raw()?;
-        let inner = &raw[1..raw.len() - 1];
-        if memchr::memchr(b'\\', inner).is_some() {
+        let began = self.at + 1;
+        let length = self.text.as_bytes().get(began..).and_then(skip::plain);
+        let plain = length.and_then(|length| self.text.get(began..began + length));
+        let plain = plain.ok_or_else(|| self.malformed())?;
+        let end = began + plain.len();
+        if self.text.as_bytes()[end] != b'"' {
+            let raw = self.raw()?;
             return visitor.visit_string(elsewhere(raw)?);
         }
-        match std::str::from_utf8(inner) {
-            Ok(text) => visitor.visit_borrowed_str(text),
-            Err(_) => Err(Error::Malformed { at: began }),
-        }
+        self.at = end + 1;
+        visitor.visit_borrowed_str(plain)
     }
 
     fn number<V: Visitor<'t>>(&mut self, visitor: V) -> Result<V::Value, Error> {
         let raw = self.raw()?;
-        let text = std::str::from_utf8(raw).unwrap_or_default();
-        if let Ok(number) = text.parse::<u64>() {
+        if let Ok(number) = raw.parse::<u64>() {
             return visitor.visit_u64(number);
         }
-        if let Ok(number) = text.parse::<i64>() {
+        if let Ok(number) = raw.parse::<i64>() {
             return visitor.visit_i64(number);
         }
         visitor.visit_f64(elsewhere(raw)?)
@@ -141,13 +143,8 @@ impl<'t> Reader<'t> {
             is_over: false,
         };
         let value = read(&mut inside)?;
-        // Who wanted no more of it may have left something.
-        while inside.more()? {
-            inside.reader.raw()?;
-            if end == b'}' {
-                inside.reader.expect(b':')?;
-                inside.reader.raw()?;
-            }
+        if !inside.is_over {
+            inside.leave()?;
         }
         self.depth -= 1;
         Ok(value)
@@ -155,8 +152,8 @@ impl<'t> Reader<'t> {
 }
 
 /// What takes more than a look at its bytes is left to `serde_json`.
-fn elsewhere<'t, T: Deserialize<'t>>(raw: &'t [u8]) -> Result<T, Error> {
-    serde_json::from_slice(raw).map_err(de::Error::custom)
+fn elsewhere<'t, T: Deserialize<'t>>(raw: &'t str) -> Result<T, Error> {
+    serde_json::from_str(raw).map_err(de::Error::custom)
 }
 
 impl<'t> Deserializer<'t> for &mut Reader<'t> {
@@ -177,6 +174,21 @@ impl<'t> Deserializer<'t> for &mut Reader<'t> {
             b'-' | b'0'..=b'9' => self.number(visitor),
             _ => Err(self.malformed()),
         }
+    }
+
+    fn deserialize_str<V: Visitor<'t>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self.peek()? {
+            b'"' => self.string(visitor),
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_string<V: Visitor<'t>>(self, visitor: V) -> Result<V::Value, Error> {
+        self.deserialize_str(visitor)
+    }
+
+    fn deserialize_identifier<V: Visitor<'t>>(self, visitor: V) -> Result<V::Value, Error> {
+        self.deserialize_str(visitor)
     }
 
     fn deserialize_option<V: Visitor<'t>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -207,15 +219,15 @@ impl<'t> Deserializer<'t> for &mut Reader<'t> {
         visitor: V,
     ) -> Result<V::Value, Error> {
         let raw = self.raw()?;
-        let mut reader = serde_json::Deserializer::from_slice(raw);
+        let mut reader = serde_json::Deserializer::from_str(raw);
         let read = reader.deserialize_enum(name, variants, visitor);
         read.map_err(de::Error::custom)
     }
 
     forward_to_deserialize_any! {
         <V: Visitor<'t>>
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes
-        byte_buf unit unit_struct seq tuple tuple_struct map struct identifier
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char bytes byte_buf
+        unit unit_struct seq tuple tuple_struct map struct
     }
 }
 
@@ -229,11 +241,14 @@ struct Inside<'r, 't> {
 
 impl Inside<'_, '_> {
     /// Goes to the next member, if there is one.
+    #[inline]
     fn more(&mut self) -> Result<bool, Error> {
         if self.is_over {
             return Ok(false);
         }
-        if self.reader.took(self.end)? {
+        let next = self.reader.peek()?;
+        if next == self.end {
+            self.reader.at += 1;
             self.is_over = true;
             return Ok(false);
         }
@@ -241,6 +256,18 @@ impl Inside<'_, '_> {
             self.reader.expect(b',')?;
         }
         Ok(true)
+    }
+
+    /// Who wanted no more of it may have left something.
+    fn leave(&mut self) -> Result<(), Error> {
+        while self.more()? {
+            self.reader.raw()?;
+            if self.end == b'}' {
+                self.reader.expect(b':')?;
+                self.reader.raw()?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -21,12 +21,30 @@ pub fn value(text: &[u8]) -> Option<usize> {
 fn string(text: &[u8]) -> Option<usize> {
     let mut at = 1;
     loop {
-        at += memchr::memchr2(b'"', b'\\', text.get(at..)?)?;
+        at += plain(text.get(at..)?)?;
         if text[at] == b'"' {
             return Some(at + 1);
         }
         at += 2;
     }
+}
+
+/// How much of a string's text comes before a quote or a backslash.
+#[inline]
+pub fn plain(text: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    // Most strings are short, so this must cost little to begin with.
+    while let Some(bytes) = text.get(at..).and_then(|rest| rest.first_chunk()) {
+        let bytes = u8x16::new(*bytes);
+        let ends = bytes.simd_eq(u8x16::splat(b'"')) | bytes.simd_eq(u8x16::splat(b'\\'));
+        match ends.to_bitmask() {
+            0 => at += 16,
+            ends => return Some(at + ends.trailing_zeros() as usize),
+        }
+    }
+    let is_end = |byte: &u8| matches!(byte, b'"' | b'\\');
+    let found = text[at..].iter().position(is_end)?;
+    Some(at + found)
 }
 
 fn scalar(text: &[u8]) -> Option<usize> {
@@ -36,7 +54,6 @@ fn scalar(text: &[u8]) -> Option<usize> {
 }
 
 fn nested(text: &[u8]) -> Option<usize> {
-    // Most that are empty.
     if matches!(text, [b'{', b'}', ..] | [b'[', b']', ..]) {
         return Some(2);
     }
@@ -63,30 +80,20 @@ struct Brackets {
 impl Brackets {
     /// Goes through the block; the length up to the bracket that ends the
     /// outermost, if it is in here.
-    fn close(mut self, depth: &mut u32) -> Option<usize> {
-        // Pairs with nothing between, of which there are many, change nothing.
+    fn close(self, depth: &mut i64) -> Option<usize> {
+        // Pairs with nothing between, of which there are many, change nothing:
+        // the outermost is no such pair.
         let pairs = self.opening & (self.closing >> 1);
-        if *depth > 0 {
-            self.opening &= !pairs;
-            self.closing &= !(pairs << 1);
-        }
-        let closing = self.closing.count_ones();
-        if closing < *depth {
-            *depth = *depth - closing + self.opening.count_ones();
-            return None;
-        }
-        while self.closing != 0 {
-            let bit = self.closing & self.closing.wrapping_neg();
-            let before = self.opening & (bit - 1);
-            self.opening ^= before;
-            self.closing ^= bit;
-            *depth += before.count_ones();
-            if *depth <= 1 {
-                return Some(bit.trailing_zeros() as usize + 1);
+        let mut left = (self.opening | self.closing) & !(pairs | pairs << 1);
+        while left != 0 {
+            let at = left.trailing_zeros();
+            let closing = self.closing >> at & 1;
+            *depth += 1 - 2 * closing.cast_signed();
+            if *depth == 0 {
+                return Some(at as usize + 1);
             }
-            *depth -= 1;
+            left &= left - 1;
         }
-        *depth += self.opening.count_ones();
         None
     }
 }

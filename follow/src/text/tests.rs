@@ -79,6 +79,30 @@ fn numbers_are_what_serde_json_says() {
 }
 
 #[test]
+fn strings_are_what_serde_json_says() {
+    let long = "x".repeat(40);
+    for inner in [
+        "",
+        "a",
+        "exactly sixteen.",
+        "a\\\"b",
+        "\\u00fc",
+        "ü",
+        "\\",
+        "\\q",
+        &long,
+        &format!("{long}\\n{long}"),
+    ] {
+        let text = format!("\"{inner}\"");
+        let (ours, theirs) = both::<String>(text.as_bytes());
+        assert_eq!(ours, theirs, "{text}");
+        let (ours, theirs) = both::<String>(format!("{text}{}", " ".repeat(20)).as_bytes());
+        assert_eq!(ours, theirs, "{text}");
+    }
+    assert!(read::<String>(b"\"\xff\"").is_err());
+}
+
+#[test]
 fn enums_and_options_are_read() {
     #[derive(Debug, PartialEq, Deserialize)]
     enum Kind {
