@@ -32,7 +32,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use self::{
     files::Files,
-    gather::{Gathering, PATIENCE},
+    gather::{Gathering, Patience},
     plan::{Action, Write},
     quota::Quota,
     snapshot::Snapshots,
@@ -148,7 +148,7 @@ impl Log {
             index: RwLock::new(replayed.index),
             hub: Arc::new(hub),
             quota: Quota::new(options.quota),
-            gathering: Gathering::new(PATIENCE),
+            gathering: Gathering::new(Patience::default()),
             is_stopped: AtomicBool::new(false),
         });
         let writer = Writer {

@@ -13,18 +13,39 @@ use std::{
 
 use tokio::sync::mpsc;
 
-/// How long those who were answered have to come again.
-pub const PATIENCE: Duration = Duration::from_millis(2);
+/// How long those who were answered have to come again: the more they are, the
+/// longer, as then a sync saved is worth more and nobody waits for one alone.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    pub each: Duration,
+    pub most: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            each: Duration::from_micros(100),
+            most: Duration::from_millis(4),
+        }
+    }
+}
+
+impl Patience {
+    fn with(self, count: usize) -> Duration {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        self.each.saturating_mul(count).min(self.most)
+    }
+}
 
 #[derive(Debug)]
 pub struct Gathering {
-    patience: Duration,
+    patience: Patience,
     /// How many the writer sleeps for; 0 while it does not.
     wanted: AtomicUsize,
 }
 
 impl Gathering {
-    pub fn new(patience: Duration) -> Self {
+    pub fn new(patience: Patience) -> Self {
         Self {
             patience,
             wanted: AtomicUsize::new(0),
@@ -37,10 +58,10 @@ impl Gathering {
         if last < 2 {
             return;
         }
-        let start = Instant::now();
+        let (start, patience) = (Instant::now(), self.patience.with(last));
         self.wanted.store(last, Ordering::SeqCst);
         while queue.len() < last && !queue.is_closed() {
-            let left = self.patience.saturating_sub(start.elapsed());
+            let left = patience.saturating_sub(start.elapsed());
             if left.is_zero() {
                 break;
             }
@@ -65,7 +86,10 @@ mod tests {
 
     use super::*;
 
-    const FOR_EVER: Duration = Duration::from_secs(1 << 30);
+    const FOR_EVER: Patience = Patience {
+        each: Duration::from_secs(1 << 30),
+        most: Duration::from_secs(1 << 30),
+    };
 
     #[test]
     fn a_lone_writer_is_not_waited_for() {
@@ -96,8 +120,15 @@ mod tests {
     fn who_does_not_come_again_is_not_waited_for_long() {
         let (sender, queue) = mpsc::channel(8);
         sender.try_send(()).unwrap();
-        Gathering::new(Duration::from_millis(1)).wait(&queue, 2);
+        Gathering::new(Patience::default()).wait(&queue, 2);
         assert_eq!(queue.len(), 1);
+    }
+
+    #[test]
+    fn two_are_waited_for_less_long_than_many_and_all_for_no_longer_than_the_most() {
+        let patience = Patience::default();
+        assert!(patience.with(2) < patience.with(20));
+        assert_eq!(patience.with(1024), patience.most);
     }
 
     #[test]
