@@ -169,8 +169,11 @@ fn head(name: &str) -> u64 {
     match name.as_bytes().first_chunk() {
         Some(head) => u64::from_be_bytes(*head),
         None => {
-            let end = (0..8).map(|at| name.as_bytes().get(at).copied().unwrap_or(0));
-            end.fold(0, |head, byte| head << 8 | u64::from(byte))
+            let short = name
+                .bytes()
+                .fold(0, |head, byte| head << 8 | u64::from(byte));
+            let missing = u64::BITS - u8::BITS * name.len() as u32;
+            short.checked_shl(missing).unwrap_or(0)
         }
     }
 }

@@ -36,11 +36,20 @@ impl Element {
 
     pub(crate) fn encode(&self) -> String {
         match self {
-            Self::Field(name) => ["f:", name].concat(),
-            Self::Key(keys) => ["k:", keys].concat(),
-            Self::Value(value) => ["v:", value].concat(),
-            Self::Index(at) => format!("i:{at}"),
+            Self::Field(name) => Self::encoded('f', name),
+            Self::Key(keys) => Self::encoded('k', keys),
+            Self::Value(value) => Self::encoded('v', value),
+            Self::Index(at) => Self::encoded('i', &at.to_string()),
         }
+    }
+
+    /// The text of an element of a kind: `f:spec`.
+    pub(crate) fn encoded(kind: char, text: &str) -> String {
+        let mut encoded = String::with_capacity(text.len() + 2);
+        encoded.push(kind);
+        encoded.push(':');
+        encoded.push_str(text);
+        encoded
     }
 
     /// The element of a list item with these keys, an object of scalars.

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::skeleton::{Held, held};
 use super::{SERVERS_METADATA, SERVERS_OWN, skeleton};
+use crate::Element;
 use crate::typed::{Keys, Shape, compare, element, is_hollow};
 
 /// What there would be without the creator.
@@ -175,5 +176,5 @@ fn leaf() -> Value {
 }
 
 fn name(key: &str) -> String {
-    ["f:", key].concat()
+    Element::encoded('f', key)
 }
