@@ -168,18 +168,20 @@ impl<K: Object> Informer<K> {
 
     /// Lists and watches until `shutdown`.
     pub async fn run(self: Arc<Self>, client: Client, shutdown: CancellationToken) {
-        let mut events = follow::objects(Api::<K>::all(client), &self.fields).boxed();
-        loop {
-            tokio::select! {
-                () = shutdown.cancelled() => return,
-                event = events.next() => match event {
-                    None => return,
-                    Some(Ok(event)) => self.take(event),
-                    Some(Err(error)) => {
-                        let kind = K::kind(&());
-                        tracing::debug!(%kind, error = &error as &dyn std::error::Error, "watch broke");
-                    }
-                }
+        let events = follow::objects(Api::<K>::all(client), &self.fields);
+        let taking = events.for_each(|event| {
+            self.hear(event);
+            std::future::ready(())
+        });
+        shutdown.run_until_cancelled(taking).await;
+    }
+
+    fn hear(&self, event: Result<Event<K>, follow::Error>) {
+        match event {
+            Ok(event) => self.take(event),
+            Err(error) => {
+                let kind = K::kind(&());
+                tracing::debug!(%kind, error = &error as &dyn std::error::Error, "watch broke");
             }
         }
     }

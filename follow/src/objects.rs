@@ -92,6 +92,8 @@ impl<K: Resource + DeserializeOwned> Followed<K> {
     }
 
     async fn next(&mut self) -> Result<Event<K>, Error> {
+        // A long list is ready at once, all of it; others want to run too.
+        tokio::task::consume_budget().await;
         loop {
             let told = match &mut self.state {
                 State::Unlisted => {

@@ -198,3 +198,11 @@ async fn an_event_that_cannot_be_read_does_not_hold_up_those_after_it() {
     let error = "error: understand what the server tells of /api/v1/configmaps";
     assert_eq!(told, ["init", "done", error, "put b"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_long_list_lets_others_run() {
+    let server = Server::answering(&[list(&["a"; 1000], 5)]);
+    let other = tokio::spawn(async {});
+    server.told(1002).await;
+    assert!(other.is_finished());
+}
