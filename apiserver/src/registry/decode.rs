@@ -2,6 +2,8 @@
 
 mod types;
 
+use std::borrow::Cow;
+
 use apimachinery::Status;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Request, header};
@@ -103,17 +105,17 @@ impl<'a> From<&'a Served> for Wanted<'a> {
     }
 }
 
-impl Wanted<'_> {
+impl<'a> Wanted<'a> {
     /// Custom kinds have no protobuf.
     fn is_custom(&self) -> bool {
         self.served.is_some_and(Served::is_custom)
     }
 
-    fn api_version(&self) -> String {
+    fn api_version(&self) -> Cow<'a, str> {
         if self.group.is_empty() {
-            self.version.to_owned()
+            Cow::Borrowed(self.version)
         } else {
-            format!("{}/{}", self.group, self.version)
+            Cow::Owned([self.group, "/", self.version].concat())
         }
     }
 }

@@ -70,7 +70,8 @@ impl Registry<'_> {
             .change(name, part, options, |old| {
                 let mut object = self.patched(old, of, body)?;
                 check_name(&object, name)?;
-                self.fit(&mut object, of, body, &twice, options)?;
+                self.fit(&mut object, &twice, options)
+                    .map_err(|why| self.misfit(old, of, body, why))?;
                 Ok(Made {
                     object,
                     is_owned: false,
@@ -99,37 +100,44 @@ impl Registry<'_> {
         done.map_err(|error| self.patch_failure(error))
     }
 
-    /// Fits the patched object to its schema; the client is refused or warned for what
-    /// does not, and for what the patch has twice.
+    /// Fits the patched object to its schema; the client is warned of what does not fit,
+    /// and of what the patch has twice.
+    ///
+    /// # Errors
+    /// Why the patch is refused.
     fn fit(
         &self,
         object: &mut Value,
-        of: PatchType,
-        body: &[u8],
         twice: &[Problem],
         options: &WriteOptions,
-    ) -> Result<(), Status> {
-        let before = object.clone();
+    ) -> Result<(), String> {
         let mut found = decode::problems(self.kind.into(), object);
-        let why = match found.iter().find(|p| p.is_fatal()) {
-            Some(fatal) => fatal.to_string(),
-            None => {
-                found.splice(..0, twice.iter().cloned());
-                if options.field_validation != FieldValidation::Strict || found.is_empty() {
-                    for warning in decode::warnings(&found, options.field_validation) {
-                        self.call.notes.warn(warning);
-                    }
-                    return Ok(());
-                }
-                format!("strict decoding error: {}", schema::strict_text(&found))
-            }
-        };
+        if let Some(fatal) = found.iter().find(|p| p.is_fatal()) {
+            return Err(fatal.to_string());
+        }
+        found.splice(..0, twice.iter().cloned());
+        if options.field_validation == FieldValidation::Strict && !found.is_empty() {
+            let text = schema::strict_text(&found);
+            return Err(format!("strict decoding error: {text}"));
+        }
+        for warning in decode::warnings(&found, options.field_validation) {
+            self.call.notes.warn(warning);
+        }
+        Ok(())
+    }
+
+    /// The refusal of a patch whose result does not fit; it is made once more to be shown
+    /// as it was before it was fitted.
+    fn misfit(&self, old: &Value, of: PatchType, body: &[u8], why: String) -> Status {
         let shown = match of {
             PatchType::Strategic => patch::go_text(body),
-            _ => before.to_string(),
+            _ => match self.patched(old, of, body) {
+                Ok(object) => object.to_string(),
+                Err(status) => return status,
+            },
         };
         let error = FieldError::invalid(&Path::new("patch"), shown, why);
-        Err(Status::invalid("", "", "", &[error]))
+        Status::invalid("", "", "", &[error])
     }
 
     async fn apply(

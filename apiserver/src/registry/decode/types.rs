@@ -34,26 +34,32 @@ pub(super) fn check(wanted: Wanted<'_>, object: &mut Value) -> Result<(), Refusa
         return Err(no_json_of(meta::json_type(object), "Go value", TYPE_META));
     };
     let given = |name: &str| match fields.get(name) {
-        None | Some(Value::Null) => Ok(String::new()),
-        Some(Value::String(text)) => Ok(text.clone()),
+        None | Some(Value::Null) => Ok(""),
+        Some(Value::String(text)) => Ok(text.as_str()),
         Some(other) => {
             let field = format!("Go struct field .{name}");
             Err(no_json_of(meta::json_type(other), &field, "string"))
         }
     };
-    let (mut kind, mut version) = (given("kind")?, given("apiVersion")?);
+    let (kind, version) = (given("kind")?, given("apiVersion")?);
     let expected = wanted.api_version();
-    if kind.is_empty() {
-        wanted.kind.clone_into(&mut kind);
-    }
-    if version.is_empty() {
-        version.clone_from(&expected);
-    }
+    let (has_kind, has_version) = (!kind.is_empty(), !version.is_empty());
+    let kind = if has_kind { kind } else { wanted.kind };
+    let version = if has_version { version } else { &expected };
     if kind != wanted.kind || version != expected {
-        return Err(other(wanted, kind, version, expected));
+        return Err(other(
+            wanted,
+            kind.to_owned(),
+            version.to_owned(),
+            &expected,
+        ));
     }
-    fields.insert("kind".into(), kind.into());
-    fields.insert("apiVersion".into(), version.into());
+    if !has_kind {
+        fields.insert("kind".into(), wanted.kind.into());
+    }
+    if !has_version {
+        fields.insert("apiVersion".into(), expected.into());
+    }
     Ok(())
 }
 
@@ -63,7 +69,7 @@ fn no_json_of(found: &str, place: &str, of: &str) -> Refusal {
     ))
 }
 
-fn other(wanted: Wanted<'_>, kind: String, given: String, expected: String) -> Refusal {
+fn other(wanted: Wanted<'_>, kind: String, given: String, expected: &str) -> Refusal {
     let (group, version) = given.split_once('/').unwrap_or(("", &given));
     let version = version.to_owned();
     let registered = kinds::all().iter().any(|k| {
@@ -71,13 +77,19 @@ fn other(wanted: Wanted<'_>, kind: String, given: String, expected: String) -> R
     });
     let why = if wanted.is_custom() {
         if given != expected {
-            return Refusal::Version { given, expected };
+            return Refusal::Version {
+                given,
+                expected: expected.to_owned(),
+            };
         }
         format!("no kind {kind:?} is registered for version {given:?}")
     } else if !registered {
         format!("no kind {kind:?} is registered for version {given:?} in scheme {SCHEME:?}")
     } else if kind == wanted.kind {
-        return Refusal::Version { given, expected };
+        return Refusal::Version {
+            given,
+            expected: expected.to_owned(),
+        };
     } else {
         format!(
             "converting ({version}.{kind}) to ({}.{}): unknown conversion",
