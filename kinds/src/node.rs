@@ -52,10 +52,10 @@ impl<'v, 'p> Node<'v, 'p> {
     }
 
     /// Those of the named fields that are there, in the order of the names; no dots here.
-    pub fn present<'b>(
+    pub fn present<'b, 'n: 'b>(
         &'b self,
-        names: &'b [&'b str],
-    ) -> impl Iterator<Item = (&'b str, Node<'v, 'b>)> {
+        names: &'n [&'n str],
+    ) -> impl Iterator<Item = (&'n str, Node<'v, 'b>)> {
         let maybe = names.iter().filter(|name| !self.sketch.lacks_field(name));
         let fields = maybe.map(|name| (*name, self.at(name)));
         fields.filter(|(_, field)| field.exists())

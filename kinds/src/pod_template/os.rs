@@ -21,8 +21,8 @@ pub fn validate(spec: &Node, errors: &mut Errors) {
 }
 
 fn each_context(spec: &Node, errors: &mut Errors, rule: impl Fn(&Node, &mut Errors)) {
-    for list in CONTAINER_LISTS {
-        for container in spec.at(list).items() {
+    for (_, list) in spec.present(&CONTAINER_LISTS) {
+        for container in list.items() {
             rule(&container.at("securityContext"), errors);
         }
     }
@@ -91,8 +91,8 @@ const HOST_PROCESS: &str = "windowsOptions.hostProcess";
 pub fn host_process(spec: &Node, errors: &mut Errors) {
     let of_pod = spec.at("securityContext").at(HOST_PROCESS).value.as_bool();
     let (mut containers, mut of_host) = (0, 0);
-    for list in CONTAINER_LISTS {
-        for container in spec.at(list).items() {
+    for (_, list) in spec.present(&CONTAINER_LISTS) {
+        for container in list.items() {
             containers += 1;
             let context = container.at("securityContext");
             let own = context.at(HOST_PROCESS);

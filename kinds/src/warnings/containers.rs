@@ -57,8 +57,8 @@ impl Port<'_> {
 /// Ports of all containers together.
 pub(super) fn ports(spec: &Node, warnings: &mut Warnings) {
     let mut all: BTreeMap<(i64, &str), Vec<Port>> = BTreeMap::new();
-    for list in LISTS {
-        for (index, container) in spec.at(list).items().enumerate() {
+    for (list, containers) in spec.present(LISTS) {
+        for (index, container) in containers.items().enumerate() {
             for (place, port) in container.at("ports").items().enumerate() {
                 let number = port.at("containerPort").int().unwrap_or(0);
                 let one = Port {

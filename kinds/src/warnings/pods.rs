@@ -47,8 +47,8 @@ pub(crate) fn template(pod: &Node, warnings: &mut Warnings) {
             fraction(&amount, warnings);
         }
     }
-    for list in containers::LISTS {
-        for container in spec.at(list).items() {
+    for (_, list) in spec.present(containers::LISTS) {
+        for container in list.items() {
             containers::amounts(&container, warnings);
             containers::environment(&container, warnings);
         }
