@@ -49,51 +49,11 @@ fn push_key(out: &mut Vec<u8>, key: &str) {
     if out.last() != Some(&b'{') {
         out.push(b',');
     }
-    push_text(out, key);
+    serde_json::to_writer(&mut *out, key).expect("a Vec takes every write");
     out.push(b':');
 }
 
 fn push(out: &mut Vec<u8>, value: &Value) {
-    match value {
-        Value::String(text) => push_text(out, text),
-        Value::Array(items) => {
-            out.push(b'[');
-            for (i, item) in items.iter().enumerate() {
-                if i > 0 {
-                    out.push(b',');
-                }
-                push(out, item);
-            }
-            out.push(b']');
-        }
-        Value::Object(fields) => {
-            out.push(b'{');
-            for (key, value) in fields {
-                push_key(out, key);
-                push(out, value);
-            }
-            out.push(b'}');
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) => push_serialized(out, value),
-    }
-}
-
-/// Most texts of an object are names, with nothing to escape in them.
-fn push_text(out: &mut Vec<u8>, text: &str) {
-    // Not `any`, which stops at the first: all bytes are looked at, many at once.
-    let escapes = text.bytes().fold(false, |found, byte| {
-        found | (byte < b' ') | (byte == b'"') | (byte == b'\\')
-    });
-    if escapes {
-        return push_serialized(out, text);
-    }
-    out.reserve(text.len() + 2);
-    out.push(b'"');
-    out.extend_from_slice(text.as_bytes());
-    out.push(b'"');
-}
-
-fn push_serialized(out: &mut Vec<u8>, value: &(impl serde::Serialize + ?Sized)) {
     serde_json::to_writer(out, value).expect("a Vec takes every write");
 }
 
