@@ -98,7 +98,8 @@ impl Writer {
                 }
             }
         }
-        self.watch_quota(is_full);
+        // What was refused for what then failed, was refused for nothing.
+        self.watch_quota(is_full && outcome.is_ok());
         for (waiter, answer) in answers {
             // A waiter that has gone away does not want to know.
             let _ = waiter.send(answer);
@@ -161,7 +162,8 @@ impl Writer {
 
     /// Starts a new segment and a snapshot of everything before it.
     fn rotate_if_due(&mut self) {
-        if !self.snapshots.is_due(self.segment.size()) {
+        // A file that failed stays, to be looked at.
+        if self.poison.is_some() || !self.snapshots.is_due(self.segment.size()) {
             return;
         }
         let first = self.shared.index().newest().next();

@@ -78,6 +78,31 @@ async fn after_a_failed_sync_no_write_is_taken_and_reads_go_on() {
 }
 
 #[tokio::test]
+async fn after_a_failed_sync_the_log_that_failed_stays() {
+    let disk = FakeDisk::default();
+    let options = Options {
+        snapshot_after: 1,
+        ..Options::default()
+    };
+    let log = open(&disk, options);
+    // A new segment has been due since before the failure.
+    disk.state().fail_creates = Some("log-");
+    put(&log, "a", "1").await.unwrap();
+    disk.state().fail_syncs = true;
+    put(&log, "b", "2").await.unwrap_err();
+    disk.state().fail_creates = None;
+    disk.state().fail_syncs = false;
+    let before = disk.names();
+    for _ in 0..3 {
+        let again = log.put(b"a", Value::plain("3"), Expect::Absent).await;
+        assert!(matches!(again, Err(Error::Conflict { .. })), "{again:?}");
+    }
+    let error = put(&log, "c", "4").await.unwrap_err();
+    assert!(matches!(error, Error::Poisoned { .. }), "{error}");
+    assert_eq!(disk.names(), before);
+}
+
+#[tokio::test]
 async fn a_write_that_cannot_be_undone_stops_further_writes() {
     let disk = FakeDisk::default();
     let log = open(&disk, Options::default());
