@@ -281,31 +281,55 @@ impl Digits {
 
 /// The unsigned amount in nanos, rounded up and capped.
 fn magnitude(whole: &str, fraction: &str, scale: &Scale) -> i128 {
+    match scale {
+        Scale::Ten(exponent) => decimal_magnitude(whole, fraction, *exponent),
+        Scale::Two(bits) => binary_magnitude(whole, fraction, NANO << bits),
+    }
+}
+
+fn decimal_magnitude(whole: &str, fraction: &str, exponent: i32) -> i128 {
     let digits = Digits::read(whole, fraction);
     if digits.head == 0 {
         return 0;
     }
     // Where the decimal point ends up, counted in nanos.
-    let (shift, factor) = match scale {
-        Scale::Ten(exponent) => (i64::from(*exponent), 1),
-        Scale::Two(bits) => (0, 1_i128 << bits),
-    };
-    let exponent = shift + 9 - fraction.len() as i64;
+    let exponent = i64::from(exponent) + 9 - fraction.len() as i64;
     if digits.kept + digits.dropped + exponent > 38 {
         return MAX;
     }
     let exponent = exponent + digits.dropped;
-    let Some(scaled) = times(digits.head, factor) else {
-        return MAX;
-    };
     let power = power_of_ten(exponent.unsigned_abs());
     let size = if exponent >= 0 {
-        let size = power.and_then(|power| times(scaled, power));
+        let size = power.and_then(|power| times(digits.head, power));
         size.unwrap_or(MAX)
     } else {
-        power.map_or(1, |power| divide_up(scaled + digits.sticky, power))
+        power.map_or(1, |power| divide_up(digits.head + digits.sticky, power))
     };
     size.min(MAX)
+}
+
+/// As many of `unit` as the number says.
+fn binary_magnitude(whole: &str, fraction: &str, unit: i128) -> i128 {
+    let digits = Digits::read(whole, "");
+    if digits.dropped > 0 {
+        return MAX;
+    }
+    let Some(size) = times(digits.head, unit) else {
+        return MAX;
+    };
+    size.saturating_add(part_of(unit, fraction)).min(MAX)
+}
+
+/// This fraction of `unit`, rounded up: exact however many digits it has, for what a
+/// division leaves over only matters as being there at all.
+fn part_of(unit: i128, fraction: &str) -> i128 {
+    let (mut part, mut left_over) = (0, false);
+    for digit in fraction.bytes().rev() {
+        let sum = part + unit * i128::from(digit - b'0');
+        part = sum / 10;
+        left_over |= sum % 10 != 0;
+    }
+    part + i128::from(left_over)
 }
 
 /// The product of two numbers above zero; most are small, and faster to multiply so.
@@ -545,6 +569,29 @@ mod tests {
         assert_eq!(quantity(&format!("1.{zeros}1")).to_string(), "1000000001n");
         assert_eq!(quantity(&format!("1{zeros}")).value(), i64::MAX);
         assert_eq!(quantity(&format!("1{zeros}e-60")).to_string(), "1");
+        assert_eq!(quantity(&format!("1{zeros}Ki")).value(), i64::MAX);
+    }
+
+    #[test]
+    fn a_fraction_of_a_power_of_two_is_exact_however_long() {
+        let zeros = "0".repeat(60);
+        let cases = [
+            (format!("1.{zeros}Gi"), "1Gi"),
+            (format!("0.5{zeros}Ei"), "512Pi"),
+            (format!("{zeros}0.{zeros}1Ei"), "1n"),
+            (format!("1.{zeros}1Ki"), "1024000000001n"),
+            (
+                "0.333333333333333333333333333333333333Ei".to_owned(),
+                "384307168202282325333333334n",
+            ),
+            (
+                "7.99999999999999999999999999999999999999Ei".to_owned(),
+                "9223372036854775807",
+            ),
+        ];
+        for (text, canonical) in cases {
+            assert_eq!(quantity(&text).to_string(), canonical, "{text}");
+        }
     }
 
     #[test]
