@@ -165,7 +165,7 @@ fn list_kind(shape: Shape) -> ListKind {
 
 fn list_key(text: &str) -> ListKey {
     let (name, default) = match text.split_once('=') {
-        Some((name, default)) => (name, Some(default.into())),
+        Some((name, default)) => (name, Some(Value::from(default))),
         None => (text, None),
     };
     ListKey {

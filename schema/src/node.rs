@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, OnceLock};
 
+use serde_json::Value;
+
 /// What a value at one place of an object may be. Cheap to clone: shared parts
 /// are counted references.
 #[derive(Clone, Debug)]
@@ -101,7 +103,7 @@ pub enum ListKind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListKey {
     pub name: Box<str>,
-    pub default: Option<Box<str>>,
+    pub default: Option<Value>,
 }
 
 impl Object {

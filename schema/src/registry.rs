@@ -145,6 +145,7 @@ pub(crate) fn entries() -> impl Iterator<Item = &'static Entry> {
 mod tests {
     use super::*;
     use crate::{ListKey, ListKind};
+    use serde_json::Value;
 
     #[test]
     fn every_kind_compiles_to_an_object() {
@@ -191,7 +192,7 @@ mod tests {
         };
         let key = |name: &str, default: Option<&str>| ListKey {
             name: name.into(),
-            default: default.map(Into::into),
+            default: default.map(Value::from),
         };
         let keys = [key("containerPort", None), key("protocol", Some("TCP"))];
         assert_eq!(ports.kind, ListKind::Map(Box::new(keys)));

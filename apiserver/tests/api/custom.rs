@@ -39,6 +39,9 @@ fn spec() -> Value {
         "ports": { "type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["port"],
             "items": { "type": "object", "required": ["port"], "properties": {
                 "port": { "type": "integer" }, "name": { "type": "string" } } } },
+        "checks": { "type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["every"],
+            "items": { "type": "object", "properties": {
+                "every": { "type": "integer", "default": 10 }, "path": { "type": "string" } } } },
     } })
 }
 
@@ -161,9 +164,11 @@ async fn status_is_apart_and_generations_count_the_rest() {
 }
 
 async fn apply(cluster: &Cluster, manager: &str, ports: &Value) -> Value {
-    let body = widget("a", &json!({ "ports": ports }))
-        .to_string()
-        .into_bytes();
+    apply_spec(cluster, manager, &json!({ "ports": ports })).await
+}
+
+async fn apply_spec(cluster: &Cluster, manager: &str, spec: &Value) -> Value {
+    let body = widget("a", spec).to_string().into_bytes();
     let request = Request::patch(format!("{WIDGETS}/a?fieldManager={manager}"))
         .header("content-type", "application/apply-patch+yaml")
         .body(body)
@@ -184,6 +189,26 @@ async fn list_types_say_how_server_side_apply_merges() {
     );
     let left = apply(&cluster, "one", &json!([])).await;
     assert_eq!(left["spec"]["ports"], json!([{ "port": 2 }]), "{left}");
+}
+
+#[tokio::test]
+async fn an_item_without_its_key_is_the_one_with_the_default_of_the_key() {
+    let cluster = with_widgets().await;
+    let applied = apply_spec(&cluster, "one", &json!({ "checks": [{ "path": "/a" }] })).await;
+    assert_eq!(
+        applied["spec"]["checks"],
+        json!([{ "every": 10, "path": "/a" }]),
+        "{applied}"
+    );
+    let owned = &applied["metadata"]["managedFields"][0]["fieldsV1"]["f:spec"]["f:checks"];
+    let item = json!({ "k:{\"every\":10}": { ".": {}, "f:path": {} } });
+    assert_eq!(owned, &item, "{applied}");
+    let merged = apply_spec(&cluster, "two", &json!({ "checks": [{ "every": 5 }] })).await;
+    assert_eq!(
+        merged["spec"]["checks"],
+        json!([{ "every": 10, "path": "/a" }, { "every": 5 }]),
+        "{merged}"
+    );
 }
 
 #[tokio::test]

@@ -3,7 +3,6 @@
 use std::sync::{Arc, OnceLock};
 
 use schema::{Field, List, ListKey, ListKind, Map, Node, Object, Strategy, Width};
-use serde_json::Value;
 
 use super::{Additional, Kind, ListType, Schema};
 
@@ -75,10 +74,9 @@ impl Schema {
 
     fn key(&self, name: &str) -> ListKey {
         let property = self.items().and_then(|items| items.properties.get(name));
-        let default = property.and_then(|property| property.default.as_ref());
         ListKey {
             name: name.into(),
-            default: default.and_then(Value::as_str).map(Into::into),
+            default: property.and_then(|property| property.default.clone()),
         }
     }
 }

@@ -1,7 +1,5 @@
 //! What an item of a list is called in a path.
 
-use std::borrow::Cow;
-
 use schema::{List, ListKey, ListKind};
 use serde_json::{Map, Value};
 
@@ -49,10 +47,10 @@ fn key_text(keys: &[ListKey], item: &Map<String, Value>) -> Result<String, Strin
 }
 
 /// The value that an item has of a key of its list.
-fn value_of<'a>(key: &ListKey, item: &'a Map<String, Value>) -> Result<Cow<'a, Value>, String> {
+fn value_of<'a>(key: &'a ListKey, item: &'a Map<String, Value>) -> Result<&'a Value, String> {
     match (item.get(&*key.name), &key.default) {
-        (Some(value), _) if !value.is_null() => Ok(Cow::Borrowed(value)),
-        (_, Some(default)) => Ok(Cow::Owned(Value::String(default.to_string()))),
+        (Some(value), _) if !value.is_null() => Ok(value),
+        (_, Some(default)) => Ok(default),
         _ => Err(format!(
             "associative list with keys has an element that omits key field {:?} (and doesn't have default value)",
             key.name
