@@ -26,6 +26,7 @@ pub async fn start(api: &Arc<Api>, tasks: &TaskTracker) -> Result<(), store::Err
         api: api.clone(),
         tasks: tasks.clone(),
         held: BTreeMap::new(),
+        replaced: Vec::new(),
         ending: HashSet::new(),
     };
     let from = board.load().await?;
@@ -58,6 +59,9 @@ struct Board {
     api: Arc<Api>,
     tasks: TaskTracker,
     held: BTreeMap<String, Held>,
+    /// Their watches end only when what follows them is served: who watches anew
+    /// must not get them once more.
+    replaced: Vec<Current>,
     /// Definitions whose objects are being deleted, by their uids.
     ending: HashSet<String>,
 }
@@ -122,7 +126,10 @@ impl Board {
                     return;
                 };
                 self.ending.remove(meta::uid(&object));
-                self.held.remove(&name).is_some()
+                let removed = self.held.remove(&name);
+                let was_held = removed.is_some();
+                self.replaced.extend(removed.map(|held| held.current));
+                was_held
             }
         };
         if changed {
@@ -132,8 +139,14 @@ impl Board {
 
     /// Compiles the definition unless it says what it said before; whether it did not.
     fn hold(&mut self, name: String, object: Value, at: Revision, known: Option<Held>) -> bool {
-        let same = known.filter(|known| defines_the_same(&known.object, &object));
-        let (current, changed) = match same {
+        let known = match known {
+            Some(known) if defines_the_same(&known.object, &object) => Some(known),
+            other => {
+                self.replaced.extend(other.map(|other| other.current));
+                None
+            }
+        };
+        let (current, changed) = match known {
             Some(known) if says_the_same(&known.object, &object) => (known.current, false),
             Some(known) => (self.compile(&object, Some(known.current.watches)), true),
             None => (self.compile(&object, None), true),
@@ -165,12 +178,13 @@ impl Board {
         }
     }
 
-    fn publish(&self) {
+    fn publish(&mut self) {
         let kinds = self
             .held
             .values()
             .flat_map(|held| held.current.family.served());
         self.api.resources.set_custom(kinds);
+        self.replaced.clear();
     }
 
     /// Accepts names, establishes, and begins to end what is to end.
@@ -219,7 +233,8 @@ impl Board {
         };
         held.object = new.clone();
         if let Some(current) = current {
-            held.current = current;
+            let before = std::mem::replace(&mut held.current, current);
+            self.replaced.push(before);
             self.publish();
         }
     }
