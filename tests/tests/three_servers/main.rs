@@ -60,6 +60,8 @@ fn number(variable: &str) -> Option<u64> {
 /// What the two sides of the test tell each other.
 #[derive(Default)]
 struct Flags {
+    /// The clients know what there was before any fault.
+    has_begun: AtomicBool,
     /// Nothing more is to be written.
     is_over: AtomicBool,
     /// All work is done.
@@ -105,6 +107,9 @@ fn three_servers_keep_every_promise_whichever_part_is_lost() {
             scope.spawn(move || on_clients_machine(ground, kubeconfig, seed, clients_flags));
         // Whatever happens here, the other side must end.
         let ended = EndsBoth(flags.clone());
+        until("the clients have begun", PATIENCE, || {
+            flags.has_begun.load(Ordering::SeqCst).then_some(())
+        });
         let end = Instant::now() + Duration::from_secs(60 * minutes);
         let faults = world.play(&mut Dice::new(seed), end);
         println!("{} faults", faults.len());
@@ -190,6 +195,7 @@ async fn be_clients(clients: Clients, seed: u64, flags: &Arc<Flags>) -> Story {
         .list(ListParams::default())
         .await
         .expect("the first list");
+    flags.has_begun.store(true, Ordering::SeqCst);
     let seen = Rc::new(RefCell::new(Seen::default()));
     let work = Work {
         clients: clients.another(seed + 1000),
