@@ -194,15 +194,12 @@ impl<K: Object> Informer<K> {
                 self.write().listing.insert(Key::of(&object));
                 self.put(object);
             }
-            Event::InitDone => {
-                self.drop_unlisted();
+            Event::InitDone { version } => {
+                self.drop_unlisted(version.parse().unwrap_or(0));
                 self.is_synced.send_replace(true);
             }
             Event::Apply(object) => self.put(object),
-            Event::Delete(object) => {
-                self.write().see(revision(&object));
-                self.remove(&Key::of(&object));
-            }
+            Event::Delete(object) => self.end(&Key::of(&object), revision(&object)),
         }
     }
 
@@ -222,6 +219,21 @@ impl<K: Object> Informer<K> {
         self.tell(old.as_deref(), Some(&object));
     }
 
+    /// The object ended at this revision; one with its name that is newer did not.
+    fn end(&self, key: &Key, at: u64) {
+        let old = {
+            let mut state = self.write();
+            state.see(at);
+            let known = state.objects.get(key).map(|object| revision(&**object));
+            known
+                .filter(|known| *known <= at)
+                .and_then(|_| state.remove(key))
+        };
+        if let Some(old) = old {
+            self.tell(Some(&old), None);
+        }
+    }
+
     fn remove(&self, key: &Key) {
         let old = self.write().remove(key);
         if let Some(old) = old {
@@ -229,16 +241,19 @@ impl<K: Object> Informer<K> {
         }
     }
 
-    fn drop_unlisted(&self) {
+    /// What was not listed is gone, unless it is newer than the list: then an
+    /// answer to a write brought it.
+    fn drop_unlisted(&self, listed_at: u64) {
         let gone: Vec<Key> = {
-            let state = self.read();
-            let unlisted = state.objects.keys().filter(|k| !state.listing.contains(*k));
+            let mut state = self.write();
+            let listed = std::mem::take(&mut state.listing);
+            let unlisted = state.objects.keys().filter(|key| !listed.contains(*key));
             unlisted.cloned().collect()
         };
         for key in gone {
-            self.remove(&key);
+            self.end(&key, listed_at);
         }
-        self.write().listing.clear();
+        self.write().see(listed_at);
     }
 
     fn tell(&self, old: Option<&K>, new: Option<&K>) {

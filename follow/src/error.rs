@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use kube::core::Status;
 
 use crate::text;
@@ -14,6 +16,12 @@ pub enum Error {
     /// The connection of an open watch failed.
     #[error("read the watch of {path}")]
     Broken { path: String, source: kube::Error },
+    /// The server does not answer.
+    #[error("no answer from the server about {path} within {longest:?}")]
+    Silent { path: String, longest: Duration },
+    /// The server ended the watch as soon as it was open, or sent no whole line.
+    #[error("watch of {path} ended before it told anything")]
+    Short { path: String },
     /// The server ended the watch, and said why.
     #[error("watch of {path} ended by the server: {} ({})", status.message, status.code)]
     Ended { path: String, status: Box<Status> },

@@ -5,10 +5,12 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use kube::client::Body;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// Longer than any object can be.
 pub const LONGEST: usize = 64 << 20;
+/// An answer without a line that ends sooner was not worth asking for.
+const SHORT: Duration = Duration::from_secs(1);
 
 /// Whole lines only: one that the end of the connection cut off is not told.
 pub struct Lines<B = Body> {
@@ -19,6 +21,8 @@ pub struct Lines<B = Body> {
     begun: BytesMut,
     /// A server that says nothing for so long is gone.
     patience: Duration,
+    opened: Instant,
+    is_read: bool,
 }
 
 /// What ended the lines before the server did.
@@ -35,13 +39,22 @@ impl<B: http_body::Body<Data = Bytes, Error = kube::Error> + Unpin> Lines<B> {
             piece: Bytes::new(),
             begun: BytesMut::new(),
             patience,
+            opened: Instant::now(),
+            is_read: false,
         }
+    }
+
+    /// Of lines that have ended: that there was none, and the server did not
+    /// just wait for one. Who asks again at once will ask without end.
+    pub fn came_to_nothing(&self) -> bool {
+        !self.is_read && (!self.begun.is_empty() || self.opened.elapsed() < SHORT)
     }
 
     /// The next line; None when there are no more.
     pub async fn next(&mut self) -> Option<Result<Bytes, Broken>> {
         loop {
             if let Some(line) = self.take() {
+                self.is_read = true;
                 return Some(Ok(line));
             }
             if self.begun.len() > LONGEST {

@@ -9,13 +9,15 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
 use kube::api::{ListParams, WatchEvent, WatchParams};
 use kube::client::Body;
 use kube::core::{Request, Status};
-use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::Event;
+use kube::runtime::utils::Backoff;
+use kube::runtime::watcher::DefaultBackoff;
 use kube::{Api, Client, Resource};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
 use crate::error::Error;
+use crate::event::Event;
 use crate::lines::{Broken, LONGEST, Lines};
 use crate::text;
 
@@ -25,6 +27,9 @@ const PAGE: u32 = 500;
 const WATCH_SECONDS: u32 = 290;
 /// How much longer a watch may be silent: then its server is not there any more.
 const PATIENCE: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 5);
+/// How long an answer may take to begin, and a page to come; a server gives up
+/// after a minute by itself.
+const LONGEST_ANSWER: Duration = Duration::from_secs(90);
 
 /// The objects that the field selector selects (all, where it is empty), and
 /// each change of them. After an error it goes on with longer and longer pauses.
@@ -36,11 +41,10 @@ where
     K: Resource + DeserializeOwned + Clone + Debug + Send + 'static,
 {
     let followed = Box::new(Followed::new(api, fields));
-    let events = futures::stream::unfold(followed, |mut followed| async move {
-        let event = followed.next().await;
+    futures::stream::unfold(followed, |mut followed| async move {
+        let event = followed.paced().await;
         Some((event, followed))
-    });
-    events.default_backoff()
+    })
 }
 
 struct Followed<K> {
@@ -48,6 +52,11 @@ struct Followed<K> {
     path: String,
     fields: Option<String>,
     state: State<K>,
+    pauses: DefaultBackoff,
+    /// Comes before the next step.
+    pause: Option<Duration>,
+    /// A change was told since the last error: it is not the same one again.
+    has_told: bool,
 }
 
 enum State<K> {
@@ -73,12 +82,11 @@ enum Then {
     Changes(String),
 }
 
+/// Go writes a list of nothing as null.
 #[derive(Deserialize)]
 struct Page<K> {
-    #[serde(default)]
-    metadata: ListMeta,
-    #[serde(default = "Vec::new")]
-    items: Vec<K>,
+    metadata: Option<ListMeta>,
+    items: Option<Vec<K>>,
 }
 
 impl<K: Resource + DeserializeOwned> Followed<K> {
@@ -88,7 +96,27 @@ impl<K: Resource + DeserializeOwned> Followed<K> {
             client: api.into_client(),
             fields: (!fields.is_empty()).then(|| fields.to_owned()),
             state: State::Unlisted,
+            pauses: DefaultBackoff::default(),
+            pause: None,
+            has_told: false,
         }
+    }
+
+    /// The next event, after a pause if the last was an error. That something
+    /// could be listed does not make pauses short again: what is wrong may be
+    /// in the list, or come right after it.
+    async fn paced(&mut self) -> Result<Event<K>, Error> {
+        if let Some(pause) = self.pause.take() {
+            tokio::time::sleep(pause).await;
+        }
+        let told = self.next().await;
+        if told.is_err() {
+            if std::mem::take(&mut self.has_told) {
+                self.pauses.reset();
+            }
+            self.pause = self.pauses.next();
+        }
+        told
     }
 
     async fn next(&mut self) -> Result<Event<K>, Error> {
@@ -116,7 +144,11 @@ impl<K: Resource + DeserializeOwned> Followed<K> {
                     Some(Ok(line)) => self.understand(&line)?,
                     Some(Err(why)) => return Err(self.broken(why)),
                     None => {
+                        let came_to_nothing = lines.came_to_nothing();
                         self.stop_watching();
+                        if came_to_nothing {
+                            return Err(self.short());
+                        }
                         None
                     }
                 },
@@ -130,8 +162,10 @@ impl<K: Resource + DeserializeOwned> Followed<K> {
     async fn after_page(&mut self, then: Then) -> Result<Option<Event<K>>, Error> {
         match then {
             Then::Changes(version) => {
-                self.state = State::Known { version };
-                Ok(Some(Event::InitDone))
+                self.state = State::Known {
+                    version: version.clone(),
+                };
+                Ok(Some(Event::InitDone { version }))
             }
             Then::Page(token) => {
                 // A list that fails is begun anew.
@@ -155,20 +189,23 @@ impl<K: Resource + DeserializeOwned> Followed<K> {
         };
         let request = Request::new(self.path.as_str()).list(&params);
         let request = request.map_err(|error| failed(kube::Error::BuildRequest(error)))?;
-        let answer = self.client.request_text(request).await.map_err(failed)?;
+        let answer = timeout(LONGEST_ANSWER, self.client.request_text(request)).await;
+        let answer = answer.map_err(|_| self.silent())?.map_err(failed)?;
         let page: Page<K> = text::read(answer.as_bytes()).map_err(|e| self.unreadable(e))?;
+        let metadata = page.metadata.unwrap_or_default();
         let is_told = |text: &String| !text.is_empty();
-        let more = page.metadata.continue_.filter(is_told);
-        let then = match (more, page.metadata.resource_version.filter(is_told)) {
+        let more = metadata.continue_.filter(is_told);
+        let then = match (more, metadata.resource_version.filter(is_told)) {
             (Some(token), _) => Then::Page(Some(token)),
             (None, Some(version)) => Then::Changes(version),
             (None, None) => return Err(self.no_version()),
         };
-        Ok(State::listing(page.items, then))
+        Ok(State::listing(page.items.unwrap_or_default(), then))
     }
 
     async fn watch(&mut self, version: String) -> Result<(), Error> {
-        match self.open(&version).await {
+        let opened = timeout(LONGEST_ANSWER, self.open(&version)).await;
+        match opened.map_err(|_| self.silent())? {
             Ok(body) => {
                 let lines = Lines::new(body, PATIENCE);
                 self.state = State::Watching { version, lines };
@@ -202,8 +239,9 @@ impl<K: Resource + DeserializeOwned> Followed<K> {
         let why = answer.into_body().collect().await?.to_bytes();
         let status = serde_json::from_slice(&why).unwrap_or_else(|_| {
             let text = String::from_utf8_lossy(&why);
-            Status::failure(text.trim(), "Unknown").with_code(code.as_u16())
+            Status::failure(text.trim(), "Unknown")
         });
+        let status = status.with_code(code.as_u16());
         Err(kube::Error::Api(Box::new(status)))
     }
 
@@ -242,6 +280,7 @@ impl<K: Resource + DeserializeOwned> Followed<K> {
             (Some(newest), State::Watching { version, .. }) => {
                 version.clear();
                 version.push_str(newest);
+                self.has_told = true;
                 Ok(())
             }
             _ => {
@@ -271,6 +310,19 @@ impl<K: Resource + DeserializeOwned> Followed<K> {
         }
     }
 
+    fn short(&self) -> Error {
+        Error::Short {
+            path: self.path.clone(),
+        }
+    }
+
+    fn silent(&self) -> Error {
+        Error::Silent {
+            path: self.path.clone(),
+            longest: LONGEST_ANSWER,
+        }
+    }
+
     fn unreadable(&self, source: text::Error) -> Error {
         Error::Unreadable {
             path: self.path.clone(),
@@ -296,7 +348,7 @@ impl<K> State<K> {
 
 /// What was known is too old to be gone on with.
 fn is_too_old(status: &Status) -> bool {
-    status.code == 410
+    status.code == 410 || matches!(&*status.reason, "Expired" | "Gone")
 }
 
 #[cfg(test)]

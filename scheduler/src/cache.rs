@@ -258,10 +258,9 @@ impl Cache {
         }
     }
 
-    /// Keys of all pods that have a node by the API's word.
-    pub fn confirmed_pods(&self) -> Vec<Arc<str>> {
-        let confirmed = self.pods.iter().filter(|(_, p)| !p.is_assumed);
-        confirmed.map(|(key, _)| key.clone()).collect()
+    /// Keys of all pods that have a node.
+    pub fn pod_keys(&self) -> Vec<Arc<str>> {
+        self.pods.keys().cloned().collect()
     }
 
     /// Brings the order of nodes up to date.

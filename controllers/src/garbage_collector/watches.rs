@@ -277,12 +277,14 @@ async fn follow(
         match event {
             Ok(Event::Init) => listed.clear(),
             Ok(Event::InitApply(object)) => listed.extend(world.put(&resource, object)),
-            Ok(Event::InitDone) => {
+            Ok(Event::InitDone { .. }) => {
                 let gone = world.graph().unlisted(&resource, &listed);
                 gone.iter().for_each(|uid| world.remove(uid));
                 world.look_at_lost(&resource);
                 listed = HashSet::new();
                 is_listed.send_replace(true);
+                // One that came while its kind was not watched is only listed.
+                note_new_kinds(&world, &resource);
             }
             Ok(Event::Apply(object)) => {
                 world.put(&resource, object);

@@ -16,8 +16,13 @@ fn synced(objects: &[ConfigMap]) -> Arc<Informer<ConfigMap>> {
     for object in objects {
         informer.take(Event::InitApply(object.clone()));
     }
-    informer.take(Event::InitDone);
+    done(&informer, 0);
     informer
+}
+
+fn done(informer: &Informer<ConfigMap>, version: u64) {
+    let version = version.to_string();
+    informer.take(Event::InitDone { version });
 }
 
 #[test]
@@ -54,7 +59,7 @@ fn object_missing_from_a_second_list_is_gone() {
     let informer = synced(&[object("a", 5, Some("u")), object("b", 6, None)]);
     informer.take(Event::Init);
     informer.take(Event::InitApply(object("b", 6, None)));
-    informer.take(Event::InitDone);
+    done(&informer, 6);
     assert_eq!(informer.in_namespace("d").len(), 1);
     assert!(informer.owned_by("u").is_empty());
     assert_eq!(informer.orphans("d").len(), 1);
@@ -73,4 +78,32 @@ fn object_that_changes_hands_is_with_the_new_owner_alone() {
     assert_eq!(informer.orphans("d").len(), 2);
     informer.take(Event::Delete(object("a", 10, None)));
     assert_eq!(informer.orphans("d").len(), 1);
+}
+
+#[test]
+fn what_a_write_made_after_a_list_began_is_not_gone_for_being_unlisted() {
+    let informer = synced(&[object("a", 5, None)]);
+    informer.take(Event::Init);
+    informer.take(Event::InitApply(object("a", 5, None)));
+    informer.note(object("b", 12, Some("u")));
+    done(&informer, 10);
+    assert_eq!(informer.owned_by("u").len(), 1);
+}
+
+#[test]
+fn late_answer_does_not_bring_back_what_a_list_lacked() {
+    let informer = synced(&[object("a", 5, None)]);
+    informer.take(Event::Init);
+    done(&informer, 10);
+    informer.note(object("a", 7, None));
+    assert!(informer.in_namespace("d").is_empty());
+}
+
+#[test]
+fn late_end_of_an_object_leaves_the_next_of_its_name() {
+    let informer = synced(&[object("a", 5, None)]);
+    informer.forget(&Key::new("d", "a"));
+    informer.note(object("a", 8, Some("u")));
+    informer.take(Event::Delete(object("a", 7, None)));
+    assert_eq!(informer.owned_by("u").len(), 1);
 }

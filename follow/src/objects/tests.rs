@@ -6,6 +6,7 @@ use futures::StreamExt;
 use http::{Response, StatusCode};
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::*;
 
@@ -66,7 +67,7 @@ fn word(told: Result<Event<ConfigMap>, Error>) -> String {
     match told {
         Ok(Event::Init) => "init".into(),
         Ok(Event::InitApply(object)) => format!("has {}", name(object)),
-        Ok(Event::InitDone) => "done".into(),
+        Ok(Event::InitDone { version }) => format!("done at {version}"),
         Ok(Event::Apply(object)) => format!("put {}", name(object)),
         Ok(Event::Delete(object)) => format!("gone {}", name(object)),
         Err(error) => format!("error: {error}"),
@@ -105,7 +106,15 @@ async fn all_pages_are_told_and_then_the_changes_after_them() {
     let told = server.told(7).await;
     assert_eq!(
         told,
-        ["init", "has a", "has b", "done", "put c", "put a", "gone b"]
+        [
+            "init",
+            "has a",
+            "has b",
+            "done at 5",
+            "put c",
+            "put a",
+            "gone b"
+        ]
     );
     assert_eq!(server.asked("continue"), ["", "more", ""]);
     assert_eq!(server.asked("resourceVersion"), ["", "", "5"]);
@@ -125,7 +134,7 @@ async fn a_watch_that_ends_is_taken_up_where_it_ended() {
         event("ADDED", &object("c", 11)),
     ]);
     let told = server.told(5).await;
-    assert_eq!(told, ["init", "done", "put a", "put b", "put c"]);
+    assert_eq!(told, ["init", "done at 5", "put a", "put b", "put c"]);
     assert_eq!(server.asked("resourceVersion"), ["", "5", "6", "9", "10"]);
 }
 
@@ -143,7 +152,14 @@ async fn what_is_too_old_to_go_on_with_is_listed_again() {
     assert_eq!(
         told,
         [
-            "init", "has a", "done", error, "init", "has b", "done", "put c"
+            "init",
+            "has a",
+            "done at 5",
+            error,
+            "init",
+            "has b",
+            "done at 50",
+            "put c"
         ]
     );
     assert_eq!(server.asked("resourceVersion"), ["", "5", "", "50"]);
@@ -159,7 +175,7 @@ async fn another_failure_loses_nothing_of_what_was_told() {
     ]);
     let told = server.told(5).await;
     let error = "error: watch of /api/v1/configmaps ended by the server: busy (500)";
-    assert_eq!(told, ["init", "done", "put a", error, "put b"]);
+    assert_eq!(told, ["init", "done at 5", "put a", error, "put b"]);
     assert_eq!(server.asked("resourceVersion"), ["", "5", "6"]);
 }
 
@@ -176,7 +192,7 @@ async fn a_list_that_fails_is_begun_anew() {
     server.answers.lock().unwrap()[1].0 = StatusCode::GONE;
     let told = server.told(6).await;
     let error = "error: list /api/v1/configmaps";
-    assert_eq!(told, ["init", "has a", error, "init", "has a", "done"]);
+    assert_eq!(told, ["init", "has a", error, "init", "has a", "done at 6"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -185,7 +201,10 @@ async fn a_watch_that_is_refused_as_too_old_begins_with_a_list() {
     server.answers.lock().unwrap()[1].0 = StatusCode::GONE;
     let told = server.told(6).await;
     let error = "error: watch /api/v1/configmaps";
-    assert_eq!(told, ["init", "done", error, "init", "has a", "done"]);
+    assert_eq!(
+        told,
+        ["init", "done at 5", error, "init", "has a", "done at 6"]
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -196,7 +215,7 @@ async fn an_event_that_cannot_be_read_does_not_hold_up_those_after_it() {
     ]);
     let told = server.told(4).await;
     let error = "error: understand what the server tells of /api/v1/configmaps";
-    assert_eq!(told, ["init", "done", error, "put b"]);
+    assert_eq!(told, ["init", "done at 5", error, "put b"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -205,4 +224,57 @@ async fn a_long_list_lets_others_run() {
     let other = tokio::spawn(async {});
     server.told(1002).await;
     assert!(other.is_finished());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_of_nothing_as_go_writes_it_is_a_list() {
+    let nothing = json!({ "metadata": { "resourceVersion": "5" }, "items": null });
+    let server = Server::answering(&[nothing.to_string()]);
+    assert_eq!(server.told(2).await, ["init", "done at 5"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn watches_that_end_at_once_are_asked_for_less_and_less_often() {
+    let answers: Vec<String> = [list(&["a"], 5)]
+        .into_iter()
+        .chain(["", "no line", "", "no line", "", ""].map(str::to_owned))
+        .collect();
+    let server = Server::answering(&answers);
+    let begun = Instant::now();
+    let told = server.told(9).await;
+    let error = "error: watch of /api/v1/configmaps ended before it told anything";
+    assert_eq!(told[3..], [error; 6]);
+    // 0.8 s, doubled four times, each a little longer by chance.
+    assert!(begun.elapsed() > Duration::from_secs(24), "{begun:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn lists_that_fail_are_asked_for_less_and_less_often() {
+    let server =
+        Server::answering(&["no list", "", "no list", "", "no list", ""].map(str::to_owned));
+    let begun = Instant::now();
+    let told = server.told(12).await;
+    assert!(told[1].starts_with("error: understand"), "{told:?}");
+    assert!(begun.elapsed() > Duration::from_secs(24), "{begun:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn pauses_are_short_again_when_a_change_was_told() {
+    let busy = json!({ "kind": "Status", "status": "Failure", "message": "busy", "code": 500 });
+    let answers: Vec<String> = [list(&[], 5)]
+        .into_iter()
+        .chain((6..20).map(|at| event("ADDED", &object("a", at)) + &event("ERROR", &busy)))
+        .collect();
+    let server = Server::answering(&answers);
+    let begun = Instant::now();
+    server.told(2 + 2 * 10).await;
+    assert!(begun.elapsed() < Duration::from_secs(20), "{begun:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_does_not_answer_is_asked_again() {
+    let server = Server::default();
+    let told = server.told(4).await;
+    let error = "error: no answer from the server about /api/v1/configmaps within 90s";
+    assert_eq!(told, ["init", error, "init", error]);
 }

@@ -18,7 +18,7 @@ impl Scheduler {
                 self.list(KIND, name.into());
                 self.set_node(&node);
             }
-            Event::InitDone => {
+            Event::InitDone { .. } => {
                 let listed = self.listed.remove(KIND).unwrap_or_default();
                 for name in self.cluster.cache.node_names() {
                     if !listed.contains(&name) {

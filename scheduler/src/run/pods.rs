@@ -18,7 +18,7 @@ impl Scheduler {
                 self.list(KIND, pod.key());
                 self.see(pod);
             }
-            Event::InitDone => {
+            Event::InitDone { .. } => {
                 self.drop_unlisted_pods();
                 self.unknown.remove(KIND);
             }
@@ -65,9 +65,18 @@ impl Scheduler {
         let candidate = Candidate::new(&pod, template);
         let known = self.queue.get(&key).map(|known| &known.uid);
         if known != Some(&candidate.uid) {
+            if self.has_node(&candidate) {
+                // An older state of a pod that we have bound since.
+                return;
+            }
             self.nominations.set(&candidate);
         }
         self.queue.add(candidate);
+    }
+
+    fn has_node(&self, pod: &Candidate) -> bool {
+        let placed = self.cluster.cache.pod(&pod.key);
+        placed.is_some_and(|placed| placed.uid == pod.uid)
     }
 
     fn lose(&mut self, key: &str) {
@@ -94,7 +103,8 @@ impl Scheduler {
 
     fn drop_unlisted_pods(&mut self) {
         let listed = self.listed.remove(KIND).unwrap_or_default();
-        let mut known = self.cluster.cache.confirmed_pods();
+        // Also those whose binding is on its way: a list shows them without a node.
+        let mut known = self.cluster.cache.pod_keys();
         known.extend(self.queue.keys());
         for key in known {
             if !listed.contains(&key) {
@@ -103,3 +113,6 @@ impl Scheduler {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,7 +39,7 @@ impl Scheduler {
                 object.put(self);
                 false
             }
-            Event::InitDone => {
+            Event::InitDone { .. } => {
                 let listed = self.listed.remove(kind).unwrap_or_default();
                 for key in K::keys(self) {
                     if !listed.contains(key.as_str()) {

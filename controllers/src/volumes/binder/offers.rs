@@ -99,7 +99,7 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kube::runtime::watcher::Event;
+    use follow::Event;
     use serde_json::{Value, json};
 
     fn volume(name: &str, version: u32, class: &str, claim: Value) -> PersistentVolume {
