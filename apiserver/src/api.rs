@@ -153,9 +153,15 @@ impl Api {
 
     async fn noted(self: &Arc<Self>, asked: Asked<'_>) -> Response<Body> {
         match &self.auditor {
-            None => self.respond(asked, None).await,
+            None => self.unaudited(asked).await,
             Some(auditor) => Box::pin(self.audited(auditor, asked)).await,
         }
+    }
+
+    async fn unaudited(self: &Arc<Self>, asked: Asked<'_>) -> Response<Body> {
+        let work = AssertUnwindSafe(self.respond(asked, None));
+        let answered = work.catch_unwind().await;
+        answered.unwrap_or_else(|_| panicked())
     }
 
     /// The same, and the audit log told of it.
@@ -170,14 +176,14 @@ impl Api {
             }
         };
         let Some(trail) = auditor.begin(&mut asked.request, route, user, peer) else {
-            return self.respond(asked, None).await;
+            return self.unaudited(asked).await;
         };
         let work = self.respond(asked, Some(&trail));
         match AssertUnwindSafe(work).catch_unwind().await {
             Ok(response) => response,
             Err(_) => {
                 trail.panicked();
-                respond::status(&Status::internal("the server panicked at this request"))
+                panicked()
             }
         }
     }
@@ -233,4 +239,9 @@ impl Api {
         };
         Ok((call, asked.request))
     }
+}
+
+/// A panic must not end the connection, on which others may wait.
+fn panicked() -> Response<Body> {
+    respond::status(&Status::internal("the server panicked at this request"))
 }

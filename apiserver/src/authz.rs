@@ -47,6 +47,19 @@ pub enum Action<'a> {
     },
 }
 
+impl<'a> Action<'a> {
+    /// All objects of a kind of the core group, in the whole cluster.
+    pub fn cluster(resource: &'a str) -> Self {
+        Self::Resource {
+            group: "",
+            resource,
+            subresource: "",
+            namespace: "",
+            name: "",
+        }
+    }
+}
+
 impl<'a> Attributes<'a> {
     pub fn new(verb: &'a str, target: Action<'a>) -> Self {
         Self {

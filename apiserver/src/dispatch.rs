@@ -11,6 +11,7 @@ use crate::body::{Body, RequestBody};
 use crate::negotiate::{Encoding, Form, Shape};
 use crate::packed;
 use crate::proxy::tunnels;
+use crate::registry::create::check_not_ending;
 use crate::registry::decode;
 use crate::registry::delete::Deleted;
 use crate::registry::options::{DeleteOptions, WriteOptions};
@@ -56,6 +57,11 @@ async fn on_resource(
         return Ok(respond::page_not_found());
     };
     check_scope(&kind, resource)?;
+    // `/watch/` stands before objects and collections, and what is below an object
+    // is not watched.
+    if call.route.verb == Verb::Watch && resource.subresource.is_some() {
+        return Err(Status::no_such_resource());
+    }
     let mut response = on_kind(api, call, resource, &kind, request).await?;
     if let Some(warning) = kind.deprecation() {
         respond::warn(&mut response, &[warning.to_owned()]);
@@ -84,7 +90,11 @@ async fn on_kind(
         Verb::List => list(&registry).await,
         Verb::Watch => {
             registry
-                .watch(api, Form::of(&call.headers, &call.query)?)
+                .watch(
+                    api,
+                    resource.name.as_deref(),
+                    Form::of(&call.headers, &call.query)?,
+                )
                 .await
         }
         Verb::Create => create(&registry, request).await,
@@ -97,14 +107,15 @@ async fn on_kind(
 }
 
 /// `/apis/apps/v1/deployments/x` names no namespace, `/api/v1/namespaces/g/nodes`
-/// one too many.
+/// one too many. So does `/api/v1/namespaces/g/namespaces/h`: who may do something
+/// in g has no say about h.
 fn check_scope(kind: &Served, resource: &Resource) -> Result<(), Status> {
     let has_namespace = resource.namespace.is_some();
     let is_namespace = kind.plural() == "namespaces" && kind.group().is_empty();
     let fits = match (kind.is_namespaced(), has_namespace) {
         (true, true) => true,
         (true, false) => resource.name.is_none(),
-        (false, true) => is_namespace,
+        (false, true) => is_namespace && resource.name == resource.namespace,
         (false, false) => true,
     };
     if fits {
@@ -125,13 +136,12 @@ fn check_verb(kind: &Served, verb: Verb, resource: &Resource) -> Result<(), Stat
                     || kind.prefix().is_none())
         }
         Verb::Watch => true,
+        // Not of all namespaces at once.
+        Verb::DeleteCollection => resource.namespace.is_some() || !kind.is_namespaced(),
         _ => !needs_name || resource.name.is_some(),
     };
-    if verb == Verb::Create && kind.is_ending() {
-        let mut status = Status::method_not_supported(kind.resource(), "create");
-        status.message =
-            "create not allowed while custom resource definition is terminating".into();
-        return Err(status);
+    if verb == Verb::Create {
+        check_not_ending(kind)?;
     }
     if fits && kind.verbs().contains(&verb.as_str()) {
         return Ok(());
@@ -227,7 +237,7 @@ pub async fn update(
     let creates = part == Part::Main && registry.kind.create_on_update();
     let bytes = if creates && registry.find(name).await?.is_none() {
         code = StatusCode::CREATED;
-        registry.create(decoded.object, &options).await?
+        registry.create_at(name, decoded.object, &options).await?
     } else {
         registry
             .update(name, part, decoded.object, &options)

@@ -41,7 +41,7 @@ pub async fn answer(
         "/" | "" => index(api, call),
         "/version" => form::value(StatusCode::OK, &version(), plain(call)),
         "/metrics" => Ok(metrics(api).await),
-        "/skiff/v1/snapshot" => storage::snapshot(api).await,
+        "/skiff/v1/snapshot" => storage::snapshot(api, call).await,
         "/openid/v1/jwks" => jwks(api, call),
         "/.well-known/openid-configuration" => openid(api, call),
         _ => Ok(respond::page_not_found()),

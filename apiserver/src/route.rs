@@ -115,7 +115,9 @@ impl Route {
                 target: Target::Path,
             };
         };
-        let is_watch = old_watch || target.subresource.is_none() && query.flag("watch");
+        // Who asks for one object gets that one, whatever else the query says.
+        let is_collection = target.name.is_none();
+        let is_watch = old_watch || is_collection && query.flag("watch");
         let verb = Verb::of(method, target.name.is_some(), is_watch);
         if matches!(verb, Verb::List | Verb::Watch | Verb::DeleteCollection) {
             target.selected = selected(verb, query);

@@ -12,7 +12,8 @@ use metrics::{Kind, Labels, Text};
 use store::{Alarm, Revision, Store};
 use tokio_util::sync::CancellationToken;
 
-use crate::api::Api;
+use crate::api::{Api, Call};
+use crate::authz::{Action, Attributes};
 use crate::body::Body;
 use crate::registry::store_failure;
 use crate::{keys, respond};
@@ -42,10 +43,11 @@ async fn compact_once(store: &dyn Store, before: Revision) -> Revision {
     next
 }
 
-/// All there is at one revision, for `skiff snapshot save`. Who may have it is
-/// for the authorizer: a GET of a path that no default role but the
-/// administrator's has.
-pub async fn snapshot(api: &Api) -> Result<Response<Body>, Status> {
+/// All there is at one revision, for `skiff snapshot save`. That a role allows the
+/// path is not enough: who may not read all Secrets must not have them this way.
+pub async fn snapshot(api: &Api, call: &Call) -> Result<Response<Body>, Status> {
+    let secrets = Attributes::new("list", Action::cluster("secrets"));
+    api.authz.check(&call.user, &secrets).await?;
     let backup = api.store.backup().await.map_err(store_failure)?;
     tracing::info!(revision = %backup.revision(), "a backup of the store is taken");
     let pieces = stream::iter(backup.map(|piece| Ok(piece.into())));

@@ -34,14 +34,27 @@ use feed::{Feed, Initial};
 /// A watch without `timeoutSeconds` ends after this, up to twice of it.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
+/// Longer is for ever, and no clock goes on for all that may be asked for.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 impl Registry<'_> {
-    /// Opens a watch and answers with its stream.
-    pub async fn watch(&self, api: &Arc<Api>, form: Form) -> Result<Response<Body>, Status> {
+    /// Opens a watch of all objects, or of the one with this name, and answers with
+    /// its stream.
+    pub async fn watch(
+        &self,
+        api: &Arc<Api>,
+        name: Option<&str>,
+        form: Form,
+    ) -> Result<Response<Body>, Status> {
         let query = &self.call.query;
-        let selector = Selector::read(self.kind, query)?;
+        let mut selector = Selector::read(self.kind, query)?;
+        if let Some(name) = name {
+            selector = selector.named(name)?;
+        }
         let timeout = read_number(query, "timeoutSeconds")?.filter(|n| *n > 0);
-        let timeout =
-            timeout.map_or_else(default_timeout, |n| Duration::from_secs(n.unsigned_abs()));
+        let timeout = timeout.map_or_else(default_timeout, |n| {
+            Duration::from_secs(n.unsigned_abs()).min(LONGEST_TIMEOUT)
+        });
         let namespace = self
             .namespace
             .or_else(|| selector.namespace().filter(|_| self.kind.is_namespaced()));

@@ -238,7 +238,7 @@ impl Provider {
 }
 
 /// What the token says, unverified, of who made it.
-fn issuer_of(token: &str) -> Option<String> {
+pub(super) fn issuer_of(token: &str) -> Option<String> {
     use base64::Engine as _;
     let payload = token.split('.').nth(1)?;
     let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload);

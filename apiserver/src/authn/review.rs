@@ -32,11 +32,14 @@ pub async fn token(authn: &Authenticator, review: &Value) -> Value {
             "audiences": verified.audiences,
         });
     }
-    // Tokens that are no JWT are for this server alone.
-    if audiences.iter().any(|a| own.contains(a))
+    // Tokens that name no audience are for this server's. One of a service account
+    // does, and was refused.
+    let shared: Vec<&String> = audiences.iter().filter(|a| own.contains(a)).collect();
+    if !shared.is_empty()
+        && !authn.service_accounts().is_meant(token)
         && let Some(user) = authn.of_token(token).await
     {
-        return json!({ "authenticated": true, "user": user_info(&user), "audiences": own });
+        return json!({ "authenticated": true, "user": user_info(&user), "audiences": shared });
     }
     json!({ "user": {}, "error": "invalid bearer token" })
 }

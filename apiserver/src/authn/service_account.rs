@@ -10,6 +10,7 @@ use pki::{BoundObject, Claims, KubernetesClaims, LegacyClaims, TokenKey};
 use serde_json::Value;
 use store::Store;
 
+use super::oidc::issuer_of;
 use crate::user::{CREDENTIAL_ID, SERVICE_ACCOUNT_PREFIX, User};
 
 const POD_NAME: &str = "authentication.kubernetes.io/pod-name";
@@ -125,6 +126,13 @@ impl Verifier {
             account: account.name,
             account_uid: account.uid,
         })
+    }
+
+    /// Whether the token says that it is one of this server's for a service account,
+    /// good or not.
+    pub fn is_meant(&self, token: &str) -> bool {
+        let said = issuer_of(token);
+        said.is_some_and(|said| said == self.issuer || said == LegacyClaims::ISSUER)
     }
 
     /// None when the token does not hold: signature, times, audience, or an

@@ -194,9 +194,7 @@ fn general(asked: &Asked<'_>) -> bool {
         ("", "pods", "") => verb == "create" || verb == "delete",
         ("", "pods", "status") => writes || verb == "get",
         ("", "pods", "eviction") => verb == "create",
-        ("", "nodes", "") => {
-            reads || verb == "create" || (writes || verb == "delete") && asked.name == asked.node
-        }
+        ("", "nodes", "") => reads || verb == "create" || writes && asked.name == asked.node,
         ("", "nodes", "status") => (writes || verb == "get") && asked.name == asked.node,
         ("" | "events.k8s.io", "events", "") => verb == "create" || writes,
         ("discovery.k8s.io", "endpointslices", "")

@@ -10,13 +10,28 @@ use serde_json::Value;
 use store::Expect;
 
 use super::options::WriteOptions;
+use super::update::check_name;
 use super::{Registry, store_failure, versions};
 use crate::admission::reservation::Outcome;
+use crate::authz::Attributes;
+use crate::route::Verb;
+use crate::served::Served;
 use crate::traced;
 
 /// How often a taken generated name is drawn anew.
 const NAME_ATTEMPTS: usize = 8;
 const NOT_IN_MAIN: &[&[&str]] = &[&["status"]];
+
+/// # Errors
+/// 405 while the kind's definition is being deleted: no object may come any more.
+pub fn check_not_ending(kind: &Served) -> Result<(), Status> {
+    if !kind.is_ending() {
+        return Ok(());
+    }
+    let mut status = Status::method_not_supported(kind.resource(), "create");
+    status.message = "create not allowed while custom resource definition is terminating".into();
+    Err(status)
+}
 
 impl Registry<'_> {
     /// Creates what a client sent.
@@ -25,6 +40,30 @@ impl Registry<'_> {
         self.kind.default(&mut object);
         self.own_fields(None, &mut object, options);
         self.insert(object, options).await
+    }
+
+    /// Creates what a client has put where nothing is. Who may change an object may
+    /// not for that make one.
+    pub async fn create_at(
+        &self,
+        name: &str,
+        mut object: Value,
+        options: &WriteOptions,
+    ) -> Result<Bytes, Status> {
+        check_name(&mut object, name)?;
+        self.may_create().await?;
+        self.create(object, options).await
+    }
+
+    /// # Errors
+    /// 403 if the user may not create what the path names; 405 if its kind is ending.
+    pub(super) async fn may_create(&self) -> Result<(), Status> {
+        check_not_ending(self.kind)?;
+        let asked = Attributes {
+            verb: Verb::Create.as_str(),
+            ..Attributes::of(&self.call.route)
+        };
+        self.api.authz.check(&self.call.user, &asked).await
     }
 
     /// What only the server sets must not come from the client, and the

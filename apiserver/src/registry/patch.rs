@@ -158,6 +158,7 @@ impl Registry<'_> {
             new = Some(object);
         }
         if let Some(mut object) = new {
+            self.may_create().await?;
             self.check_namespace(&mut object)?;
             self.kind.default(&mut object);
             let bytes = self.insert(object, options).await?;

@@ -68,6 +68,29 @@ impl Selector {
         })
     }
 
+    /// Narrowed to the object that the path names: the request was authorized for
+    /// that one alone.
+    ///
+    /// # Errors
+    /// 400 when the field selector means others.
+    pub fn named(mut self, name: &str) -> Result<Self, Status> {
+        const FIELD: &str = "metadata.name";
+        if self.fields.is_everything() {
+            self.fields.terms.push(FieldTerm {
+                field: FIELD.into(),
+                value: name.into(),
+                equal: true,
+            });
+            return Ok(self);
+        }
+        if self.name() == Some(name) {
+            return Ok(self);
+        }
+        Err(Status::bad_request(
+            "fieldSelector metadata.name doesn't match requested name",
+        ))
+    }
+
     pub fn is_everything(&self) -> bool {
         self.labels.is_everything() && self.fields.is_everything()
     }

@@ -283,7 +283,7 @@ impl Registry<'_> {
     }
 }
 
-fn check_name(sent: &mut Value, name: &str) -> Result<(), Status> {
+pub(super) fn check_name(sent: &mut Value, name: &str) -> Result<(), Status> {
     let given = meta::name(sent);
     if given.is_empty() {
         meta::set_meta(sent, "name", name);

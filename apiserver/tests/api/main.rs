@@ -5,6 +5,8 @@ mod access;
 mod aggregation;
 mod audit;
 mod authorization;
+mod bypasses;
+
 mod cluster;
 mod custom;
 mod deletes;

@@ -83,7 +83,10 @@ pub fn update_status(node: &str, new: &Value, old: &Value) -> Option<String> {
             "node {node:?} cannot update labels through pod status"
         ));
     }
-    let claims = |pod: &Value| pod["status"]["resourceClaimStatuses"].clone();
+    let claims = |pod: &Value| {
+        ["resourceClaimStatuses", "extendedResourceClaimStatus"]
+            .map(|field| pod["status"][field].clone())
+    };
     (claims(new) != claims(old))
         .then(|| format!("node {node:?} cannot update resource claim statuses"))
 }
