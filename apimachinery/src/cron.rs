@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::duration;
+
 /// When something is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Schedule {
@@ -98,7 +100,7 @@ fn descriptor(text: &str) -> Result<Schedule, Error> {
         _ => {
             let every = text.strip_prefix("@every ");
             let every = every.ok_or_else(|| error(format!("unrecognized descriptor: {text}")))?;
-            let wait = go_duration(every.trim()).ok_or_else(|| {
+            let wait = duration::of_go(every.trim()).ok_or_else(|| {
                 error(format!(
                     "failed to parse duration {text}: time: invalid duration {every:?}"
                 ))
@@ -107,33 +109,6 @@ fn descriptor(text: &str) -> Result<Schedule, Error> {
         }
     };
     Schedule::parse(fields)
-}
-
-/// `1h30m`, `90s`: Go's way to write durations, whole units only.
-fn go_duration(text: &str) -> Option<Duration> {
-    let mut rest = text;
-    let mut total = Duration::ZERO;
-    if rest.is_empty() {
-        return None;
-    }
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
-        let count: u64 = rest[..digits].parse().ok()?;
-        rest = &rest[digits..];
-        let end = rest
-            .find(|c: char| c.is_ascii_digit())
-            .unwrap_or(rest.len());
-        let unit = match &rest[..end] {
-            "h" => 3_600_000,
-            "m" => 60_000,
-            "s" => 1000,
-            "ms" => 1,
-            _ => return None,
-        };
-        total = total.checked_add(Duration::from_millis(count.checked_mul(unit)?))?;
-        rest = &rest[end..];
-    }
-    Some(total)
 }
 
 fn field(text: &str, bounds: &Bounds) -> Result<u64, Error> {

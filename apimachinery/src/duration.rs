@@ -1,4 +1,6 @@
-//! Durations as `kubectl` prints them in its AGE column.
+//! Durations as `kubectl` prints them in its AGE column, and as Go writes them.
+
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -31,6 +33,33 @@ fn pair(seconds: i64, big: i64, big_name: &str, small: i64, small_name: &str) ->
         return format!("{}{big_name}", seconds / big);
     }
     format!("{}{big_name}{rest}{small_name}", seconds / big)
+}
+
+/// `1h30m`, `90s`: Go's way to write durations, whole units only.
+pub fn of_go(text: &str) -> Option<Duration> {
+    let mut rest = text;
+    let mut total = Duration::ZERO;
+    if rest.is_empty() {
+        return None;
+    }
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
+        let count: u64 = rest[..digits].parse().ok()?;
+        rest = &rest[digits..];
+        let end = rest
+            .find(|c: char| c.is_ascii_digit())
+            .unwrap_or(rest.len());
+        let unit = match &rest[..end] {
+            "h" => 3_600_000,
+            "m" => 60_000,
+            "s" => 1000,
+            "ms" => 1,
+            _ => return None,
+        };
+        total = total.checked_add(Duration::from_millis(count.checked_mul(unit)?))?;
+        rest = &rest[end..];
+    }
+    Some(total)
 }
 
 /// The age of something created at an RFC 3339 time; `<unknown>` without one.

@@ -5,7 +5,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use apimachinery::Status;
 use futures::FutureExt;
@@ -19,6 +19,7 @@ use crate::audit::{Auditor, Trail};
 use crate::authn::{Authenticator, impersonation};
 use crate::authz::{Attributes, Authorizer};
 use crate::body::{Body, RequestBody};
+use crate::bounds::{self, Bounds};
 use crate::discovery::Discovery;
 use crate::metrics::Metrics;
 use crate::notes::Notes;
@@ -51,6 +52,7 @@ pub struct Api {
     /// APIs that other servers serve.
     pub aggregation: Arc<Aggregation>,
     pub metrics: Metrics,
+    pub bounds: Bounds,
     pub watch_pace: Arc<Pace>,
     /// Ends watches and other open streams.
     pub stop: CancellationToken,
@@ -109,7 +111,27 @@ impl Api {
         peer: &Peer,
     ) -> Response<Body> {
         let user = self.authn.authenticate(request.headers_mut(), peer).await;
-        self.counted(Asked::read(request, user, peer)).await
+        self.bounded(Asked::read(request, user, peer)).await
+    }
+
+    /// In its turn, and in its time.
+    async fn bounded(self: &Arc<Self>, asked: Asked<'_>) -> Response<Body> {
+        let (Ok(user), Some(time)) = (&asked.user, bounds::time_of(&asked.route, &asked.query))
+        else {
+            return self.counted(asked, None).await;
+        };
+        let _place = match self.bounds.place(&user.name).await {
+            Ok(place) => place,
+            Err(refusal) => return self.refused(&asked.route, &refusal),
+        };
+        self.counted(asked, Some(time)).await
+    }
+
+    fn refused(&self, route: &Route, why: &Status) -> Response<Body> {
+        let span = self.metrics.begin(route);
+        let response = respond::status(why);
+        span.end(response.status(), Duration::ZERO);
+        response
     }
 
     /// Answers one request of a user who is known already (in process).
@@ -119,17 +141,23 @@ impl Api {
         user: Result<Arc<User>, Status>,
     ) -> Response<Body> {
         let peer = Peer::default();
-        self.counted(Asked::read(request, user, &peer)).await
+        self.counted(Asked::read(request, user, &peer), None).await
     }
 
-    async fn counted(self: &Arc<Self>, asked: Asked<'_>) -> Response<Body> {
+    async fn counted(self: &Arc<Self>, asked: Asked<'_>, time: Option<Duration>) -> Response<Body> {
         let start = Instant::now();
         let span = self.metrics.begin(&asked.route);
-        // What is seldom on is boxed: the future of every request is smaller.
-        let response = if traces::is_on() {
-            Box::pin(self.traced(asked)).await
-        } else {
-            self.noted(asked).await
+        let answering = async {
+            // What is seldom on is boxed: the future of every request is smaller.
+            if traces::is_on() {
+                Box::pin(self.traced(asked)).await
+            } else {
+                self.noted(asked).await
+            }
+        };
+        let response = match time {
+            Some(time) => in_time(time, answering).await,
+            None => answering.await,
         };
         span.end(response.status(), start.elapsed());
         response
@@ -239,6 +267,17 @@ impl Api {
         };
         Ok((call, asked.request))
     }
+}
+
+async fn in_time(
+    time: Duration,
+    answering: impl Future<Output = Response<Body>>,
+) -> Response<Body> {
+    let answered = tokio::time::timeout(time, answering).await;
+    answered.unwrap_or_else(|_| {
+        let why = "request did not complete within the allotted timeout";
+        respond::status(&Status::timeout(why))
+    })
 }
 
 /// A panic must not end the connection, on which others may wait.

@@ -17,6 +17,7 @@ mod authn;
 mod authz;
 mod body;
 mod bootstrap;
+mod bounds;
 mod bytes_json;
 mod connection;
 mod custom;

@@ -17,6 +17,7 @@ use crate::audit::Auditor;
 use crate::authn::{Authenticator, StaticToken, node_key, service_account};
 use crate::authz::Authorizer;
 use crate::authz::webhook::Asker;
+use crate::bounds::Bounds;
 use crate::discovery::Discovery;
 use crate::inprocess::InProcess;
 use crate::masters::Masters;
@@ -281,6 +282,7 @@ async fn build(
             .await
             .map_err(load)?,
         metrics: Metrics::default(),
+        bounds: Bounds::default(),
         watch_pace: Arc::default(),
         stop: source.stop.clone(),
         store,

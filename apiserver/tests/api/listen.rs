@@ -97,3 +97,16 @@ async fn stop_ends_open_watches() {
     assert!(stopped.is_ok(), "the server waits for the watch");
     assert!(watch.await.unwrap().is_ok());
 }
+
+#[tokio::test]
+async fn a_body_that_does_not_come_ends_with_the_requests_time() {
+    let cluster = Cluster::start().await;
+    let client = over_tls(&cluster, json!({ "token": TOKEN })).await;
+    let never =
+        futures::stream::pending::<Result<http_body::Frame<bytes::Bytes>, std::io::Error>>();
+    let body = kube::client::Body::wrap_body(http_body_util::StreamBody::new(never));
+    let path = "/api/v1/namespaces/default/configmaps?timeout=1s";
+    let request = http::Request::post(path).header("content-type", "application/json");
+    let answer = client.send(request.body(body).unwrap()).await.unwrap();
+    assert_eq!(answer.status(), 504);
+}
