@@ -141,6 +141,9 @@ impl Registry<'_> {
         let generated = meta::name(&object).is_empty();
         let admission = &self.api.admission;
         admission.create(self, &mut object, options).await?;
+        // Webhooks and policies may have moved it: it would be stored under this
+        // namespace's key all the same.
+        self.check_namespace(&mut object)?;
         self.stamp(&mut object);
         self.kind.prepare_create(&mut object);
         let errors = self.kind.check_create(&object);

@@ -1,5 +1,7 @@
 //! PATCH: JSON patch, merge patch, strategic merge patch, server-side apply.
 
+pub mod type_meta;
+
 use apimachinery::field::{Error as FieldError, Path};
 use apimachinery::{Status, meta, status, time};
 use bytes::Bytes;
@@ -92,7 +94,11 @@ impl Registry<'_> {
                 patch::json(old, body)
             }
             PatchType::Strategic => match kind.node() {
-                Some(node) => patch::strategic(old, body, node),
+                // Kubernetes reads the result as what the object was, whatever it says.
+                Some(node) => patch::strategic(old, body, node).map(|mut object| {
+                    type_meta::restore(kind, &mut object);
+                    object
+                }),
                 None => patch::merge(old, body),
             },
             PatchType::Merge | PatchType::Apply => patch::merge(old, body),
@@ -111,6 +117,7 @@ impl Registry<'_> {
         twice: &[Problem],
         options: &WriteOptions,
     ) -> Result<(), String> {
+        type_meta::check(self.kind, object)?;
         let mut found = decode::problems(self.kind.into(), object);
         if let Some(fatal) = found.iter().find(|p| p.is_fatal()) {
             return Err(fatal.to_string());

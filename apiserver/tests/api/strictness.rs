@@ -4,6 +4,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
+use crate::extension::{Extension, answer_json, base64};
 
 const MAPS: &str = "/api/v1/namespaces/s/configmaps";
 const MAP: &str = "/api/v1/namespaces/s/configmaps/c";
@@ -171,6 +172,108 @@ async fn a_patch_to_a_value_of_a_wrong_type_is_unprocessable() {
     let answer = cluster.ask(Method::PATCH, MAP, &json!({ "data": 3 })).await;
     assert_eq!(answer["code"], 422);
     assert_eq!(answer["details"]["causes"][0]["field"], "patch");
+}
+
+#[tokio::test]
+async fn a_patch_makes_nothing_another_kind() {
+    let cluster = cluster().await;
+    let map = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "c" } });
+    cluster.ask(Method::POST, MAPS, &map).await;
+    let unknown = "no kind \"Foo\" is registered for version \"v1\" in scheme \"pkg/api/legacyscheme/scheme.go:30\"";
+    let (merge, json_patch) = (
+        "application/merge-patch+json",
+        "application/json-patch+json",
+    );
+    for (of, patch, why) in [
+        (merge, r#"{"kind":"Foo"}"#, unknown),
+        (
+            merge,
+            r#"{"kind":"Secret"}"#,
+            "converting (v1.Secret) to (core.ConfigMap): unknown conversion",
+        ),
+        (
+            json_patch,
+            r#"[{"op":"replace","path":"/apiVersion","value":"v2"}]"#,
+            "no kind \"ConfigMap\" is registered for version \"v2\" in scheme \"pkg/api/legacyscheme/scheme.go:30\"",
+        ),
+    ] {
+        let answer = send(&cluster, Method::PATCH, MAP, of, patch).await;
+        assert_eq!(answer.code, 422, "{}", answer.message);
+        assert!(answer.message.ends_with(why), "{}", answer.message);
+    }
+    let strategic = "application/strategic-merge-patch+json";
+    for (of, patch) in [
+        (strategic, r#"{"kind":"Foo","apiVersion":"v2"}"#),
+        (merge, r#"{"kind":null,"apiVersion":null}"#),
+    ] {
+        let answer = send(&cluster, Method::PATCH, MAP, of, patch).await;
+        assert_eq!(answer.code, 200, "{}", answer.message);
+    }
+    let stored = cluster.get(MAP).await;
+    let said = (&stored["kind"], &stored["apiVersion"]);
+    assert_eq!(said, (&json!("ConfigMap"), &json!("v1")));
+}
+
+/// What became of a ConfigMap that a webhook patched with one operation.
+async fn created_with(operation: &Value) -> Value {
+    let service = ("s", "hook");
+    let cluster = cluster().await;
+    let patch = base64(json!([operation]).to_string().as_bytes());
+    let hook = Extension::start(&cluster, service, move |asked| {
+        let review: Value = serde_json::from_slice(asked.request.body()).unwrap();
+        let response = json!({ "uid": review["request"]["uid"], "allowed": true,
+            "patchType": "JSONPatch", "patch": patch });
+        answer_json(
+            &json!({ "kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1",
+            "response": response }),
+        )
+    })
+    .await;
+    hook.publish(&cluster, service).await;
+    let configuration = json!({
+        "metadata": { "name": "m" },
+        "webhooks": [{
+            "name": "m.hook.io", "sideEffects": "None", "admissionReviewVersions": ["v1"],
+            "clientConfig": {
+                "service": { "namespace": service.0, "name": service.1 },
+                "caBundle": base64(cluster.authority.cert_pem().as_bytes()),
+            },
+            "rules": [{ "operations": ["CREATE"], "apiGroups": [""], "apiVersions": ["v1"],
+                "resources": ["configmaps"] }],
+        }],
+    });
+    let path = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
+    cluster.ask(Method::POST, path, &configuration).await;
+    // The server follows its store: a moment passes.
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    let map = json!({ "metadata": { "name": "c" } });
+    let made = cluster.ask(Method::POST, MAPS, &map).await;
+    assert_eq!(hook.asked().len(), 1, "{made}");
+    made
+}
+
+#[tokio::test]
+async fn a_webhook_makes_nothing_another_kind() {
+    let made = created_with(&json!({ "op": "replace", "path": "/kind", "value": "Foo" })).await;
+    assert_eq!(made["code"], 500, "{made}");
+    assert_eq!(
+        made["message"],
+        "Internal error occurred: no kind \"Foo\" is registered for version \"v1\" in scheme \"pkg/api/legacyscheme/scheme.go:30\""
+    );
+}
+
+#[tokio::test]
+async fn a_webhook_moves_nothing_to_another_namespace() {
+    let moved = json!({ "op": "replace", "path": "/metadata/namespace", "value": "kube-system" });
+    let made = created_with(&moved).await;
+    assert_eq!(made["code"], 400, "{made}");
+    assert_eq!(
+        made["message"],
+        "the namespace of the provided object does not match the namespace sent on the request"
+    );
+    let left_out = json!({ "op": "remove", "path": "/metadata/namespace" });
+    let made = created_with(&left_out).await;
+    assert_eq!(made["metadata"]["namespace"], "s", "{made}");
 }
 
 #[tokio::test]

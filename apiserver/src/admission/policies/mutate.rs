@@ -12,6 +12,7 @@ use super::policy::{Mutating, Mutation, Policy};
 use super::set::Pair;
 use super::{Policies, is_meant, variables};
 use crate::registry::decode;
+use crate::registry::patch::type_meta;
 use crate::served::Served;
 
 impl Policies {
@@ -148,6 +149,7 @@ impl Context<'_> {
             .evaluate(|program| program.evaluate(&mut variables, budget));
         let mut made = step.mutation.put_in(kind, shown.object(), made?)?;
         if self.request.kind.kind == own.kind() {
+            type_meta::check(kind, &mut made)?;
             decode::fit(kind.into(), &mut made).map_err(|status| status.message)?;
             kind.default(&mut made);
         }

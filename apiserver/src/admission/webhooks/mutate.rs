@@ -11,6 +11,7 @@ use super::Webhooks;
 use super::exchange::{self, Place};
 use super::hook::Hook;
 use crate::registry::decode;
+use crate::registry::patch::type_meta;
 use crate::webhook::metrics::Stage;
 
 /// What one write's rounds of mutation remember.
@@ -136,6 +137,7 @@ impl Context<'_> {
         };
         let mut patched = patch::json(&shown, patch).map_err(Status::internal)?;
         if self.request.kind.kind == own.kind() {
+            type_meta::check(kind, &mut patched).map_err(Status::internal)?;
             decode::fit(kind.into(), &mut patched)
                 .map_err(|status| Status::internal(status.message))?;
             kind.default(&mut patched);
