@@ -16,7 +16,7 @@ use crate::keys;
 use crate::registry::store_failure;
 use crate::user::User;
 
-/// Pause before what failed is tried again.
+/// Pause before what failed, or left something behind, is tried again.
 const RETRY: Duration = Duration::from_secs(5);
 
 /// Deletes every object of the definition, waits until the last is gone, and lets the
@@ -43,14 +43,7 @@ async fn once(api: &Arc<Api>, family: &Family) -> Result<(), Status> {
         custom::acceptance::set_condition(definition, "Terminating", true, reason, message, now);
     })
     .await?;
-    let prefix = keys::kind(&family.definition.prefix());
-    let page = api
-        .store
-        .range(Range::prefix(&prefix))
-        .await
-        .map_err(store_failure)?;
-    delete_all(api, family, &prefix, &page.entries).await?;
-    until_empty(api, &prefix).await?;
+    empty(api, family).await?;
     change(api, family, |definition, _| {
         let kept: Vec<Value> = meta::finalizers(definition)
             .filter(|name| *name != custom::acceptance::CLEANUP)
@@ -59,6 +52,20 @@ async fn once(api: &Arc<Api>, family: &Family) -> Result<(), Status> {
         meta::set_meta(definition, "finalizers", kept);
     })
     .await
+}
+
+/// Deletes until nothing is left. Once is not enough: a create that was under way when
+/// the definition began to end may be stored after all others were deleted.
+async fn empty(api: &Arc<Api>, family: &Family) -> Result<(), Status> {
+    let prefix = keys::kind(&family.definition.prefix());
+    loop {
+        let all = api.store.range(Range::prefix(&prefix)).await;
+        let all = all.map_err(store_failure)?.entries;
+        delete_all(api, family, &prefix, &all).await?;
+        if let Ok(done) = tokio::time::timeout(RETRY, until_empty(api, &prefix)).await {
+            return done;
+        }
+    }
 }
 
 async fn delete_all(

@@ -109,6 +109,30 @@ struct Kind {
     version: Arc<Version>,
 }
 
+impl Kind {
+    /// What an object says that it is must be this: of another kind, the rest is not looked at.
+    fn check_type(&self, object: &Value) -> Vec<field::Error> {
+        let Names {
+            group,
+            version,
+            kind,
+            ..
+        } = &self.names;
+        let api_version = format!("{group}/{version}");
+        let said = [
+            ("kind", meta::kind(object), kind),
+            ("apiVersion", meta::api_version(object), &api_version),
+        ];
+        let wrong = said.into_iter().filter(|(_, given, own)| given != own);
+        wrong
+            .map(|(field, given, own)| {
+                let path = field::Path::new(field);
+                field::Error::invalid(&path, given, format!("must be {own}"))
+            })
+            .collect()
+    }
+}
+
 impl Rules for Kind {
     fn node(&self) -> &Node {
         &self.version.node
@@ -175,11 +199,15 @@ impl Rules for Kind {
         self.version.default(object);
     }
 
+    // Kubernetes fills in defaults whenever it reads from its store: what was taken out
+    // here has them in the answer already. So all three do it again, at their end:
+    // a default alone is no new generation.
     fn prepare_create(&self, object: &mut Value) {
         if self.version.has_status {
             prepare::drop_status(object);
         }
         meta::set_meta(object, "generation", 1);
+        self.version.default(object);
     }
 
     fn prepare_update(&self, new: &mut Value, old: &Value) {
@@ -187,6 +215,7 @@ impl Rules for Kind {
             prepare::copy_field(new, old, "status");
         }
         prepare::bump_on_content(new, old);
+        self.version.default(new);
     }
 
     /// Nothing but status, and who set it.
@@ -201,9 +230,14 @@ impl Rules for Kind {
             Some(status) => new["status"] = status,
             None => prepare::drop_status(new),
         }
+        self.version.default(new);
     }
 
     fn check_create(&self, object: &Value) -> Vec<field::Error> {
+        let of_type = self.check_type(object);
+        if !of_type.is_empty() {
+            return of_type;
+        }
         let mut errors = Errors::default();
         let place = Place::root(object);
         let metadata = place.at("metadata");
@@ -221,6 +255,11 @@ impl Rules for Kind {
         let mut errors = Errors::default();
         let (place, before) = (Place::root(new), Place::root(old));
         object_meta::validate_update(&place.at("metadata"), &before.at("metadata"), &mut errors);
+        let of_type = self.check_type(new);
+        if !of_type.is_empty() {
+            errors.0.extend(of_type);
+            return errors.0;
+        }
         // Kubernetes looks twice, as any kind's and as this kind's, and tells twice.
         errors.0.extend_from_within(..);
         errors.0.extend(self.version.check_change(new, old));

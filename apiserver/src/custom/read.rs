@@ -1,11 +1,13 @@
 //! Stored objects as the version that is asked for.
 //!
 //! Bytes that were written through the definition as it is now, in the version that is
-//! asked for, are served as they are. Others are pruned, defaulted and converted.
+//! asked for, are served as they are. Others are pruned, defaulted and converted; what a
+//! conversion makes is pruned and defaulted again, for webhooks know no schemas.
 
 use std::sync::Arc;
 
 use apimachinery::{Status, meta};
+use custom::Version;
 use serde_json::Value;
 use store::{Change, Entry};
 
@@ -57,7 +59,7 @@ impl Api {
         }
         let objects = self.convert(custom, &custom.names.version, objects).await?;
         for (at, mut object) in places.into_iter().zip(objects) {
-            custom.rules.default(&mut object);
+            make_fit(&custom.version, &mut object);
             entries[at].value = versions::encode(&object)?;
         }
         Ok(entries)
@@ -101,7 +103,7 @@ impl Api {
                 let objects = vec![object.clone()];
                 let mut converted = self.convert(custom, &custom.names.version, objects).await?;
                 let mut object = converted.remove(0);
-                custom.rules.default(&mut object);
+                make_fit(&custom.version, &mut object);
                 Ok(object)
             }
             _ => Ok(versions::converted(from, to, object)),
@@ -118,9 +120,10 @@ impl Api {
             None => versions::to_stored(kind, object),
             Some(storage) => {
                 let objects = vec![object.clone()];
-                let converted = self.convert(custom, &storage.name, objects).await?;
-                let first = converted.first().unwrap_or(object);
-                versions::to_stored(kind, first)
+                let mut converted = self.convert(custom, &storage.name, objects).await?;
+                let mut object = converted.remove(0);
+                make_fit(storage, &mut object);
+                versions::to_stored(kind, &object)
             }
         }
     }
@@ -135,8 +138,14 @@ fn stored(custom: &Custom, entry: &Entry) -> Result<Value, Status> {
     let written = meta::api_version(&object).rsplit('/').next().unwrap_or("");
     let mut versions = custom.family.definition.versions.iter();
     if let Some(version) = versions.find(|version| version.name == written).cloned() {
-        version.fit(&mut object);
-        version.default(&mut object);
+        make_fit(&version, &mut object);
     }
     Ok(object)
+}
+
+/// Prunes and defaults an object that came from the store or out of a conversion: what
+/// either says that the version does not know is nobody's mistake to be told of.
+fn make_fit(version: &Version, object: &mut Value) {
+    version.fit(object);
+    version.default(object);
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{Method, Request};
 use serde_json::{Value, json};
-use store::Store;
+use store::{Expect, Store};
 
 use crate::cluster::Cluster;
 
@@ -163,6 +163,51 @@ async fn status_is_apart_and_generations_count_the_rest() {
     );
 }
 
+#[tokio::test]
+async fn a_custom_resource_stays_of_its_kind() {
+    let cluster = with_widgets().await;
+    cluster
+        .ask(Method::POST, WIDGETS, &widget("a", &json!({ "size": 1 })))
+        .await;
+    let path = format!("{WIDGETS}/a");
+    let other = json!({ "kind": "Gadget", "apiVersion": "ex.io/v7" });
+    let refused = cluster.ask(Method::PATCH, &path, &other).await;
+    assert_eq!(refused["code"], 422, "{refused}");
+    assert_eq!(
+        refused["message"],
+        "Widget.ex.io \"a\" is invalid: [kind: Invalid value: \"Gadget\": must be Widget, apiVersion: Invalid value: \"ex.io/v7\": must be ex.io/v1]"
+    );
+    let none = json!({ "kind": null });
+    let refused = cluster.ask(Method::PATCH, &path, &none).await;
+    assert_eq!(refused["details"]["causes"][0]["field"], "patch");
+    assert_eq!(cluster.get(&path).await["kind"], "Widget");
+}
+
+#[tokio::test]
+async fn defaults_of_the_status_are_there_whatever_is_written() {
+    let cluster = Cluster::start().await;
+    cluster.namespace("g").await;
+    let mut v1 = version("v1", true, &spec());
+    v1["schema"]["openAPIV3Schema"]["properties"]["status"] = json!({
+        "type": "object", "default": {},
+        "properties": { "phase": { "type": "string", "default": "Pending" } },
+    });
+    establish(&cluster, &definition(&json!([v1]))).await;
+    let mut sent = widget("a", &json!({}));
+    sent["status"] = json!({ "phase": "Ready" });
+    let made = cluster.ask(Method::POST, WIDGETS, &sent).await;
+    assert_eq!(made["status"], json!({ "phase": "Pending" }), "{made}");
+    let status = format!("{WIDGETS}/a/status");
+    let ready = json!({ "status": { "phase": "Ready" } });
+    let changed = cluster.ask(Method::PATCH, &status, &ready).await;
+    assert_eq!(changed["status"], ready["status"], "{changed}");
+    let none = json!({ "status": null });
+    let changed = cluster.ask(Method::PATCH, &status, &none).await;
+    assert_eq!(changed["status"]["phase"], "Pending", "{changed}");
+    assert_eq!(changed["metadata"]["generation"], 1);
+    assert_eq!(cluster.get(&format!("{WIDGETS}/a")).await, changed);
+}
+
 async fn apply(cluster: &Cluster, manager: &str, ports: &Value) -> Value {
     apply_spec(cluster, manager, &json!({ "ports": ports })).await
 }
@@ -275,6 +320,34 @@ async fn a_definition_ends_with_its_objects() {
     until(&cluster, "/apis/ex.io/v1", |d| !d["resources"].is_array()).await;
     let left = cluster.store.count(b"/registry/ex.io/").await.unwrap();
     assert_eq!(left, 0, "nothing stays behind in the store");
+}
+
+#[tokio::test]
+async fn what_is_created_while_its_definition_ends_is_deleted_too() {
+    let cluster = with_widgets().await;
+    let mut held = widget("a", &json!({}));
+    held["metadata"]["finalizers"] = json!(["ex.io/wait"]);
+    cluster.ask(Method::POST, WIDGETS, &held).await;
+    let path = format!("{DEFINITIONS}/widgets.ex.io");
+    cluster.ask(Method::DELETE, &path, &Value::Null).await;
+    until(&cluster, &format!("{WIDGETS}/a"), |w| {
+        w["metadata"]["deletionTimestamp"].is_string()
+    })
+    .await;
+    // As a create does that had been let pass before.
+    let key = b"/registry/ex.io/widgets/g/late";
+    let mut late = widget("late", &json!({}));
+    late["metadata"]["namespace"] = "g".into();
+    let late = store::Value::plain(late.to_string());
+    let put = cluster.store.put(key, late, Expect::Absent).await;
+    put.unwrap();
+    let is_there = async || cluster.store.get(key).await.unwrap().is_some();
+    let mut left = 200;
+    while left > 0 && is_there().await {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        left -= 1;
+    }
+    assert!(!is_there().await);
 }
 
 #[tokio::test]

@@ -11,7 +11,8 @@ const NEWER: &str = "/apis/ex.io/v2/namespaces/g/widgets";
 const SERVICE: (&str, &str) = ("g", "converter");
 
 fn size() -> Value {
-    json!({ "type": "object", "properties": { "size": { "type": "integer" } } })
+    json!({ "type": "object", "properties": {
+        "size": { "type": "integer" }, "shape": { "type": "string", "default": "round" } } })
 }
 
 fn amount() -> Value {
@@ -83,7 +84,7 @@ async fn without_a_webhook_versions_differ_in_their_name_alone() {
     assert_eq!(&status["status"]["storedVersions"], kept, "{status}");
 }
 
-/// v1 has `size`, v2 `amount`. Reviews of admission are let pass.
+/// v1 has `size`, v2 `amount`, and neither knows `note`. Reviews of admission are let pass.
 fn convert(asked: &Asked) -> Response<Full<Bytes>> {
     let review: Value = serde_json::from_slice(asked.request.body()).unwrap();
     let request = &review["request"];
@@ -101,8 +102,8 @@ fn convert(asked: &Asked) -> Response<Full<Bytes>> {
             let mut object = object.clone();
             object["apiVersion"] = wanted.into();
             object["spec"] = match wanted {
-                "ex.io/v2" => json!({ "amount": object["spec"]["size"] }),
-                _ => json!({ "size": object["spec"]["amount"] }),
+                "ex.io/v2" => json!({ "amount": object["spec"]["size"], "note": 1 }),
+                _ => json!({ "size": object["spec"]["amount"], "note": 1 }),
             };
             object
         })
@@ -153,7 +154,8 @@ async fn a_webhook_converts_what_is_read_and_what_is_written() {
     let made = cluster.ask(Method::POST, NEWER, &other).await;
     assert_eq!(made["spec"]["amount"], 2, "{made}");
     let older = cluster.get(&format!("{WIDGETS}/b")).await;
-    assert_eq!(older["spec"], json!({ "size": 2 }), "{older}");
+    let round = json!({ "size": 2, "shape": "round" });
+    assert_eq!(older["spec"], round, "stored as the schema has it: {older}");
     let before = hook.asked().len();
     let list = cluster.get(NEWER).await;
     let amounts: Vec<_> = list["items"]
@@ -204,7 +206,8 @@ async fn a_webhook_of_admission_sees_the_version_that_it_names() {
         .find(|asked| asked.request.uri().path() == "/look")
         .unwrap();
     let review: Value = serde_json::from_slice(look.request.body()).unwrap();
-    assert_eq!(review["request"]["object"]["spec"], json!({ "size": 2 }));
+    let seen = &review["request"]["object"]["spec"];
+    assert_eq!(seen, &json!({ "size": 2, "shape": "round" }));
 }
 
 #[tokio::test]
