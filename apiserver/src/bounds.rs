@@ -191,10 +191,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn not_more_wait_than_have_a_chance() {
         let bounds = Bounds::default();
-        let all = (0..OF_ONE + WAITING).map(|_| bounds.place("ann"));
-        let mut waiting: Vec<_> = all.map(Box::pin).collect();
+        let mut places = Vec::new();
+        for _ in 0..OF_ONE {
+            places.push(bounds.place("ann").await.unwrap());
+        }
+        let mut waiting: Vec<_> = (0..WAITING)
+            .map(|_| Box::pin(bounds.place("ann")))
+            .collect();
         for place in &mut waiting {
-            let _ = futures::poll!(place);
+            assert!(futures::poll!(place).is_pending());
         }
         let refused = timeout(Duration::ZERO, bounds.place("ann")).await.unwrap();
         assert_eq!(refused.err().unwrap().code, 429);
