@@ -24,10 +24,12 @@ use tokio_tungstenite::{
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 pub(crate) use tunnel::Tunnel;
 
-use crate::pipe::{self, Reader, Writer};
+use crate::pipe::{self, CHUNK, Reader, Writer};
 
 /// The largest message taken from a peer; clients send 32 KiB at a time.
 const MAX_MESSAGE: usize = 2 << 20;
+/// What may wait for a peer that does not read: one message of ours, and pongs for as long as it sends pings.
+const MAX_UNSENT: usize = 1 << 20;
 /// `v5`: the channel named by the next byte is closed.
 const CLOSE: u8 = 255;
 const LINGER: Duration = Duration::from_secs(2);
@@ -81,7 +83,8 @@ pub(crate) async fn socket<S: AsyncRead + AsyncWrite + Unpin>(
 ) -> WebSocketStream<S> {
     let config = WebSocketConfig::default()
         .max_message_size(Some(MAX_MESSAGE))
-        .max_frame_size(Some(MAX_MESSAGE));
+        .max_frame_size(Some(MAX_MESSAGE))
+        .max_write_buffer_size(MAX_UNSENT);
     WebSocketStream::from_raw_socket(io, role, Some(config)).await
 }
 
@@ -114,6 +117,7 @@ impl Connection {
             channels: SelectAll::new(),
         };
         writing.channels.extend(outgoing.into_iter().map(pieces));
+        let lost = gone.clone();
         let reading = AbortOnDropHandle::new(tokio::spawn(async move {
             reading.run().await;
             gone.cancel();
@@ -121,6 +125,8 @@ impl Connection {
         let writing = AbortOnDropHandle::new(tokio::spawn(async move {
             if let Err(error) = writing.run(greeting, asked).await {
                 tracing::debug!(%error, "writing a WebSocket");
+                // The reading may go on: a peer can be silent and unreachable.
+                lost.cancel();
             }
         }));
         Self {
@@ -179,17 +185,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Reading<S> {
         }
     }
 
-    async fn deliver(&mut self, number: u8, bytes: Bytes) {
+    async fn deliver(&mut self, number: u8, mut bytes: Bytes) {
         if number == CLOSE && self.framing.tells_ends {
             bytes
                 .iter()
                 .for_each(|closed| drop(self.channels.remove(closed)));
-        } else if let Some(sender) = self.channels.get(&number)
-            && !bytes.is_empty()
-            && sender.send(bytes).await.is_err()
-        {
-            // Nobody reads this channel any more.
-            self.channels.remove(&number);
+            return;
+        }
+        let Some(sender) = self.channels.get(&number) else {
+            return;
+        };
+        // A pipe is bounded in chunks; a message may be as big as many of them.
+        while !bytes.is_empty() {
+            let chunk = bytes.split_to(bytes.len().min(CHUNK));
+            if sender.send(chunk).await.is_err() {
+                // Nobody reads this channel any more.
+                self.channels.remove(&number);
+                return;
+            }
         }
     }
 }
@@ -226,7 +239,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Writing<S> {
                 && let Some(done) = done.take()
             {
                 // Clients take a close without the code for "normal" as a failure.
-                self.sink.send(Message::Close(Some(normal_close()))).await?;
+                self.put(Message::Close(Some(normal_close()))).await?;
                 self.sink.close().await?;
                 let _ = done.send(());
                 return Ok(());
@@ -247,6 +260,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Writing<S> {
             content.put_slice(bytes);
             Message::binary(content.freeze())
         };
+        self.put(message).await
+    }
+
+    /// Sends after all that waits: pongs may have filled the buffer, and what does not fit fails.
+    async fn put(&mut self, message: Message) -> Result<(), tungstenite::Error> {
+        self.sink.flush().await?;
         self.sink.send(message).await
     }
 }

@@ -9,7 +9,10 @@ use std::{
 use bytes::{Buf, Bytes};
 use futures::{Sink, Stream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_tungstenite::{WebSocketStream, tungstenite::Message};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{Error, Message},
+};
 
 use crate::pipe::CHUNK;
 
@@ -55,13 +58,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Tunnel<S> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        ready!(Pin::new(&mut self.socket).poll_ready(cx)).map_err(io::Error::other)?;
         let count = buf.len().min(2 * CHUNK);
-        let message = Message::binary(Bytes::copy_from_slice(&buf[..count]));
-        Pin::new(&mut self.socket)
-            .start_send(message)
-            .map_err(io::Error::other)?;
-        Poll::Ready(Ok(count))
+        loop {
+            ready!(Pin::new(&mut self.socket).poll_ready(cx)).map_err(io::Error::other)?;
+            let message = Message::binary(Bytes::copy_from_slice(&buf[..count]));
+            match Pin::new(&mut self.socket).start_send(message) {
+                // Full of pongs, to a peer that does not read: wait until it does.
+                Err(Error::WriteBufferFull(_)) => ready!(self.as_mut().poll_flush(cx))?,
+                sent => return Poll::Ready(sent.map(|()| count).map_err(io::Error::other)),
+            }
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -72,7 +78,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Tunnel<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.is_closing {
-            ready!(Pin::new(&mut self.socket).poll_ready(cx)).map_err(io::Error::other)?;
+            // A close that does not fit into the buffer would be lost.
+            ready!(self.as_mut().poll_flush(cx))?;
             let close = Message::Close(Some(super::normal_close()));
             Pin::new(&mut self.socket)
                 .start_send(close)

@@ -98,6 +98,59 @@ async fn output_and_exit_code_reach_the_client_by_every_protocol() {
 }
 
 #[tokio::test]
+async fn pongs_to_a_client_that_does_not_read_are_bounded_and_output_still_comes() {
+    const LIMIT: usize = (1 << 20) + 200 * 1024;
+    let protocol = Protocol::agreed(true, "v5.channel.k8s.io").unwrap();
+    let (here, mut there) = duplex(64 * 1024);
+    let mut session = serve(here, &protocol, ALL).await.unwrap();
+    // A final ping of 125 bytes, masked with zeros: 131 bytes in all.
+    let mut ping = [0; 131];
+    ping[..2].copy_from_slice(&[0x89, 0x80 | 125]);
+    for _ in 0..20_000 {
+        there.write_all(&ping).await.unwrap();
+    }
+    let mut output = session.stdout.take().unwrap();
+    output.write_all(b"out").await.unwrap();
+    let read_all = async {
+        let (mut read, mut part) = (Vec::new(), vec![0; 64 * 1024]);
+        let mut seen = 0;
+        // The output's frame may lie across two reads, and more pongs follow it.
+        while !read[seen..].windows(6).any(|w| w == b"\x82\x04\x01out") {
+            seen = read.len().saturating_sub(5);
+            let count = there.read(&mut part).await.unwrap();
+            assert!(count > 0, "the connection ended");
+            read.extend_from_slice(&part[..count]);
+        }
+        read.len()
+    };
+    let read = timeout(Duration::from_secs(5), read_all).await.unwrap();
+    assert!(read < LIMIT, "{read} bytes were kept");
+}
+
+#[tokio::test]
+async fn big_message_waits_for_its_reader_chunk_by_chunk() {
+    let protocol = Protocol::agreed(true, "v5.channel.k8s.io").unwrap();
+    let (here, mut there) = duplex(64 * 1024);
+    let mut session = serve(here, &protocol, ALL).await.unwrap();
+    let length: u64 = 1 << 20;
+    // A final binary message for channel 0 (the content is zeros, as is the mask).
+    let mut message = vec![0x82, 0x80 | 127];
+    message.extend(length.to_be_bytes());
+    message.resize(message.len() + 4 + (1 << 20), 0);
+    tokio::spawn(async move {
+        there.write_all(&message).await.unwrap();
+        std::future::pending::<()>().await;
+    });
+    let mut input = session.stdin.take().unwrap();
+    let mut left = length - 1;
+    while left > 0 {
+        let chunk = input.chunk().await.unwrap();
+        assert!(chunk.len() <= 32 * 1024, "{} bytes at once", chunk.len());
+        left -= chunk.len() as u64;
+    }
+}
+
+#[tokio::test]
 async fn megabytes_go_both_ways_at_once() {
     for protocol in protocols() {
         let (mut session, mut client) = both(&protocol, ALL).await;
@@ -211,6 +264,17 @@ async fn server_learns_that_the_client_is_gone() {
             0
         );
     }
+}
+
+#[tokio::test]
+async fn server_learns_that_its_writes_fail_though_the_client_is_silent() {
+    let protocol = Protocol::agreed(true, "v5.channel.k8s.io").unwrap();
+    let ((reads, _silent), (writes, broken)) = (duplex(64), duplex(64));
+    drop(broken);
+    let session = serve(tokio::io::join(reads, writes), &protocol, ALL).await;
+    let session = session.unwrap();
+    let told = timeout(Duration::from_secs(5), session.gone.cancelled()).await;
+    told.unwrap();
 }
 
 #[tokio::test]
