@@ -16,6 +16,9 @@ use tokio_util::sync::CancellationToken;
 use super::{Control, Outgoing, Shared, frame, header_block::Encoder};
 use crate::pipe::CHUNK;
 
+/// Pieces between two looks at what is asked: pings are answered while streams are busy.
+const ROUND: usize = 16;
+
 /// A stream's chunk, or its end.
 type Piece = (u32, Option<Bytes>);
 
@@ -64,7 +67,10 @@ impl<W: AsyncWrite + Unpin> Writing<W> {
                 }
             }
             // What is ready goes out in one write.
-            while let Some(Some(piece)) = self.streams.next().now_or_never() {
+            for _ in 0..ROUND {
+                let Some(Some(piece)) = self.streams.next().now_or_never() else {
+                    break;
+                };
                 self.piece(piece).await?;
             }
             if self.finish.is_some() && self.streams.is_empty() {
