@@ -89,6 +89,22 @@ impl Wanted {
     }
 }
 
+impl Session {
+    /// Tells the outcome of a command whose streams nobody took, one that never ran, and closes. What is left of the
+    /// streams goes first: [`StatusSink::finish`] waits for the end of each.
+    pub async fn finish(self, outcome: Outcome) {
+        let Self {
+            stdin,
+            stdout,
+            stderr,
+            status,
+            ..
+        } = self;
+        drop((stdin, stdout, stderr));
+        status.finish(outcome).await;
+    }
+}
+
 impl StatusSink {
     /// Sends the outcome after all output; drop (or shut down) stdout and stderr first. Returns when all is written.
     pub async fn finish(self, outcome: Outcome) {

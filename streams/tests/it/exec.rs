@@ -98,6 +98,23 @@ async fn output_and_exit_code_reach_the_client_by_every_protocol() {
 }
 
 #[tokio::test]
+async fn command_that_never_ran_is_told_and_ends_the_connection() {
+    for protocol in protocols() {
+        let (session, mut client) = both(&protocol, ALL).await;
+        let failed = Outcome::Failed("no such file".to_owned());
+        let told = async {
+            let outcome = client.outcome().await.unwrap();
+            drop(client);
+            outcome
+        };
+        let ending = async { tokio::join!(session.finish(failed.clone()), told) };
+        let ended = timeout(Duration::from_secs(5), ending).await;
+        let (_, outcome) = ended.unwrap_or_else(|_| panic!("{}", protocol.name()));
+        assert_eq!(outcome, failed, "{}", protocol.name());
+    }
+}
+
+#[tokio::test]
 async fn pongs_to_a_client_that_does_not_read_are_bounded_and_output_still_comes() {
     const LIMIT: usize = (1 << 20) + 200 * 1024;
     let protocol = Protocol::agreed(true, "v5.channel.k8s.io").unwrap();
