@@ -124,6 +124,14 @@ impl Writer {
         self.window = Some(window);
     }
 
+    /// Waits until nothing written reaches the peer any more: it reset the stream, or is gone. Without this, one who
+    /// has nothing to write would not learn it.
+    pub async fn closed(&self) {
+        if let Some(sender) = self.chunks.get_ref() {
+            sender.closed().await;
+        }
+    }
+
     /// How many of `wanted` bytes may go now.
     fn poll_credit(&mut self, cx: &mut Context<'_>, wanted: usize) -> Poll<io::Result<usize>> {
         let Some(window) = &mut self.window else {
