@@ -11,6 +11,7 @@ use runtime::{ContainerId, Exec, Sandbox};
 use streams::exec::{Outcome, Session, Wanted};
 use streams::{Protocol, Purpose, negotiate};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{Answer, query, text};
 use crate::agent::{Agent, PodView};
@@ -128,19 +129,12 @@ async fn run_exec(found: &Found, args: Vec<String>, wanted: Wanted, mut session:
     let mut running = match found.sandbox.exec(&found.id, exec).await {
         Ok(running) => running,
         Err(e) => {
-            return session
-                .status
-                .finish(Outcome::Failed(format!(
-                    "error executing command in container: {e}"
-                )))
-                .await;
+            let why = format!("error executing command in container: {e}");
+            return session.finish(Outcome::Failed(why)).await;
         }
     };
-    let input = pump_input(session.stdin.take(), running.stdin.take());
-    let output = pump_output(running.stdout.take(), session.stdout.take());
-    let errors = pump_output(running.stderr.take(), session.stderr.take());
-    let input = tokio::spawn(input);
-    let (output, errors) = (tokio::spawn(output), tokio::spawn(errors));
+    let (stdout, stderr) = (running.stdout.take(), running.stderr.take());
+    let mut pumps = Pumps::start(&mut session, running.stdin.take(), stdout, stderr);
     let outcome = loop {
         tokio::select! {
             ended = running.wait() => break match ended {
@@ -153,13 +147,48 @@ async fn run_exec(found: &Found, args: Vec<String>, wanted: Wanted, mut session:
                 }
             }
             // Dropping the process kills it: nobody reads it any more.
-            () = session.gone.cancelled() => return input.abort(),
+            () = session.gone.cancelled() => return,
         }
     };
-    // All it printed is delivered before its end is told.
-    let _ = tokio::join!(output, errors);
-    input.abort();
+    // All it printed is delivered before its end is told. What it left running may
+    // hold its output open for long after it.
+    tokio::select! {
+        _ = &mut pumps.output => {}
+        () = session.gone.cancelled() => return,
+    }
+    drop(pumps);
     session.status.finish(outcome).await;
+}
+
+/// The copying between a client and a command; dropped, it stops.
+struct Pumps {
+    _input: AbortOnDropHandle<()>,
+    /// Ends after all that is printed.
+    output: AbortOnDropHandle<()>,
+}
+
+impl Pumps {
+    fn start<I, O>(
+        session: &mut Session,
+        stdin: Option<I>,
+        stdout: Option<O>,
+        stderr: Option<O>,
+    ) -> Self
+    where
+        I: AsyncWrite + Send + Unpin + 'static,
+        O: AsyncRead + Send + Unpin + 'static,
+    {
+        let input = pump_input(session.stdin.take(), stdin);
+        let output = pump_output(stdout, session.stdout.take());
+        let errors = pump_output(stderr, session.stderr.take());
+        let output = async move {
+            tokio::join!(output, errors);
+        };
+        Self {
+            _input: AbortOnDropHandle::new(tokio::spawn(input)),
+            output: AbortOnDropHandle::new(tokio::spawn(output)),
+        }
+    }
 }
 
 async fn pump_input(from: Option<impl AsyncRead + Unpin>, to: Option<impl AsyncWrite + Unpin>) {
@@ -210,33 +239,26 @@ async fn run_attach(agent: &Agent, found: &Found, wanted: Wanted, mut session: S
     let attached = match attached {
         Ok(attached) => attached,
         Err(e) => {
-            return session
-                .status
-                .finish(Outcome::Failed(format!(
-                    "error attaching to container: {e}"
-                )))
-                .await;
+            let why = format!("error attaching to container: {e}");
+            return session.finish(Outcome::Failed(why)).await;
         }
     };
-    let input = tokio::spawn(pump_input(session.stdin.take(), attached.stdin));
-    let output = pump_output(attached.stdout, session.stdout.take());
-    let errors = pump_output(attached.stderr, session.stderr.take());
-    let (output, errors) = (tokio::spawn(output), tokio::spawn(errors));
-    let printed = async { tokio::join!(output, errors) };
-    tokio::pin!(printed);
+    let (stdin, stdout, stderr) = (attached.stdin, attached.stdout, attached.stderr);
+    let mut pumps = Pumps::start(&mut session, stdin, stdout, stderr);
     loop {
         tokio::select! {
-            _ = &mut printed, if wanted.stdout || wanted.stderr => break,
+            _ = &mut pumps.output, if wanted.stdout || wanted.stderr => break,
             Some(size) = session.resize.recv() => {
                 if let Err(e) = found.sandbox.resize(&found.id, size.width, size.height).await {
                     tracing::debug!("resize a terminal: {e}");
                 }
             }
-            () = session.gone.cancelled() => break,
+            () = session.gone.cancelled() => return,
             () = agent.shutdown.cancelled() => break,
         }
     }
-    input.abort();
+    // Of a container that still runs, the pumps hold what `finish` waits for.
+    drop(pumps);
     session.status.finish(Outcome::Exited(0)).await;
 }
 
@@ -324,3 +346,6 @@ where
     });
     response.map(|()| Empty::new().map_err(|never| match never {}).boxed())
 }
+
+#[cfg(test)]
+mod tests;
