@@ -6,6 +6,7 @@
 //! certificate of the cluster's CA or a bearer token.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
@@ -15,6 +16,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::agent::Agent;
@@ -35,6 +37,9 @@ use identity::Identity;
 
 pub type Body = BoxBody<Bytes, std::io::Error>;
 type Answer = Response<Body>;
+
+/// A silent peer is asked whether it is there this often, as by the API server.
+const KEEPALIVE: Duration = Duration::from_secs(30);
 
 /// Takes the port, so that a port in use stops the start.
 pub async fn bind(config: &Config) -> Result<TcpListener> {
@@ -59,7 +64,7 @@ pub async fn run(agent: Arc<Agent>, listener: TcpListener) -> Result<()> {
             Err(e) => {
                 // Out of descriptors, most likely: give others time to close theirs.
                 tracing::warn!("accept a connection to the kubelet API: {e}");
-                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }
         };
@@ -80,8 +85,7 @@ async fn serve(
     acceptor: tokio_rustls::TlsAcceptor,
     stream: TcpStream,
 ) {
-    // Exec and port-forward are made of small writes; an error only costs time.
-    let _ = stream.set_nodelay(true);
+    prepare(&stream);
     let stream = match acceptor.accept(stream).await {
         Ok(stream) => stream,
         Err(e) => return tracing::debug!("a client of the kubelet API failed its handshake: {e}"),
@@ -99,6 +103,19 @@ async fn serve(
         .await;
     if let Err(e) = served {
         tracing::debug!("a connection to the kubelet API ended: {e}");
+    }
+}
+
+/// Exec and port-forward are made of small writes; and a peer that vanished would
+/// keep its stream, and the command at its end, for ever.
+fn prepare(stream: &TcpStream) {
+    // An error only costs time.
+    let _ = stream.set_nodelay(true);
+    let keepalive = TcpKeepalive::new()
+        .with_time(KEEPALIVE)
+        .with_interval(KEEPALIVE / 3);
+    if let Err(error) = SockRef::from(stream).set_tcp_keepalive(&keepalive) {
+        tracing::debug!(%error, "set TCP keepalive");
     }
 }
 
