@@ -110,7 +110,7 @@ async fn take(
     let name = meta::name(budget);
     let count = |field: &str| budget["status"][field].as_i64().unwrap_or(0);
     let allowed = count("disruptionsAllowed");
-    if !is_ready(pod) && meta::text(budget, "spec.unhealthyPodEvictionPolicy") == "AlwaysAllow" {
+    if !is_ready(pod) && lets_unready_go(budget) {
         return Ok(());
     }
     let is_stale = count("observedGeneration") < meta::generation(budget);
@@ -159,6 +159,16 @@ async fn take(
     }
 }
 
+/// Whether pods that are not ready, and so not among the healthy ones that the
+/// budget counts, go without a share of it.
+fn lets_unready_go(budget: &Value) -> bool {
+    let count = |field: &str| budget["status"][field].as_i64().unwrap_or(0);
+    // The policy that holds where none is set: IfHealthyBudget.
+    let is_healthy =
+        count("desiredHealthy") > 0 && count("currentHealthy") >= count("desiredHealthy");
+    is_healthy || meta::text(budget, "spec.unhealthyPodEvictionPolicy") == "AlwaysAllow"
+}
+
 fn is_ready(pod: &Value) -> bool {
     meta::items(pod, "status.conditions")
         .iter()
@@ -184,4 +194,26 @@ fn refusal(budget: &str, why: &str) -> Status {
         details.name = budget.to_owned();
     }
     refused
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn unready_pods_go_where_enough_are_healthy_or_the_policy_says_always() {
+        let budget = |policy: Option<&str>, current: i64, desired: i64| {
+            json!({ "spec": { "unhealthyPodEvictionPolicy": policy },
+                "status": { "currentHealthy": current, "desiredHealthy": desired } })
+        };
+        for policy in [None, Some("IfHealthyBudget")] {
+            assert!(lets_unready_go(&budget(policy, 2, 2)));
+            assert!(!lets_unready_go(&budget(policy, 1, 2)));
+            // A budget that wants none has not been counted, or covers nothing.
+            assert!(!lets_unready_go(&budget(policy, 0, 0)));
+        }
+        assert!(lets_unready_go(&budget(Some("AlwaysAllow"), 0, 2)));
+    }
 }
