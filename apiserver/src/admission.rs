@@ -109,17 +109,14 @@ impl Admission {
                 self.add_priority(registry, object).await?;
                 self.add_runtime_class(registry, object).await?;
                 pods::add_tolerations(object);
-                self.add_limits(registry, object)?;
+                self.add_limits(registry, object);
             }
             ("", "nodes") => pods::taint_new_node(object),
             ("", "secrets") => token_secrets::fill(registry, object).await?,
             ("certificates.k8s.io", "certificatesigningrequests") => {
                 certificates::note_requester(registry, object);
             }
-            ("", "persistentvolumeclaims") => {
-                self.check_claim_limits(registry, object)?;
-                self.add_storage_class(registry, object)?;
-            }
+            ("", "persistentvolumeclaims") => self.add_storage_class(registry, object)?,
             ("networking.k8s.io", "ingresses") => self.add_ingress_class(registry, object)?,
             _ => {}
         }
@@ -134,6 +131,10 @@ impl Admission {
         options: &WriteOptions,
     ) -> Result<(), Status> {
         match (registry.kind.group(), registry.kind.plural()) {
+            ("", "pods") => self.check_pod_limits(registry, object)?,
+            ("", "persistentvolumeclaims") => {
+                self.check_claim_limits(registry, object, &Value::Null)?;
+            }
             ("certificates.k8s.io", "certificatesigningrequests") => {
                 certificates::check_subject(registry, object)?;
             }
@@ -205,7 +206,10 @@ impl Admission {
             ("scheduling.k8s.io", "priorityclasses") => {
                 self.check_priority_class(registry, new)?;
             }
-            ("", "pods") if part == Part::Resize => self.check_resize(registry, new)?,
+            ("", "pods") if part == Part::Resize => self.check_pod_limits(registry, new)?,
+            ("", "persistentvolumeclaims") if part == Part::Main => {
+                self.check_claim_limits(registry, new, old)?;
+            }
             _ => {}
         }
         self.check_claim_growth(registry, new, old, part)?;

@@ -1,5 +1,7 @@
 //! LimitRanges: what containers get when they ask for nothing, and may ask at most.
 
+use std::collections::BTreeMap;
+
 use apimachinery::{Quantity, Status, meta};
 use serde_json::Value;
 
@@ -8,34 +10,44 @@ use crate::registry::Registry;
 
 const ANNOTATION: &str = "kubernetes.io/limit-ranger";
 
+/// Of each resource, how much.
+type Amounts = BTreeMap<String, Quantity>;
+
 impl Admission {
-    pub(super) fn add_limits(
-        &self,
-        registry: &Registry<'_>,
-        pod: &mut Value,
-    ) -> Result<(), Status> {
-        let ranges = self.limit_ranges.of(registry.namespace.unwrap_or(""));
-        for range in &ranges {
+    /// Gives what nobody asked for. That it is not too much is checked later:
+    /// webhooks come between.
+    pub(super) fn add_limits(&self, registry: &Registry<'_>, pod: &mut Value) {
+        for range in &self.limit_ranges.of(registry.namespace.unwrap_or("")) {
             fill_pod(pod, range);
         }
-        let broken = ranges.iter().flat_map(|range| check_pod(pod, range));
-        refuse(registry, pod, broken.collect())
     }
 
-    /// A pod whose containers' resources change stays within the bounds.
-    pub(super) fn check_resize(&self, registry: &Registry<'_>, pod: &Value) -> Result<(), Status> {
+    /// A pod that is new, or whose containers' resources change, is within the bounds.
+    pub(super) fn check_pod_limits(
+        &self,
+        registry: &Registry<'_>,
+        pod: &Value,
+    ) -> Result<(), Status> {
         let ranges = self.limit_ranges.of(registry.namespace.unwrap_or(""));
         let broken = ranges.iter().flat_map(|range| check_pod(pod, range));
         refuse(registry, pod, broken.collect())
     }
 
+    /// `old` is null where the claim is new.
     pub(super) fn check_claim_limits(
         &self,
         registry: &Registry<'_>,
         claim: &Value,
+        old: &Value,
     ) -> Result<(), Status> {
+        // What is on its way out must still be able to lose its finalizers.
+        if meta::deletion_timestamp(old).is_some() {
+            return Ok(());
+        }
         let ranges = self.limit_ranges.of(registry.namespace.unwrap_or(""));
-        let broken = ranges.iter().flat_map(|range| check_claim(claim, range));
+        let broken = ranges
+            .iter()
+            .flat_map(|range| check_claim(claim, old, range));
         refuse(registry, claim, broken.collect())
     }
 }
@@ -113,24 +125,64 @@ fn check_pod(pod: &Value, range: &Value) -> Vec<String> {
             broken.extend(check_bounds(item, "Container", &amount));
         }
     }
+    let (requests, limits) = (totals(pod, "requests"), totals(pod, "limits"));
     for item in items(range, "Pod") {
-        let amount = |list: &str, resource: &str| total(pod, list, resource);
+        let amount = |list: &str, resource: &str| {
+            let sums = if list == "limits" { &limits } else { &requests };
+            sums.get(resource).copied()
+        };
         broken.extend(check_bounds(item, "Pod", &amount));
     }
     broken
 }
 
-/// All containers together; None when one of them asks for nothing.
-fn total(pod: &Value, list: &str, resource: &str) -> Option<Quantity> {
-    let mut sum: Option<Quantity> = None;
+/// What the pod asks for: containers and sidecars together, or an init container
+/// beside the sidecars before it where that is more; and the pod's own word for
+/// the whole of it. What no container names is absent; who names none adds none.
+pub fn totals(pod: &Value, list: &str) -> Amounts {
+    let mut sums = Amounts::new();
     for container in meta::items(pod, "spec.containers") {
-        let one = quantity(&container["resources"][list][resource])?;
-        match &mut sum {
-            Some(sum) => *sum += one,
-            None => sum = Some(one),
-        }
+        add(&mut sums, amounts(container, list));
     }
-    sum
+    let (mut sidecars, mut alone) = (Amounts::new(), Amounts::new());
+    for container in meta::items(pod, "spec.initContainers") {
+        let mut now = amounts(container, list);
+        if meta::text(container, "restartPolicy") == "Always" {
+            add(&mut sums, now.clone());
+            add(&mut sidecars, now);
+            now = sidecars.clone();
+        } else {
+            add(&mut now, sidecars.clone());
+        }
+        raise(&mut alone, now);
+    }
+    raise(&mut sums, alone);
+    sums.extend(amounts(&pod["spec"], list));
+    sums
+}
+
+fn add(sums: &mut Amounts, amounts: Amounts) {
+    for (name, amount) in amounts {
+        *sums.entry(name).or_default() += amount;
+    }
+}
+
+fn raise(sums: &mut Amounts, amounts: Amounts) {
+    for (name, amount) in amounts {
+        let most = sums.entry(name).or_insert(amount);
+        *most = (*most).max(amount);
+    }
+}
+
+pub fn amounts(container: &Value, list: &str) -> Amounts {
+    quantities(&container["resources"][list])
+}
+
+pub fn quantities(amounts: &Value) -> Amounts {
+    let amounts = amounts.as_object().into_iter().flatten();
+    amounts
+        .filter_map(|(name, amount)| Some((name.clone(), Quantity::from_json(amount).ok()?)))
+        .collect()
 }
 
 fn quantity(value: &Value) -> Option<Quantity> {
@@ -202,27 +254,33 @@ fn check_ratio(
     (ratio > most.as_f64()).then(|| format!("{is}, but provided ratio is {ratio:.6}"))
 }
 
-/// What a claim may ask for.
-fn check_claim(claim: &Value, range: &Value) -> Vec<String> {
+/// What a claim may ask for. What it has already it keeps, also where the bounds
+/// became narrower since.
+fn check_claim(claim: &Value, old: &Value, range: &Value) -> Vec<String> {
     const KIND: &str = "PersistentVolumeClaim";
-    let asked = |resource: &str| quantity(&claim["spec"]["resources"]["requests"][resource]);
+    let had = amounts(&old["spec"], "requests");
+    let asked = amounts(&claim["spec"], "requests");
+    let is_kept = |resource: &str| {
+        had.get(resource)
+            .is_some_and(|h| asked.get(resource) == Some(h))
+    };
     let mut broken = Vec::new();
     for item in items(range, KIND) {
-        for (resource, min) in bounds(item, "min") {
+        for (resource, min) in bounds(item, "min").filter(|(r, _)| !is_kept(r)) {
             let is = format!("minimum {resource} usage per {KIND} is {min}");
-            match asked(resource) {
+            match asked.get(resource) {
                 None => broken.push(format!("{is}.  No request is specified")),
-                Some(asked) if asked < min => {
+                Some(asked) if *asked < min => {
                     broken.push(format!("{is}, but request is {asked}"));
                 }
                 Some(_) => {}
             }
         }
-        for (resource, max) in bounds(item, "max") {
+        for (resource, max) in bounds(item, "max").filter(|(r, _)| !is_kept(r)) {
             let is = format!("maximum {resource} usage per {KIND} is {max}");
-            match asked(resource) {
+            match asked.get(resource) {
                 None => broken.push(format!("{is}.  No request is specified")),
-                Some(asked) if asked > max => {
+                Some(asked) if *asked > max => {
                     broken.push(format!("{is}, but request is {asked}"));
                 }
                 Some(_) => {}
@@ -284,10 +342,67 @@ mod tests {
             { "type": "PersistentVolumeClaim", "min": { "storage": "1Gi" }, "max": { "storage": "2Gi" } }] } });
         let claim =
             |size: &str| json!({ "spec": { "resources": { "requests": { "storage": size } } } });
-        assert!(check_claim(&claim("1Gi"), &range).is_empty());
+        let new = Value::Null;
+        assert!(check_claim(&claim("1Gi"), &new, &range).is_empty());
+        let over = ["maximum storage usage per PersistentVolumeClaim is 2Gi, but request is 3Gi"];
+        assert_eq!(check_claim(&claim("3Gi"), &new, &range), over);
+        assert_eq!(check_claim(&claim("3Gi"), &claim("1Gi"), &range), over);
+        assert!(check_claim(&claim("3Gi"), &claim("3Gi"), &range).is_empty());
+    }
+
+    /// A range of type Pod with these bounds.
+    fn pod_range(bounds: &Value) -> Value {
+        let mut item = bounds.clone();
+        item["type"] = "Pod".into();
+        json!({ "spec": { "limits": [item] } })
+    }
+
+    #[test]
+    fn a_container_that_asks_for_nothing_adds_nothing_to_its_pod() {
+        let range = pod_range(&json!({ "max": { "cpu": "1" } }));
+        let silent = json!({ "name": "silent" });
+        let loud = json!({ "name": "loud", "resources": { "limits": { "cpu": "1" } } });
+        let pod = |containers: &[&Value]| json!({ "spec": { "containers": containers } });
+        assert_eq!(check_pod(&pod(&[&loud, &silent]), &range), [""; 0]);
         assert_eq!(
-            check_claim(&claim("3Gi"), &range),
-            ["maximum storage usage per PersistentVolumeClaim is 2Gi, but request is 3Gi"]
+            check_pod(&pod(&[&loud, &silent, &loud]), &range),
+            ["maximum cpu usage per Pod is 1, but limit is 2"]
+        );
+        assert_eq!(
+            check_pod(&pod(&[&silent]), &range),
+            ["maximum cpu usage per Pod is 1.  No limit is specified"]
+        );
+    }
+
+    #[test]
+    fn a_pods_sidecars_and_init_containers_are_within_its_bounds_too() {
+        let range = pod_range(&json!({ "max": { "cpu": "3" } }));
+        let asks = |cpu: &str| json!({ "resources": { "limits": { "cpu": cpu } } });
+        let mut sidecar = asks("1");
+        sidecar["restartPolicy"] = "Always".into();
+        let pod = |init: &[&Value]| json!({ "spec": { "initContainers": init, "containers": [asks("2")] } });
+        assert_eq!(check_pod(&pod(&[&sidecar]), &range), [""; 0]);
+        let broken = |limit: &str| {
+            [format!(
+                "maximum cpu usage per Pod is 3, but limit is {limit}"
+            )]
+        };
+        assert_eq!(check_pod(&pod(&[&sidecar, &sidecar]), &range), broken("4"));
+        assert_eq!(check_pod(&pod(&[&asks("5")]), &range), broken("5"));
+        // The runtime's own cost is not what the pod asks for.
+        let mut heavy = pod(&[]);
+        heavy["spec"]["overhead"] = json!({ "cpu": "2" });
+        assert_eq!(check_pod(&heavy, &range), [""; 0]);
+    }
+
+    #[test]
+    fn a_pods_own_word_goes_before_its_containers() {
+        let range = pod_range(&json!({ "max": { "cpu": "3" } }));
+        let pod = json!({ "spec": { "resources": { "limits": { "cpu": "4" } },
+            "containers": [{ "resources": { "limits": { "cpu": "1" } } }] } });
+        assert_eq!(
+            check_pod(&pod, &range),
+            ["maximum cpu usage per Pod is 3, but limit is 4"]
         );
     }
 }

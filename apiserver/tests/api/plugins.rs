@@ -53,20 +53,75 @@ async fn a_claim_grows_only_where_its_class_lets_it() {
     }
 }
 
+async fn limit_range(cluster: &Cluster, item: &Value) {
+    let range = json!({ "apiVersion": "v1", "kind": "LimitRange", "metadata": { "name": "l" },
+        "spec": { "limits": [item] } });
+    let made = post(cluster, "/api/v1/namespaces/g/limitranges", &range).await;
+    assert_eq!(made["kind"], "LimitRange", "{made}");
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+}
+
 #[tokio::test]
 async fn a_claim_stays_within_its_namespaces_bounds() {
     let cluster = with_namespace().await;
-    let range = json!({ "apiVersion": "v1", "kind": "LimitRange", "metadata": { "name": "l" },
-        "spec": { "limits": [{ "type": "PersistentVolumeClaim", "max": { "storage": "2Gi" } }] } });
-    let made = post(&cluster, "/api/v1/namespaces/g/limitranges", &range).await;
-    assert_eq!(made["kind"], "LimitRange", "{made}");
-    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    let class = json!({ "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass",
+        "metadata": { "name": "soft" }, "provisioner": "p", "allowVolumeExpansion": true });
+    post(&cluster, "/apis/storage.k8s.io/v1/storageclasses", &class).await;
+    let item = json!({ "type": "PersistentVolumeClaim", "max": { "storage": "2Gi" } });
+    limit_range(&cluster, &item).await;
+    let over = "persistentvolumeclaims \"c\" is forbidden: maximum storage usage per PersistentVolumeClaim is 2Gi, but request is 3Gi";
     let claims = "/api/v1/namespaces/g/persistentvolumeclaims";
-    let refused = post(&cluster, claims, &claim("c", "3Gi", "x")).await;
-    assert_eq!(
-        refused["message"],
-        "persistentvolumeclaims \"c\" is forbidden: maximum storage usage per PersistentVolumeClaim is 2Gi, but request is 3Gi"
-    );
+    let refused = post(&cluster, claims, &claim("c", "3Gi", "soft")).await;
+    assert_eq!(refused["message"], over);
+    let made = post(&cluster, claims, &claim("c", "1Gi", "soft")).await;
+    assert_eq!(made["kind"], "PersistentVolumeClaim", "{made}");
+    let path = format!("{claims}/c");
+    let bound = json!({ "status": { "phase": "Bound" } });
+    cluster
+        .ask(Method::PATCH, &format!("{path}/status"), &bound)
+        .await;
+    let larger = json!({ "spec": { "resources": { "requests": { "storage": "3Gi" } } } });
+    let refused = cluster.ask(Method::PATCH, &path, &larger).await;
+    assert_eq!(refused["message"], over);
+}
+
+#[tokio::test]
+async fn a_pod_that_a_policy_brings_within_the_bounds_is_taken() {
+    let cluster = with_namespace().await;
+    cluster.service_account("g").await;
+    let group = "/apis/admissionregistration.k8s.io/v1";
+    let policy = json!({ "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "MutatingAdmissionPolicy", "metadata": { "name": "p" },
+        "spec": { "failurePolicy": "Fail", "reinvocationPolicy": "Never",
+            "matchConstraints": { "resourceRules": [{ "apiGroups": [""], "apiVersions": ["v1"],
+                "resources": ["pods"], "operations": ["CREATE"] }] },
+            "mutations": [{ "patchType": "JSONPatch", "jsonPatch": { "expression":
+                "[JSONPatch{op: 'add', path: '/spec/containers/0/resources', value: {'limits': {'cpu': '1'}}}]" } }] } });
+    let path = format!("{group}/mutatingadmissionpolicies");
+    let made = post(&cluster, &path, &policy).await;
+    assert_eq!(made["kind"], "MutatingAdmissionPolicy", "{made}");
+    let binding = json!({ "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "MutatingAdmissionPolicyBinding", "metadata": { "name": "p" },
+        "spec": { "policyName": "p" } });
+    let path = format!("{group}/mutatingadmissionpolicybindings");
+    let made = post(&cluster, &path, &binding).await;
+    assert_eq!(made["kind"], "MutatingAdmissionPolicyBinding", "{made}");
+    let item = json!({ "type": "Container", "max": { "cpu": "1" } });
+    limit_range(&cluster, &item).await;
+    let pod = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "p" },
+        "spec": { "containers": [{ "name": "c", "image": "i",
+            "resources": { "limits": { "cpu": "2" } } }] } });
+    // The server follows its store: a moment may pass before the policy holds.
+    let mut answer = Value::Null;
+    for _ in 0..100 {
+        answer = post(&cluster, "/api/v1/namespaces/g/pods?dryRun=All", &pod).await;
+        if answer["kind"] == "Pod" {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let limits = &answer["spec"]["containers"][0]["resources"]["limits"];
+    assert_eq!(limits["cpu"], "1", "{answer}");
 }
 
 #[tokio::test]

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use apimachinery::{Quantity, meta};
+use apimachinery::{Quantity, meta, time};
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::scopes;
+use crate::admission::limits;
+pub use crate::admission::limits::amounts;
 use crate::served::Served;
 
 pub type Usage = BTreeMap<String, Quantity>;
@@ -35,7 +38,7 @@ pub fn of_object(kind: &Served, object: &Value, quota: &Value) -> Usage {
         return usage;
     }
     match kind.plural() {
-        "pods" if is_over(object) => return usage,
+        "pods" if is_over(object, Timestamp::now()) => return usage,
         "pods" => add_pod(&mut usage, object),
         "services" => add_service(&mut usage, object),
         "persistentvolumeclaims" => add_claim(&mut usage, object),
@@ -75,8 +78,19 @@ fn one() -> Quantity {
     Quantity::from_milli(1000)
 }
 
-fn is_over(pod: &Value) -> bool {
-    matches!(meta::text(pod, "status.phase"), "Succeeded" | "Failed")
+fn is_over(pod: &Value, now: Timestamp) -> bool {
+    matches!(meta::text(pod, "status.phase"), "Succeeded" | "Failed") || is_stuck(pod, now)
+}
+
+/// A pod that should be gone since its grace period once more: its node may be
+/// lost, and what it held must not keep those from coming that are to replace it.
+fn is_stuck(pod: &Value, now: Timestamp) -> bool {
+    let end = meta::deletion_timestamp(pod).and_then(time::parse);
+    let grace = meta::deletion_grace_period_seconds(pod).map(SignedDuration::from_secs);
+    let (Some(end), Some(grace)) = (end, grace) else {
+        return false;
+    };
+    now.duration_since(end) > grace
 }
 
 fn add_pod(usage: &mut Usage, pod: &Value) {
@@ -92,56 +106,16 @@ fn add_pod(usage: &mut Usage, pod: &Value) {
     }
 }
 
-/// What the pod asks for: containers and sidecars together, or an init container
-/// beside the sidecars before it where that is more; the pod's own word for the
-/// whole of it; and what its runtime costs.
+/// What the pod asks for, and what its runtime costs beside.
 fn totals(pod: &Value, list: &str) -> Usage {
-    let mut sums = Usage::new();
-    for container in meta::items(pod, "spec.containers") {
-        add(&mut sums, amounts(container, list));
-    }
-    let (mut sidecars, mut alone) = (Usage::new(), Usage::new());
-    for container in meta::items(pod, "spec.initContainers") {
-        let mut now = amounts(container, list);
-        if meta::text(container, "restartPolicy") == "Always" {
-            add(&mut sums, now.clone());
-            add(&mut sidecars, now);
-            now = sidecars.clone();
-        } else {
-            add(&mut now, sidecars.clone());
+    let mut sums = limits::totals(pod, list);
+    for (name, amount) in limits::quantities(&pod["spec"]["overhead"]) {
+        // A limit that nobody set is none, whatever the runtime costs.
+        if list == "requests" || sums.contains_key(&name) {
+            *sums.entry(name).or_default() += amount;
         }
-        raise(&mut alone, now);
     }
-    raise(&mut sums, alone);
-    sums.extend(amounts(&pod["spec"], list));
-    let overhead = map(&pod["spec"]["overhead"]);
-    // A limit that nobody set is none, whatever the runtime costs.
-    let counted = overhead.filter(|(name, _)| list == "requests" || sums.contains_key(name));
-    let counted: Usage = counted.collect();
-    add(&mut sums, counted);
     sums
-}
-
-fn add(sums: &mut Usage, amounts: Usage) {
-    for (name, amount) in amounts {
-        *sums.entry(name).or_default() += amount;
-    }
-}
-
-fn raise(sums: &mut Usage, amounts: Usage) {
-    for (name, amount) in amounts {
-        let most = sums.entry(name).or_insert(amount);
-        *most = (*most).max(amount);
-    }
-}
-
-pub fn amounts(container: &Value, list: &str) -> Usage {
-    map(&container["resources"][list]).collect()
-}
-
-fn map(amounts: &Value) -> impl Iterator<Item = (String, Quantity)> {
-    let amounts = amounts.as_object().into_iter().flatten();
-    amounts.filter_map(|(name, amount)| Some((name.clone(), Quantity::from_json(amount).ok()?)))
 }
 
 fn add_service(usage: &mut Usage, service: &Value) {
@@ -219,6 +193,27 @@ mod tests {
             of("pods", &pod).into_keys().collect::<Vec<_>>(),
             ["count/pods"]
         );
+    }
+
+    #[test]
+    fn a_pod_that_should_be_gone_for_its_grace_period_is_not_counted() {
+        let pod = json!({ "metadata": { "deletionTimestamp": "2026-11-23T03:29:30Z",
+            "deletionGracePeriodSeconds": 30 }, "spec": { "containers": [] } });
+        let is_over_at = |pod: &Value, now: &str| is_over(pod, time::parse(now).unwrap());
+        assert!(!is_over_at(&pod, "2026-11-23T03:30:00Z"));
+        assert!(is_over_at(&pod, "2026-11-23T03:30:01Z"));
+        assert_eq!(
+            of(
+                "pods",
+                &json!({ "metadata": { "deletionTimestamp": "2020-01-01T00:00:00Z",
+                "deletionGracePeriodSeconds": 0 }, "spec": { "containers": [] } })
+            )
+            .into_keys()
+            .collect::<Vec<_>>(),
+            ["count/pods"]
+        );
+        let stays = json!({ "spec": { "containers": [] } });
+        assert!(!is_over_at(&stays, "2026-11-23T03:30:01Z"));
     }
 
     #[test]
