@@ -6,7 +6,6 @@ mod aggregation;
 mod audit;
 mod authorization;
 mod bypasses;
-
 mod cluster;
 mod custom;
 mod deletes;
