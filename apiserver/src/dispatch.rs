@@ -16,7 +16,7 @@ use crate::registry::decode;
 use crate::registry::delete::Deleted;
 use crate::registry::options::{DeleteOptions, WriteOptions};
 use crate::registry::patch::PatchType;
-use crate::registry::update::Part;
+use crate::registry::update::{Part, Written};
 use crate::registry::{Registry, list::Listed, pieces::Pieces};
 use crate::route::{Resource, Target, Verb};
 use crate::served::Served;
@@ -233,19 +233,27 @@ pub async fn update(
     let form = Form::of(&call.headers, &call.query)?;
     let (decoded, options) =
         decode::sent(call, request, registry.kind.into(), "UpdateOptions").await?;
-    let mut code = StatusCode::OK;
-    let creates = part == Part::Main && registry.kind.create_on_update();
-    let bytes = if creates && registry.find(name).await?.is_none() {
-        code = StatusCode::CREATED;
-        registry.create_at(name, decoded.object, &options).await?
-    } else {
-        registry
-            .update(name, part, decoded.object, &options)
-            .await?
-    };
-    let mut response = form::object(registry.kind, code, bytes, form, &call.query)?;
+    let written = registry
+        .update(name, part, decoded.object, &options)
+        .await?;
+    let mut response = answer(registry, written, form)?;
     respond::warn(&mut response, &decoded.warnings);
     Ok(response)
+}
+
+fn answer(registry: &Registry<'_>, written: Written, form: Form) -> Result<Response<Body>, Status> {
+    let code = if written.created {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
+    form::object(
+        registry.kind,
+        code,
+        written.bytes,
+        form,
+        &registry.call.query,
+    )
 }
 
 pub async fn patch(
@@ -259,15 +267,10 @@ pub async fn patch(
     let kind_of_patch = PatchType::of(&call.headers, registry.kind)?;
     let options = WriteOptions::read(&call.query, "PatchOptions")?;
     let body = decode::body(request.into_body()).await?;
-    let patched = registry
+    let written = registry
         .patch(name, part, kind_of_patch, &body, &options)
         .await?;
-    let code = if patched.created {
-        StatusCode::CREATED
-    } else {
-        StatusCode::OK
-    };
-    form::object(registry.kind, code, patched.bytes, form, &call.query)
+    answer(registry, written, form)
 }
 
 async fn delete(

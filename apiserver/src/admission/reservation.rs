@@ -17,9 +17,11 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    pub fn of<T>(written: &Result<T, Status>) -> Self {
+    /// Of a write that comes to None when somebody else was faster.
+    pub fn of<T>(written: &Result<Option<T>, Status>) -> Self {
         match written {
-            Ok(_) => Self::Done,
+            Ok(Some(_)) => Self::Done,
+            Ok(None) => Self::Refused,
             Err(status) if status.code < 500 => Self::Refused,
             Err(_) => Self::Unknown,
         }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use store::Expect;
 
 use super::options::WriteOptions;
-use super::update::check_name;
+use super::update::Made;
 use super::{Registry, store_failure, versions};
 use crate::admission::reservation::Outcome;
 use crate::authz::Attributes;
@@ -33,48 +33,51 @@ pub fn check_not_ending(kind: &Served) -> Result<(), Status> {
     Err(status)
 }
 
+/// What only the server sets must not come from the client.
+pub(super) fn check_unversioned(object: &Value) -> Result<(), Status> {
+    if meta::resource_version(object).is_empty() {
+        return Ok(());
+    }
+    Err(Status::unclassified(
+        "resourceVersion should not be set on objects to be created",
+    ))
+}
+
 impl Registry<'_> {
     /// Creates what a client sent.
     pub async fn create(&self, mut object: Value, options: &WriteOptions) -> Result<Bytes, Status> {
-        self.check_sent(&mut object)?;
-        self.kind.default(&mut object);
-        self.own_fields(None, &mut object, options);
-        self.insert(object, options).await
+        check_unversioned(&object)?;
+        self.check_namespace(&mut object)?;
+        let name = meta::name(&object).to_owned();
+        let made = Made {
+            object,
+            is_owned: false,
+        };
+        let stored = self.insert(made, options).await?;
+        stored.ok_or_else(|| Status::already_exists(self.resource(), &name))
     }
 
-    /// Creates what a client has put where nothing is. Who may change an object may
-    /// not for that make one.
-    pub async fn create_at(
+    /// Creates what a change made where nothing is. Who may change an object may not
+    /// for that make one. None when somebody else made it in between.
+    pub(super) async fn create_made(
         &self,
-        name: &str,
-        mut object: Value,
+        mut made: Made,
         options: &WriteOptions,
-    ) -> Result<Bytes, Status> {
-        check_name(&mut object, name)?;
+    ) -> Result<Option<Bytes>, Status> {
         self.may_create().await?;
-        self.create(object, options).await
+        self.check_namespace(&mut made.object)?;
+        self.insert(made, options).await
     }
 
     /// # Errors
     /// 403 if the user may not create what the path names; 405 if its kind is ending.
-    pub(super) async fn may_create(&self) -> Result<(), Status> {
+    async fn may_create(&self) -> Result<(), Status> {
         check_not_ending(self.kind)?;
         let asked = Attributes {
             verb: Verb::Create.as_str(),
             ..Attributes::of(&self.call.route)
         };
         self.api.authz.check(&self.call.user, &asked).await
-    }
-
-    /// What only the server sets must not come from the client, and the
-    /// namespace must be the path's.
-    fn check_sent(&self, object: &mut Value) -> Result<(), Status> {
-        if !meta::resource_version(object).is_empty() {
-            return Err(Status::unclassified(
-                "resourceVersion should not be set on objects to be created",
-            ));
-        }
-        self.check_namespace(object)
     }
 
     /// Puts the object into the path's namespace, if it may be there.
@@ -99,11 +102,6 @@ impl Registry<'_> {
             )),
             _ => Ok(()),
         }
-    }
-
-    fn own_fields(&self, live: Option<&Value>, object: &mut Value, options: &WriteOptions) {
-        let now = time::rfc3339(Timestamp::now());
-        self.own(live, object, options, "", NOT_IN_MAIN, &now);
     }
 
     /// Notes in `managedFields` who set what.
@@ -132,12 +130,17 @@ impl Registry<'_> {
         patch::managed::update(live, object, &writer, node);
     }
 
-    /// Stores a new object that has its defaults and owners.
-    pub(super) async fn insert(
-        &self,
-        mut object: Value,
-        options: &WriteOptions,
-    ) -> Result<Bytes, Status> {
+    /// Stores a new object. None when its name is taken.
+    async fn insert(&self, made: Made, options: &WriteOptions) -> Result<Option<Bytes>, Status> {
+        let Made {
+            mut object,
+            is_owned,
+        } = made;
+        self.kind.default(&mut object);
+        if !is_owned {
+            let now = time::rfc3339(Timestamp::now());
+            self.own(None, &mut object, options, "", NOT_IN_MAIN, &now);
+        }
         let generated = meta::name(&object).is_empty();
         let admission = &self.api.admission;
         admission.create(self, &mut object, options).await?;
@@ -191,20 +194,19 @@ impl Registry<'_> {
         }
     }
 
+    /// None when the name is taken, and was not generated.
     async fn put_new(
         &self,
         mut object: Value,
         generated: bool,
         options: &WriteOptions,
-    ) -> Result<Bytes, Status> {
+    ) -> Result<Option<Bytes>, Status> {
         if !generated {
-            let name = meta::name(&object).to_owned();
-            let stored = self.put_once(Cow::Owned(object), options).await?;
-            return stored.ok_or_else(|| Status::already_exists(self.resource(), &name));
+            return self.put_once(Cow::Owned(object), options).await;
         }
         for _ in 0..NAME_ATTEMPTS {
             let stored = self.put_once(Cow::Borrowed(&object), options).await?;
-            if let Some(stored) = stored {
+            if stored.is_some() {
                 return Ok(stored);
             }
             let name = random::name(meta::generate_name(&object));

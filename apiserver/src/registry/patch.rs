@@ -4,7 +4,6 @@ pub mod type_meta;
 
 use apimachinery::field::{Error as FieldError, Path};
 use apimachinery::{Status, meta, status, time};
-use bytes::Bytes;
 use http::{HeaderMap, header};
 use jiff::Timestamp;
 use patch::Writer;
@@ -12,7 +11,7 @@ use schema::Problem;
 use serde_json::Value;
 
 use super::options::{FieldValidation, WriteOptions};
-use super::update::{Made, Part};
+use super::update::{Made, Part, Written};
 use super::{Registry, decode};
 use crate::served::Served;
 
@@ -48,12 +47,6 @@ impl PatchType {
     }
 }
 
-/// A patched object, and whether the patch created it.
-pub struct Patched {
-    pub bytes: Bytes,
-    pub created: bool,
-}
-
 impl Registry<'_> {
     pub async fn patch(
         &self,
@@ -62,7 +55,7 @@ impl Registry<'_> {
         of: PatchType,
         body: &[u8],
         options: &WriteOptions,
-    ) -> Result<Patched, Status> {
+    ) -> Result<Written, Status> {
         check_options(of, options)?;
         if of == PatchType::Apply {
             return self.apply(name, part, body, options).await;
@@ -80,7 +73,7 @@ impl Registry<'_> {
                 })
             })
             .await?;
-        Ok(Patched {
+        Ok(Written {
             bytes,
             created: false,
         })
@@ -153,40 +146,21 @@ impl Registry<'_> {
         part: Part,
         body: &[u8],
         options: &WriteOptions,
-    ) -> Result<Patched, Status> {
+    ) -> Result<Written, Status> {
         let applied = self.read_applied(name, body, options)?;
         self.may_be_here(&applied)?;
-        let mut new = None;
-        if self.find(name).await?.is_none() {
-            if part != Part::Main {
+        self.change_or_create(name, part, options, |old| {
+            if old.is_none() && part != Part::Main {
                 return Err(Status::not_found(self.resource(), name));
             }
-            let object = self.applied(&Value::Null, &applied, part, options)?;
-            new = Some(object);
-        }
-        if let Some(mut object) = new {
-            self.may_create().await?;
-            self.check_namespace(&mut object)?;
-            self.kind.default(&mut object);
-            let bytes = self.insert(object, options).await?;
-            return Ok(Patched {
-                bytes,
-                created: true,
-            });
-        }
-        let bytes = self
-            .change(name, part, options, |old| {
-                let object = self.applied(old, &applied, part, options)?;
-                Ok(Made {
-                    object,
-                    is_owned: true,
-                })
+            let live = old.unwrap_or(&Value::Null);
+            let object = self.applied(live, &applied, part, options)?;
+            Ok(Made {
+                object,
+                is_owned: true,
             })
-            .await?;
-        Ok(Patched {
-            bytes,
-            created: false,
         })
+        .await
     }
 
     fn read_applied(

@@ -1,4 +1,5 @@
-//! PUT, and the way that every change of an existing object takes.
+//! PUT, and the way that every change of an existing object takes. Some writes make the
+//! object where there is none: whether there is one is looked at again after a lost race.
 
 use apimachinery::field::{Error as FieldError, Path};
 use apimachinery::{Status, meta, time};
@@ -8,6 +9,7 @@ use kinds::core::pod;
 use serde_json::Value;
 use store::{Entry, Expect};
 
+use super::create::check_unversioned;
 use super::options::WriteOptions;
 use super::{Registry, store_failure, versions};
 use crate::admission::reservation::Outcome;
@@ -64,15 +66,21 @@ pub struct Made {
     pub is_owned: bool,
 }
 
+/// An object as it was stored, and whether the write created it.
+pub struct Written {
+    pub bytes: Bytes,
+    pub created: bool,
+}
+
 impl Registry<'_> {
-    /// Replaces an object by the one a client sent.
+    /// Replaces an object by the one a client sent; some kinds are made by that, too.
     pub async fn update(
         &self,
         name: &str,
         part: Part,
         sent: Value,
         options: &WriteOptions,
-    ) -> Result<Bytes, Status> {
+    ) -> Result<Written, Status> {
         let mut sent = sent;
         check_name(&mut sent, name)?;
         self.check_namespace(&mut sent)?;
@@ -86,7 +94,13 @@ impl Registry<'_> {
                 &[error],
             ));
         }
-        self.change(name, part, options, |_| {
+        let creates = part == Part::Main && self.kind.create_on_update();
+        self.change_or_create(name, part, options, |old| {
+            match old {
+                None if creates => check_unversioned(&sent)?,
+                None => return Err(Status::not_found(self.resource(), name)),
+                Some(_) => {}
+            }
             let object = sent.clone();
             Ok(Made {
                 object,
@@ -105,12 +119,36 @@ impl Registry<'_> {
         options: &WriteOptions,
         make: impl Fn(&Value) -> Result<Made, Status>,
     ) -> Result<Bytes, Status> {
+        let written = self
+            .change_or_create(name, part, options, |old| match old {
+                Some(old) => make(old),
+                None => Err(Status::not_found(self.resource(), name)),
+            })
+            .await?;
+        Ok(written.bytes)
+    }
+
+    /// Like `change`, but where there is no object `make` may make one.
+    pub(super) async fn change_or_create(
+        &self,
+        name: &str,
+        part: Part,
+        options: &WriteOptions,
+        make: impl Fn(Option<&Value>) -> Result<Made, Status>,
+    ) -> Result<Written, Status> {
         for _ in 0..ATTEMPTS {
-            let entry = self.entry(name).await?;
-            let old = versions::value(self.kind, &entry.value)?;
-            let made = make(&old)?;
-            if let Some(done) = self.replace(&entry, &old, made, part, options).await? {
-                return Ok(done);
+            let found = self.find(name).await?;
+            let created = found.is_none();
+            let done = match found {
+                Some(entry) => {
+                    let old = versions::value(self.kind, &entry.value)?;
+                    let made = make(Some(&old))?;
+                    self.replace(&entry, &old, made, part, options).await?
+                }
+                None => self.create_made(make(None)?, options).await?,
+            };
+            if let Some(bytes) = done {
+                return Ok(Written { bytes, created });
             }
         }
         Err(Status::stale(self.resource(), name))
@@ -159,11 +197,7 @@ impl Registry<'_> {
             .reserve_change(self, &mut new, old, entry.modified, part, options.dry_run)
             .await?;
         let done = self.write(entry, new, old, options).await;
-        let outcome = match &done {
-            Ok(None) => Outcome::Refused,
-            done => Outcome::of(done),
-        };
-        reserved.settle(outcome).await;
+        reserved.settle(Outcome::of(&done)).await;
         done
     }
 
@@ -255,10 +289,7 @@ impl Registry<'_> {
                     self.api.admission.deleted(self, old).await;
                     versions::encode(&last).map(Some)
                 }
-                Err(store::Error::Conflict { .. }) => Ok(None),
-                Err(store::Error::NotFound) => {
-                    Err(Status::not_found(self.resource(), meta::name(old)))
-                }
+                Err(store::Error::Conflict { .. } | store::Error::NotFound) => Ok(None),
                 Err(error) => Err(store_failure(error)),
             };
         }

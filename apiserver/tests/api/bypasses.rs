@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::access::as_user;
 use crate::cluster::Cluster;
 
-const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
+pub const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
 
 /// A cluster where `ann` may do in the namespace g what the rules say.
 async fn with_rules(rules: Value) -> Cluster {
@@ -18,7 +18,7 @@ async fn with_rules(rules: Value) -> Cluster {
     cluster
 }
 
-async fn grant(cluster: &Cluster, kind: &str, path: &str, rules: Value) {
+pub async fn grant(cluster: &Cluster, kind: &str, path: &str, rules: Value) {
     let plural = kind.to_lowercase();
     let api = "rbac.authorization.k8s.io/v1";
     let role =
@@ -36,12 +36,12 @@ async fn grant(cluster: &Cluster, kind: &str, path: &str, rules: Value) {
     assert_eq!(made["roleRef"]["name"], "r", "{made}");
 }
 
-fn rule(resource: &str, verbs: &[&str]) -> Value {
+pub fn rule(resource: &str, verbs: &[&str]) -> Value {
     json!([{ "apiGroups": ["", "coordination.k8s.io"], "resources": [resource], "verbs": verbs }])
 }
 
 /// What ann is told, once her role has reached the authorizer: it does so by watch.
-async fn told(cluster: &Cluster, method: Method, path: &str, body: &Value) -> Value {
+pub async fn told(cluster: &Cluster, method: Method, path: &str, body: &Value) -> Value {
     let mut told = Value::Null;
     for _ in 0..100 {
         told = as_user(cluster, "ann", method.clone(), path, body).await;

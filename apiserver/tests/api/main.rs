@@ -20,6 +20,7 @@ mod pod_security;
 mod policies;
 mod protobuf;
 mod proxying;
+mod races;
 mod storage;
 mod strictness;
 mod tokens;

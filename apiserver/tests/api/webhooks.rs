@@ -10,11 +10,11 @@ use crate::cluster::Cluster;
 use crate::extension::{Asked, Extension, answer_json, base64};
 
 const SERVICE: (&str, &str) = ("hooks", "hook");
-const MUTATING: &str = "mutatingwebhookconfigurations";
-const VALIDATING: &str = "validatingwebhookconfigurations";
+pub const MUTATING: &str = "mutatingwebhookconfigurations";
+pub const VALIDATING: &str = "validatingwebhookconfigurations";
 
 /// A cluster with namespaces `hooks` and `g`, and a webhook server of one answer.
-async fn with_hook(
+pub async fn with_hook(
     answer: impl Fn(&Value) -> Value + Send + Sync + 'static,
 ) -> (Cluster, Extension) {
     let cluster = Cluster::start().await;
@@ -38,14 +38,14 @@ fn respond(
     }))
 }
 
-fn reviews(hook: &Extension) -> Vec<Value> {
+pub fn reviews(hook: &Extension) -> Vec<Value> {
     let asked = hook.asked();
     let body = |a: &Asked| serde_json::from_slice::<Value>(a.request.body()).unwrap();
     asked.iter().map(|a| body(a)["request"].clone()).collect()
 }
 
 /// One webhook on ConfigMaps in the namespaces whose name says so.
-fn webhook(cluster: &Cluster, name: &str, path: &str) -> Value {
+pub fn webhook(cluster: &Cluster, name: &str, path: &str) -> Value {
     json!({
         "name": name,
         "clientConfig": {
@@ -61,7 +61,7 @@ fn webhook(cluster: &Cluster, name: &str, path: &str) -> Value {
     })
 }
 
-async fn configure(cluster: &Cluster, plural: &str, name: &str, webhooks: Value) {
+pub async fn configure(cluster: &Cluster, plural: &str, name: &str, webhooks: Value) {
     let kind = if plural == MUTATING {
         "MutatingWebhookConfiguration"
     } else {
