@@ -35,12 +35,14 @@ impl<'a> Shown<'a> {
     ) -> Result<Self, Status> {
         let mut shown = request.to_value();
         let (mut object, mut old) = (Cow::Borrowed(object), Cow::Borrowed(request.old));
-        if let Matched::As(other) = matched {
+        if let Some(other) = matched.conversion(request, registry.kind) {
             for seen in [&mut object, &mut old] {
                 let converted = registry.api.converted(registry.kind, other, seen).await?;
                 *seen = Cow::Owned(converted);
             }
             shown["kind"] = kind_value(&kind_of(other));
+        }
+        if let Matched::As(other) = matched {
             shown["resource"] = resource_of(other).to_value();
         }
         Ok(Self {

@@ -31,6 +31,17 @@ pub enum Matched {
     As(Served),
 }
 
+impl Matched {
+    /// The version to convert the objects of the request to, which are of `own`. A Scale
+    /// is the same below every version of its resource.
+    pub fn conversion(&self, request: &Request<'_>, own: &Served) -> Option<&Served> {
+        match self {
+            Self::As(kind) if request.is_of(own) => Some(kind),
+            _ => None,
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Rule {
     operations: Vec<String>,

@@ -161,6 +161,11 @@ impl<'a> Request<'a> {
         request
     }
 
+    /// Whether what is sent is an object of `kind`, and not a Scale of one.
+    pub fn is_of(&self, kind: &Served) -> bool {
+        (self.kind.group.as_str(), self.kind.kind.as_str()) == (kind.group(), kind.kind())
+    }
+
     /// What expressions and reviews call `request`, but for `uid`, `object` and
     /// `oldObject`.
     pub fn to_value(&self) -> Value {

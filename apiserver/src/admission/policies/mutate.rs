@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 
 use super::super::dynamic::Context;
 use super::super::evaluation::{Conditions, Shown};
-use super::super::matching::Matched;
 use super::super::webhooks::Rounds;
 use super::policy::{Mutating, Mutation, Policy};
 use super::set::Pair;
@@ -74,10 +73,8 @@ impl Context<'_> {
         let namespace = self.namespace_object().await?;
         let before = object.clone();
         let (api, own) = (self.registry.api, self.registry.kind);
-        let kind = match &matched {
-            Matched::As(kind) => kind,
-            _ => own,
-        };
+        let other = matched.conversion(self.request, own);
+        let kind = other.unwrap_or(own);
         let shown = Shown::new(self.registry, self.request, object, &matched).await?;
         let mut current = shown.object().clone();
         for params in &params {
@@ -96,9 +93,9 @@ impl Context<'_> {
                 Err(why) => return self.failed(pair, object, &why).map(|()| false),
             }
         }
-        *object = match &matched {
-            Matched::As(kind) => api.converted(kind, own, &current).await?,
-            _ => current,
+        *object = match other {
+            Some(other) => api.converted(other, own, &current).await?,
+            None => current,
         };
         Ok(*object != before)
     }
@@ -148,7 +145,7 @@ impl Context<'_> {
             .mutation
             .evaluate(|program| program.evaluate(&mut variables, budget));
         let mut made = step.mutation.put_in(kind, shown.object(), made?)?;
-        if self.request.kind.kind == own.kind() {
+        if self.request.is_of(own) {
             type_meta::check(kind, &mut made)?;
             decode::fit(kind.into(), &mut made).map_err(|status| status.message)?;
             kind.default(&mut made);

@@ -139,14 +139,14 @@ async fn call(
 
 /// The write in the version that the webhook's rules name.
 async fn show(context: &Context<'_>, object: &Value, matched: &Matched) -> Result<Shown, String> {
-    let old = context.request.old;
-    let Matched::As(kind) = matched else {
+    let (request, registry) = (context.request, context.registry);
+    let old = request.old;
+    let Some(kind) = matched.conversion(request, registry.kind) else {
         return Ok(Shown {
             object: object.clone(),
             old: old.clone(),
         });
     };
-    let registry = context.registry;
     let convert = async |one: &Value| {
         let converted = registry.api.converted(registry.kind, kind, one).await;
         converted.map_err(|status| status.message)

@@ -131,19 +131,20 @@ impl Context<'_> {
             )));
         }
         let (api, own) = (self.registry.api, self.registry.kind);
-        let (kind, shown) = match matched {
-            Matched::As(kind) => (kind, api.converted(own, kind, object).await?),
-            _ => (own, object.clone()),
+        let other = matched.conversion(self.request, own);
+        let (kind, shown) = match other {
+            Some(other) => (other, api.converted(own, other, object).await?),
+            None => (own, object.clone()),
         };
         let mut patched = patch::json(&shown, patch).map_err(Status::internal)?;
-        if self.request.kind.kind == own.kind() {
+        if self.request.is_of(own) {
             type_meta::check(kind, &mut patched).map_err(Status::internal)?;
             decode::fit(kind.into(), &mut patched)
                 .map_err(|status| Status::internal(status.message))?;
             kind.default(&mut patched);
         }
-        if let Matched::As(kind) = matched {
-            patched = api.converted(kind, own, &patched).await?;
+        if let Some(other) = other {
+            patched = api.converted(other, own, &patched).await?;
         }
         let changed = patched != *object;
         *object = patched;

@@ -84,12 +84,18 @@ async fn without_a_webhook_versions_differ_in_their_name_alone() {
     assert_eq!(&status["status"]["storedVersions"], kept, "{status}");
 }
 
-/// v1 has `size`, v2 `amount`, and neither knows `note`. Reviews of admission are let pass.
+/// v1 has `size`, v2 `amount`, and neither knows `note`. Reviews of admission are let pass,
+/// with 4 replicas if they come by `/four`.
 fn convert(asked: &Asked) -> Response<Full<Bytes>> {
     let review: Value = serde_json::from_slice(asked.request.body()).unwrap();
     let request = &review["request"];
     if review["kind"] == "AdmissionReview" {
-        let response = json!({ "uid": request["uid"], "allowed": true });
+        let mut response = json!({ "uid": request["uid"], "allowed": true });
+        if asked.request.uri().path() == "/four" {
+            let four = json!([{ "op": "replace", "path": "/spec/replicas", "value": 4 }]);
+            response["patchType"] = "JSONPatch".into();
+            response["patch"] = base64(four.to_string().as_bytes()).into();
+        }
         return answer_json(&json!({ "kind": "AdmissionReview",
             "apiVersion": "admission.k8s.io/v1", "response": response }));
     }
@@ -119,10 +125,13 @@ async fn with_converter() -> (Cluster, Extension) {
     cluster.namespace("g").await;
     let hook = Extension::start(&cluster, SERVICE, |asked| convert(&asked)).await;
     hook.publish(&cluster, SERVICE).await;
-    let versions = json!([
+    let scale = |replicas: &str| json!({ "specReplicasPath": replicas, "statusReplicasPath": ".status.replicas" });
+    let mut versions = json!([
         version("v1", true, &size()),
         version("v2", false, &amount())
     ]);
+    versions[0]["subresources"]["scale"] = scale(".spec.size");
+    versions[1]["subresources"]["scale"] = scale(".spec.amount");
     let mut definition = definition(&versions);
     definition["spec"]["conversion"] = json!({ "strategy": "Webhook", "webhook": {
         "conversionReviewVersions": ["v1"],
@@ -177,37 +186,148 @@ async fn a_webhook_converts_what_is_read_and_what_is_written() {
     );
 }
 
-#[tokio::test]
-async fn a_webhook_of_admission_sees_the_version_that_it_names() {
-    let (cluster, hook) = with_converter().await;
+const ADMISSION: &str = "/apis/admissionregistration.k8s.io/v1";
+
+/// A webhook that is asked at `path` about version v1 of `resource`.
+async fn ask_at(cluster: &Cluster, kind: &str, path: &str, resource: &str) {
     let configuration = json!({
-        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
-        "metadata": { "name": "v" },
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": { "name": "v" },
         "webhooks": [{
             "name": "look.ex.io", "sideEffects": "None", "admissionReviewVersions": ["v1"],
             "clientConfig": {
-                "service": { "namespace": SERVICE.0, "name": SERVICE.1, "path": "/look" },
+                "service": { "namespace": SERVICE.0, "name": SERVICE.1, "path": path },
                 "caBundle": base64(cluster.authority.cert_pem().as_bytes()),
             },
-            "rules": [{ "operations": ["CREATE"], "apiGroups": ["ex.io"], "apiVersions": ["v1"],
-                "resources": ["widgets"] }],
+            "rules": [older_of(resource)],
         }],
     });
-    let path = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations";
-    cluster.ask(Method::POST, path, &configuration).await;
+    let configurations = format!("{ADMISSION}/{}s", kind.to_lowercase());
+    let made = cluster
+        .ask(Method::POST, &configurations, &configuration)
+        .await;
+    assert_eq!(made["kind"], kind, "{made}");
     tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+}
+
+fn older_of(resource: &str) -> Value {
+    json!({ "operations": ["CREATE", "UPDATE"], "apiGroups": ["ex.io"], "apiVersions": ["v1"],
+        "resources": [resource] })
+}
+
+/// What the webhook was asked at `path`.
+fn reviewed(hook: &Extension, path: &str) -> Value {
+    let asked = hook.asked();
+    let mut at = asked.iter().filter(|a| a.request.uri().path() == path);
+    let review: Value = serde_json::from_slice(at.next().unwrap().request.body()).unwrap();
+    review["request"].clone()
+}
+
+#[tokio::test]
+async fn a_webhook_of_admission_sees_the_version_that_it_names() {
+    let (cluster, hook) = with_converter().await;
+    ask_at(
+        &cluster,
+        "ValidatingWebhookConfiguration",
+        "/look",
+        "widgets",
+    )
+    .await;
     let mut newer = widget("a", &json!({ "amount": 2 }));
     newer["apiVersion"] = "ex.io/v2".into();
     let made = cluster.ask(Method::POST, NEWER, &newer).await;
     assert_eq!(made["spec"]["amount"], 2, "{made}");
-    let asked = hook.asked();
-    let look = asked
-        .iter()
-        .find(|asked| asked.request.uri().path() == "/look")
-        .unwrap();
-    let review: Value = serde_json::from_slice(look.request.body()).unwrap();
-    let seen = &review["request"]["object"]["spec"];
+    let seen = &reviewed(&hook, "/look")["object"]["spec"];
     assert_eq!(seen, &json!({ "size": 2, "shape": "round" }));
+}
+
+/// Asks for 3 replicas of a widget that has one, as version v2.
+async fn scale_newer(cluster: &Cluster) -> Value {
+    cluster
+        .ask(Method::POST, WIDGETS, &widget("a", &json!({ "size": 1 })))
+        .await;
+    scale_to(cluster, 3).await
+}
+
+async fn scale_to(cluster: &Cluster, replicas: u32) -> Value {
+    let scale = json!({ "spec": { "replicas": replicas } });
+    let path = format!("{NEWER}/a/scale");
+    cluster.ask(Method::PATCH, &path, &scale).await
+}
+
+#[tokio::test]
+async fn a_scale_in_another_version_is_shown_as_it_is() {
+    let (cluster, hook) = with_converter().await;
+    let kind = "ValidatingWebhookConfiguration";
+    ask_at(&cluster, kind, "/look", "widgets/scale").await;
+    let scaled = scale_newer(&cluster).await;
+    assert_eq!(scaled["spec"]["replicas"], 3, "{scaled}");
+    let review = reviewed(&hook, "/look");
+    assert_eq!(review["resource"]["version"], "v1");
+    assert_eq!(review["kind"]["kind"], "Scale");
+    for (object, replicas) in [("object", 3), ("oldObject", 1)] {
+        let scale = &review[object];
+        assert_eq!(scale["apiVersion"], "autoscaling/v1", "{scale}");
+        assert_eq!(scale["spec"]["replicas"], replicas, "{scale}");
+    }
+}
+
+#[tokio::test]
+async fn a_webhook_changes_a_scale_in_another_version_as_it_is() {
+    let (cluster, _hook) = with_converter().await;
+    let kind = "MutatingWebhookConfiguration";
+    ask_at(&cluster, kind, "/four", "widgets/scale").await;
+    let scaled = scale_newer(&cluster).await;
+    assert_eq!(scaled["spec"]["replicas"], 4, "{scaled}");
+}
+
+/// Puts a policy of the kind in force for version v1 of scales.
+async fn enforce(cluster: &Cluster, kind: &str, rule: (&str, Value), binding: Value) {
+    let mut policy = json!({ "apiVersion": "admissionregistration.k8s.io/v1", "kind": kind,
+        "metadata": { "name": "p" },
+        "spec": { "matchConstraints": { "resourceRules": [older_of("widgets/scale")] } } });
+    policy["spec"][rule.0] = rule.1;
+    if kind == "MutatingAdmissionPolicy" {
+        policy["spec"]["reinvocationPolicy"] = "Never".into();
+    }
+    let plural = format!("{}ies", kind.to_lowercase().trim_end_matches('y'));
+    let made = cluster
+        .ask(Method::POST, &format!("{ADMISSION}/{plural}"), &policy)
+        .await;
+    assert_eq!(made["kind"], kind, "{made}");
+    let binding = json!({ "apiVersion": "admissionregistration.k8s.io/v1", "kind": format!("{kind}Binding"),
+        "metadata": { "name": "b" }, "spec": binding });
+    let path = format!("{ADMISSION}/{}bindings", kind.to_lowercase());
+    let made = cluster.ask(Method::POST, &path, &binding).await;
+    assert_eq!(made["metadata"]["name"], "b", "{made}");
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+}
+
+#[tokio::test]
+async fn a_policy_sees_a_scale_in_another_version_as_it_is() {
+    let (cluster, _hook) = with_converter().await;
+    let expression = "object.spec.replicas == 3 && oldObject.spec.replicas == 1 \
+        && request.kind.kind == 'Scale' && request.resource.version == 'v1'";
+    let rule = ("validations", json!([{ "expression": expression }]));
+    let binding = json!({ "policyName": "p", "validationActions": ["Deny"] });
+    enforce(&cluster, "ValidatingAdmissionPolicy", rule, binding).await;
+    let scaled = scale_newer(&cluster).await;
+    assert_eq!(scaled["spec"]["replicas"], 3, "{scaled}");
+    let refused = scale_to(&cluster, 5).await;
+    assert_eq!(refused["code"], 422, "the policy is asked: {refused}");
+}
+
+#[tokio::test]
+async fn a_policy_changes_a_scale_in_another_version_as_it_is() {
+    let (cluster, _hook) = with_converter().await;
+    let four = "[JSONPatch{op: 'replace', path: '/spec/replicas', value: 4}]";
+    let rule = (
+        "mutations",
+        json!([{ "patchType": "JSONPatch", "jsonPatch": { "expression": four } }]),
+    );
+    let binding = json!({ "policyName": "p" });
+    enforce(&cluster, "MutatingAdmissionPolicy", rule, binding).await;
+    let scaled = scale_newer(&cluster).await;
+    assert_eq!(scaled["spec"]["replicas"], 4, "{scaled}");
 }
 
 #[tokio::test]
