@@ -28,7 +28,7 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use self::{
     files::Files,
@@ -89,6 +89,8 @@ pub struct Log {
     /// Taken when the log is dropped.
     requests: Option<mpsc::Sender<Request>>,
     thread: Option<JoinHandle<()>>,
+    /// Its sender goes once the writer has let the directory go.
+    writer_ended: watch::Receiver<()>,
 }
 
 /// What readers, the writer and snapshots share.
@@ -161,26 +163,27 @@ impl Log {
             buffer: Vec::new(),
         };
         let (requests, queue) = mpsc::channel(WAITING);
-        let thread = spawn(dir.as_ref(), writer, queue, lock)?;
+        let (ended, writer_ended) = watch::channel(());
+        let thread = spawn(dir.as_ref(), writer, queue, (lock, ended))?;
         Ok(Arc::new(Self {
             shared,
             dir: dir.as_ref().to_owned(),
             requests: Some(requests),
             thread: Some(thread),
+            writer_ended,
         }))
     }
 
     /// Refuses further writes, finishes those under way and lets the directory
-    /// go. Watches end; reads go on. Dropping the log does the same, but
-    /// blocks.
+    /// go. Watches end; reads go on. Whoever calls it while another does waits
+    /// for the same end. Dropping the log does the same, but blocks.
     pub async fn close(&self) {
-        let (closer, closed) = oneshot::channel();
-        if let Some(requests) = &self.requests
-            && requests.send(Request::Close(closer)).await.is_ok()
-        {
-            // An error means that the writer is gone: closed just the same.
-            let _ = closed.await;
+        if let Some(requests) = &self.requests {
+            // An error means that it closes already, or has closed.
+            let _ = requests.send(Request::Close).await;
         }
+        // Nothing is ever sent: an error means that the writer has let go.
+        let _ = self.writer_ended.clone().changed().await;
     }
 
     async fn write(
@@ -340,16 +343,14 @@ fn spawn(
     dir: &Path,
     writer: Writer,
     requests: mpsc::Receiver<Request>,
-    lock: disk::Lock,
+    (lock, ended): (disk::Lock, watch::Sender<()>),
 ) -> Result<JoinHandle<()>, Error> {
     let thread = thread::Builder::new().name("store-writer".into());
     let run = move || {
-        let closers = writer.run(requests);
+        writer.run(requests);
         // Whoever is told may open the directory again.
         drop(lock);
-        for closer in closers {
-            let _ = closer.send(());
-        }
+        drop(ended);
     };
     thread.spawn(run).map_err(|source| Error::Io {
         what: "start the writer of",

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use super::{
     Shared,
@@ -25,8 +25,8 @@ const BATCH_BYTES: usize = 4 << 20;
 #[derive(Debug)]
 pub enum Request {
     Write(Write),
-    /// Stop, and say so.
-    Close(oneshot::Sender<()>),
+    /// Stop once what is queued is written.
+    Close,
 }
 
 pub struct Writer {
@@ -42,18 +42,18 @@ pub struct Writer {
 
 impl Writer {
     /// Runs until it is told to close or the log is dropped.
-    pub fn run(mut self, mut requests: mpsc::Receiver<Request>) -> Vec<oneshot::Sender<()>> {
+    pub fn run(mut self, mut requests: mpsc::Receiver<Request>) {
         let mut waiting = Vec::with_capacity(BATCH_WRITES);
-        let mut closers = Vec::new();
         while requests.blocking_recv_many(&mut waiting, BATCH_WRITES) > 0 {
             let mut writes = Vec::with_capacity(waiting.len());
+            let mut is_closing = false;
             for request in waiting.drain(..) {
                 match request {
                     Request::Write(write) => writes.push(write),
-                    Request::Close(closer) => closers.push(closer),
+                    Request::Close => is_closing = true,
                 }
             }
-            if !closers.is_empty() {
+            if is_closing {
                 // What is queued already is still written; nothing else is.
                 requests.close();
             }
@@ -63,7 +63,6 @@ impl Writer {
         }
         self.shared.hub.close();
         self.snapshots.stop();
-        closers
     }
 
     fn commit_all(&mut self, writes: Vec<Write>) {

@@ -9,7 +9,7 @@ use std::{
     collections::BTreeMap,
     io::{self, Cursor, Read},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard, mpsc},
 };
 
 use rand::{Rng, RngExt, rngs::StdRng};
@@ -35,6 +35,8 @@ pub struct State {
     /// Any operation fails now and then; a write may have got half way.
     pub flaky: Option<Flaky>,
     pub fail_syncs: bool,
+    /// Each sync waits for one to be sent, until there is no sender any more.
+    pub gate: Option<Arc<Mutex<mpsc::Receiver<()>>>>,
     pub fail_truncates: bool,
     /// Files whose names contain this cannot be made.
     pub fail_creates: Option<&'static str>,
@@ -300,6 +302,10 @@ impl File for Handle {
     }
 
     fn sync(&mut self) -> io::Result<()> {
+        let gate = self.0.state().gate.clone();
+        if let Some(gate) = gate {
+            let _ = gate.lock().expect("no test panics under the lock").recv();
+        }
         let mut state = self.0.state();
         state.step()?;
         if state.fail_syncs {
