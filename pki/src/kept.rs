@@ -8,7 +8,8 @@ use x509_parser::certificate::X509Certificate;
 use crate::{Authority, Error, Issued, Request, Validity, private_file};
 
 /// Loads `<dir>/<name>.crt` and `.key`, or issues them anew when they are
-/// missing, two thirds through their life, of another authority, or do not cover `request`.
+/// missing, two thirds through their life, of another authority, for another
+/// subject, or do not cover `request`.
 pub fn load_or_issue(
     authority: &Authority,
     dir: &Path,
@@ -80,7 +81,19 @@ fn is_of(cert_pem: &str, authority: &Authority, request: &Request) -> Option<boo
     if Validity::of(cert_pem).ok()?.renew_at() <= Timestamp::now() {
         return Some(false);
     }
-    Some(bears_names(&cert, request))
+    Some(is_for_subject(&cert, request) && bears_names(&cert, request))
+}
+
+/// Whether it says the same user and groups: one with more would go on with them.
+fn is_for_subject(cert: &X509Certificate<'_>, request: &Request) -> bool {
+    let subject = cert.subject();
+    let names = subject.iter_common_name().map(|name| name.as_str().ok());
+    let groups = subject.iter_organization().map(|group| group.as_str().ok());
+    names.eq([Some(request.common_name.as_str())])
+        && groups.eq(request
+            .organizations
+            .iter()
+            .map(|group| Some(group.as_str())))
 }
 
 fn bears_names(cert: &X509Certificate<'_>, request: &Request) -> bool {

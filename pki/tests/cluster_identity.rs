@@ -93,6 +93,24 @@ fn identity_of_another_authority_is_replaced() {
 }
 
 #[test]
+fn certificate_for_other_groups_is_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let ca = Authority::load_or_create(dir.path(), "ca", "skiff-ca").unwrap();
+    let request = |groups: &[&str]| Request {
+        common_name: "x".into(),
+        organizations: groups.iter().map(|g| (*g).to_owned()).collect(),
+        usages: vec![Usage::Client],
+        ..Request::default()
+    };
+    let load = |groups| pki::load_or_issue(&ca, dir.path(), "x", &request(groups)).unwrap();
+    let master = load(&["system:masters"]);
+    assert_eq!(master.cert_pem, load(&["system:masters"]).cert_pem);
+    let lesser = load(&[]);
+    assert_ne!(master.cert_pem, lesser.cert_pem);
+    assert_eq!(lesser.cert_pem, load(&[]).cert_pem);
+}
+
+#[test]
 fn signed_request_says_what_the_signer_grants_not_what_was_asked() {
     let dir = tempfile::tempdir().unwrap();
     let ca = Authority::load_or_create(dir.path(), "ca", "skiff-ca").unwrap();
