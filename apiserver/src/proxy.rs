@@ -7,6 +7,7 @@ pub mod pod;
 pub mod relay;
 pub mod tunnels;
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use apimachinery::{Status, meta, status};
@@ -78,15 +79,29 @@ fn parse_port(port: &str) -> Result<u16, Status> {
 }
 
 /// Loopback and link-local are this machine's own, not the cluster's.
+fn is_proxyable(ip: IpAddr) -> bool {
+    let local = match ip.to_canonical() {
+        IpAddr::V4(v4) => v4.is_link_local() || v4.is_broadcast(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    };
+    let ip = ip.to_canonical();
+    !(ip.is_loopback() || ip.is_unspecified() || ip.is_multicast() || local)
+}
+
+/// What the host's name stands for. None where that is not known here: only the
+/// node's tunnel leads there then, and a node lets none to its loopback through it.
+async fn resolved(to: &Destination) -> impl Iterator<Item = IpAddr> + use<> {
+    let found = tokio::net::lookup_host((to.host.clone(), to.port)).await;
+    let found: Vec<SocketAddr> = found.map(Iterator::collect).unwrap_or_default();
+    found.into_iter().map(|address| address.ip())
+}
+
+/// Where a pod or an endpoint is, if it may be proxied to.
 fn allowed(address: &str, port: u16, scheme: &str) -> Result<Destination, Status> {
-    let ip: std::net::IpAddr = address
+    let ip: IpAddr = address
         .parse()
         .map_err(|_| Status::bad_request("address not allowed"))?;
-    let link_local = match ip {
-        std::net::IpAddr::V4(v4) => v4.is_link_local(),
-        std::net::IpAddr::V6(v6) => (v6.segments()[0] & 0xffc0) == 0xfe80,
-    };
-    if ip.is_loopback() || ip.is_unspecified() || link_local || ip.is_multicast() {
+    if !is_proxyable(ip) {
         return Err(Status::bad_request("address not allowed"));
     }
     Ok(Destination {
@@ -152,6 +167,10 @@ fn wanted_port<'a>(service: &'a Value, port: &str) -> Option<&'a str> {
 
 async fn to_node(api: &Api, name: &str, port: &str, scheme: &str) -> Result<Destination, Status> {
     let kubelet = kubelet_of(api, name).await?;
+    // As Kubernetes since CVE-2022-3294, and for the kubelet's own port too.
+    if resolved(&kubelet).await.any(|ip| !is_proxyable(ip)) {
+        return Err(Status::bad_request("address not allowed"));
+    }
     if port.is_empty() || parse_port(port)? == kubelet.port {
         return Ok(kubelet);
     }

@@ -164,7 +164,7 @@ impl Server {
         };
         let client_ca = config.client_ca_pem.clone();
         let aggregator = config.access.aggregator.clone();
-        let api = Arc::new(build(config, &certificates, &source, advertise).await?);
+        let api = Arc::new(build(config, &certificates, &source, (address, advertise)).await?);
         tasks.spawn(service_range::repair::run(api.clone(), stop.clone()));
         bootstrap::run(&api, advertise).await?;
         if let Some(masters) = Masters::announce(&api, advertise).await? {
@@ -232,7 +232,7 @@ async fn build(
     config: Config,
     certificates: &Certificates,
     source: &Source,
-    advertise: SocketAddr,
+    (address, advertise): (SocketAddr, SocketAddr),
 ) -> Result<Api, Error> {
     let load = |source| Error::Load { source };
     let store = config.store;
@@ -276,7 +276,7 @@ async fn build(
         resources: Resources::new(kinds::all()),
         discovery: Discovery::new(advertise.to_string()),
         openapi: OpenApi::default(),
-        kubelets: Kubelets::new(kubelet_tls),
+        kubelets: Kubelets::new(kubelet_tls, address.port()),
         webhooks: webhook::Caller::new(store.clone()),
         aggregation: Aggregation::load(source, certificates.front_proxy.clone())
             .await

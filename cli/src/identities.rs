@@ -17,6 +17,10 @@ const A_DAY: Duration = Duration::from_secs(24 * 3600);
 /// The administrator's file is carried to other machines, where nobody renews it.
 const A_YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
+/// Of no group: the user is bound to `system:kubelet-api-admin`, so that a
+/// request which is led to an API server instead of a kubelet can do no more.
+const KUBELET_CLIENT: &str = "kube-apiserver-kubelet-client";
+
 /// All identities of a server.
 pub struct ServerIdentities {
     pub authority: Arc<Authority>,
@@ -67,7 +71,7 @@ pub fn of_server(instance: &Instance, names: &ServerNames) -> Result<ServerIdent
     let front_proxy_ca = proxies.cert_pem().to_owned();
     let life = names.lifetime.min(A_DAY);
     let own = |name, request: Request| Own::load(&authority, &dir, name, request);
-    let kubelet_client = client("kube-apiserver-kubelet-client", &["system:masters"], life);
+    let kubelet_client = client(KUBELET_CLIENT, &[], life);
     let front_proxy = client("front-proxy-client", &[], life);
     let admin = client("kubernetes-admin", &["system:masters"], A_YEAR);
     let identities = ServerIdentities {
@@ -148,5 +152,35 @@ fn client(name: &str, groups: &[&str], lifetime: Duration) -> Request {
         usages: vec![Usage::Client],
         lifetime: Some(lifetime),
         ..Request::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::instance::InstanceFlags;
+
+    #[test]
+    fn a_kubelet_client_that_was_a_master_is_replaced_by_one_that_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let data_dir = dir.path().to_owned();
+        let instance = InstanceFlags { data_dir }.instance().unwrap();
+        let pki_dir = instance.pki_dir();
+        let authority = Authority::load_or_create(&pki_dir, "ca", "skiff-ca").unwrap();
+        let keep = |groups: &[&str]| {
+            let request = client(KUBELET_CLIENT, groups, A_DAY);
+            pki::load_or_issue(&authority, &pki_dir, "apiserver-kubelet-client", &request).unwrap()
+        };
+        let master = keep(&["system:masters"]);
+        let names = ServerNames {
+            host: "h".into(),
+            addresses: Vec::new(),
+            domain: "cluster.local".into(),
+            url: "https://127.0.0.1:6443".into(),
+            lifetime: A_DAY,
+        };
+        let issued = of_server(&instance, &names).unwrap().kubelet_client.issued;
+        assert_ne!(issued.cert_pem, master.cert_pem);
+        assert_eq!(issued.cert_pem, keep(&[]).cert_pem);
     }
 }

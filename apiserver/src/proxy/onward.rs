@@ -53,6 +53,8 @@ impl Destination {
 #[derive(Clone, Default)]
 pub struct Kubelets {
     tls: Option<Arc<rustls::ClientConfig>>,
+    /// Where this API server listens itself.
+    own_port: u16,
     pub tunnels: Arc<Tunnels>,
 }
 
@@ -60,9 +62,13 @@ pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 impl Kubelets {
-    pub fn new(tls: Option<Arc<rustls::ClientConfig>>) -> Self {
+    pub fn new(tls: Option<Arc<rustls::ClientConfig>>, own_port: u16) -> Self {
         let tunnels = Arc::default();
-        Self { tls, tunnels }
+        Self {
+            tls,
+            own_port,
+            tunnels,
+        }
     }
 
     /// Sends the request on with another path, and answers what comes back.
@@ -89,8 +95,20 @@ impl Kubelets {
             return Ok(stream);
         }
         let stream = TcpStream::connect((to.host.as_str(), to.port)).await?;
+        if self.is_this_server(&stream)? {
+            return Err(std::io::Error::other("this is the API server itself"));
+        }
         stream.set_nodelay(true)?;
         Ok(Box::new(stream))
+    }
+
+    /// A node whose address is the API server's would have requests come back as
+    /// from the kubelets' client. Looked at once connected: a name may stand for
+    /// another address by then, and a connection within a machine has one address
+    /// at both ends, whichever of the machine's it is.
+    fn is_this_server(&self, stream: &TcpStream) -> std::io::Result<bool> {
+        let (there, here) = (stream.peer_addr()?, stream.local_addr()?);
+        Ok(there.port() == self.own_port && there.ip() == here.ip())
     }
 
     async fn dial(&self, to: &Destination) -> Result<Box<dyn Stream>, BoxError> {

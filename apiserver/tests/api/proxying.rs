@@ -93,13 +93,19 @@ async fn read_head(stream: &mut (impl AsyncBufReadExt + Unpin)) -> String {
 async fn with_pod() -> Cluster {
     let cluster = Cluster::start().await;
     let kubelet = kubelet(&cluster).await;
+    with_pod_at(&cluster, kubelet.port()).await;
+    cluster
+}
+
+/// The same, with the kubelet said to be at this port.
+async fn with_pod_at(cluster: &Cluster, port: u16) {
     cluster.namespace("g").await;
     cluster.service_account("g").await;
     let node = json!({ "apiVersion": "v1", "kind": "Node", "metadata": { "name": "n1" } });
     cluster.ask(Method::POST, "/api/v1/nodes", &node).await;
     let status = json!({ "status": {
         "addresses": [{ "type": "InternalIP", "address": "127.0.0.1" }],
-        "daemonEndpoints": { "kubeletEndpoint": { "Port": kubelet.port() } },
+        "daemonEndpoints": { "kubeletEndpoint": { "Port": port } },
     } });
     cluster
         .ask(Method::PATCH, "/api/v1/nodes/n1/status", &status)
@@ -110,7 +116,6 @@ async fn with_pod() -> Cluster {
         .ask(Method::POST, "/api/v1/namespaces/g/pods", &pod)
         .await;
     assert_eq!(made["kind"], "Pod", "{made}");
-    cluster
 }
 
 #[tokio::test]
@@ -177,6 +182,51 @@ async fn a_pods_proxy_does_not_reach_this_machine() {
         .await;
     let refused = cluster.get("/api/v1/namespaces/g/pods/p/proxy/").await;
     assert_eq!(refused["message"], "address not allowed");
+}
+
+#[tokio::test]
+async fn a_nodes_proxy_does_not_reach_this_machine() {
+    let cluster = with_pod().await;
+    let path = "/api/v1/nodes/n1";
+    for address in ["127.0.0.1", "localhost", "::ffff:127.0.0.1", "169.254.1.1"] {
+        let addresses = json!([{ "type": "Hostname", "address": address }]);
+        let status = json!({ "status": { "addresses": &addresses } });
+        let set = cluster
+            .ask(Method::PATCH, &format!("{path}/status"), &status)
+            .await;
+        assert_eq!(set["status"]["addresses"], addresses, "{set}");
+        let refused = cluster.get(&format!("{path}/proxy/pods")).await;
+        assert_eq!(refused["message"], "address not allowed", "{address}");
+    }
+}
+
+#[tokio::test]
+async fn a_node_is_never_the_api_server_itself() {
+    let cluster = Cluster::start().await;
+    with_pod_at(&cluster, cluster.server.addr().port()).await;
+    let refused = cluster.get("/api/v1/namespaces/g/pods/p/log").await;
+    let message = refused["message"].as_str().unwrap();
+    assert!(
+        message.ends_with("this is the API server itself"),
+        "{message}"
+    );
+}
+
+/// What a request does that is led to an API server after all.
+#[tokio::test]
+async fn the_kubelets_client_may_do_no_more_than_kubelets_let_it() {
+    let cluster = Cluster::start().await;
+    let client = cluster.server.client_as(User::new(
+        "kube-apiserver-kubelet-client",
+        ["system:authenticated".to_owned()],
+    ));
+    let secrets = ask_as(&client, Method::GET, "/api/v1/secrets", &json!(null)).await;
+    assert_eq!(secrets["code"], 403, "{secrets}");
+    let reviews = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+    let review = json!({ "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
+        "spec": { "resourceAttributes": { "verb": "create", "resource": "nodes", "subresource": "proxy", "name": "n1" } } });
+    let answer = ask_as(&client, Method::POST, reviews, &review).await;
+    assert_eq!(answer["status"]["allowed"], true, "{answer}");
 }
 
 #[tokio::test]
