@@ -24,13 +24,16 @@ use crate::body::{Body, BoxError};
 use crate::peer::Peer;
 use crate::tls::clients::Clients;
 
-/// A client that does not finish its handshake or headers by then is dropped.
+/// A client that does not finish its handshake by then is dropped.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 /// A connection without a request is closed after this: later than clients give
 /// theirs up, so that none is closed under a request.
 const IDLE_LIMIT: Duration = Duration::from_secs(180);
-/// A peer that is silent for so long is asked whether it is there.
+/// A peer that is silent for so long is asked whether it is there: over HTTP/1.1
+/// by TCP, and as often again before it is given up. There is no TCP_USER_TIMEOUT,
+/// which would also end a reader that is there and stopped reading for a while.
 const KEEPALIVE: Duration = Duration::from_secs(30);
+const KEEPALIVE_RETRIES: u32 = 3;
 /// How long open requests may go on once the server stops.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 /// Pause after `accept` failed for want of file descriptors.
@@ -106,7 +109,10 @@ async fn connection(
     let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
     let peer = Arc::new(clients.peer(chain, address));
     let over = over(peer.until);
+    let begun = CancellationToken::new();
+    let silent = silent(begun.clone());
     let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
+        begun.cancel();
         let (api, peer) = (api.clone(), peer.clone());
         answer(api, peer, request)
     });
@@ -124,6 +130,7 @@ async fn connection(
     let mut serving = std::pin::pin!(serving);
     let ended = tokio::select! {
         ended = serving.as_mut() => ended,
+        () = silent => return tracing::debug!(%address, "the client asked nothing"),
         () = over => {
             tracing::debug!(%address, "the client's certificate has ended");
             serving.as_mut().graceful_shutdown();
@@ -148,12 +155,24 @@ async fn over(until: Option<Timestamp>) {
     }
 }
 
+/// Waits until a client has let the limit pass without a request. hyper's own
+/// limits begin once it knows which HTTP is spoken.
+async fn silent(begun: CancellationToken) {
+    if tokio::time::timeout(IDLE_LIMIT, begun.cancelled())
+        .await
+        .is_ok()
+    {
+        std::future::pending::<()>().await;
+    }
+}
+
 /// A peer that vanished would otherwise keep its watch until the watch's own end.
 fn prepare(stream: &TcpStream) {
     let _ = stream.set_nodelay(true);
     let keepalive = TcpKeepalive::new()
         .with_time(KEEPALIVE)
-        .with_interval(KEEPALIVE / 3);
+        .with_interval(KEEPALIVE / KEEPALIVE_RETRIES)
+        .with_retries(KEEPALIVE_RETRIES);
     if let Err(error) = SockRef::from(stream).set_tcp_keepalive(&keepalive) {
         tracing::debug!(%error, "set TCP keepalive");
     }
@@ -169,4 +188,20 @@ fn answer(
         let request = request.map(|body| body.map_err(BoxError::from).boxed_unsync());
         Ok(api.answer(request, &peer).await)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_client_without_a_request_is_silent() {
+        let begun = CancellationToken::new();
+        let longer = IDLE_LIMIT * 2;
+        let waited = tokio::time::timeout(longer, silent(begun.clone())).await;
+        assert!(waited.is_ok());
+        begun.cancel();
+        let waited = tokio::time::timeout(longer, silent(begun)).await;
+        assert!(waited.is_err());
+    }
 }
