@@ -14,15 +14,14 @@ use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto;
-use socket2::{SockRef, TcpKeepalive};
+use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::agent::Agent;
 use crate::config::Config;
 use crate::error::{Error, Result};
 
+mod connection;
 mod delegated;
 mod identity;
 mod logs;
@@ -37,9 +36,6 @@ use identity::Identity;
 
 pub type Body = BoxBody<Bytes, std::io::Error>;
 type Answer = Response<Body>;
-
-/// A silent peer is asked whether it is there this often, as by the API server.
-const KEEPALIVE: Duration = Duration::from_secs(30);
 
 /// Takes the port, so that a port in use stops the start.
 pub async fn bind(config: &Config) -> Result<TcpListener> {
@@ -85,8 +81,8 @@ async fn serve(
     acceptor: tokio_rustls::TlsAcceptor,
     stream: TcpStream,
 ) {
-    prepare(&stream);
-    let stream = match acceptor.accept(stream).await {
+    connection::prepare(&stream);
+    let stream = match connection::handshake(&acceptor, stream).await {
         Ok(stream) => stream,
         Err(e) => return tracing::debug!("a client of the kubelet API failed its handshake: {e}"),
     };
@@ -98,24 +94,12 @@ async fn serve(
             Ok::<_, std::convert::Infallible>(answer)
         }
     });
-    let served = auto::Builder::new(TokioExecutor::new())
-        .serve_connection_with_upgrades(TokioIo::new(stream), service)
+    let served = connection::http()
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades()
         .await;
     if let Err(e) = served {
         tracing::debug!("a connection to the kubelet API ended: {e}");
-    }
-}
-
-/// Exec and port-forward are made of small writes; and a peer that vanished would
-/// keep its stream, and the command at its end, for ever.
-fn prepare(stream: &TcpStream) {
-    // An error only costs time.
-    let _ = stream.set_nodelay(true);
-    let keepalive = TcpKeepalive::new()
-        .with_time(KEEPALIVE)
-        .with_interval(KEEPALIVE / 3);
-    if let Err(error) = SockRef::from(stream).set_tcp_keepalive(&keepalive) {
-        tracing::debug!(%error, "set TCP keepalive");
     }
 }
 
