@@ -8,7 +8,7 @@ use http::Response;
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 
 /// `skiff hello`: a small web server to try a cluster with.
@@ -47,6 +47,8 @@ async fn answer(stream: TcpStream, text: Bytes) {
     });
     // A client that breaks off is its own affair.
     let _ = hyper::server::conn::http1::Builder::new()
+        // With a timer, hyper drops a client that is silent for half a minute.
+        .timer(TokioTimer::new())
         .serve_connection(TokioIo::new(stream), hello)
         .await;
 }
