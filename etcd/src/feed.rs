@@ -43,7 +43,7 @@ pub struct Feed {
     hub: Arc<Hub>,
     ring: Mutex<Ring>,
     /// Told after each step of the hub.
-    published: Notify,
+    published: Arc<Notify>,
     /// The newest change that this server made: it is going to come.
     made: AtomicU64,
     /// etcd has taken the request to watch once.
@@ -70,7 +70,7 @@ impl Feed {
                 config.history_changes,
                 config.history_bytes,
             )),
-            published: Notify::new(),
+            published: Arc::default(),
             made: AtomicU64::new(0),
             has_begun: AtomicBool::new(false),
             is_serving: AtomicBool::new(false),

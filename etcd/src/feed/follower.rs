@@ -1,11 +1,13 @@
 //! A watcher's end. What it is told of progress is not behind what this server
 //! was told of its own writes, though those come back by way of etcd.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use store::{Error, Revision, Signal, Source, Watch};
+use tokio::sync::futures::OwnedNotified;
 
 use super::Feed;
 
@@ -15,6 +17,9 @@ pub struct Follower {
     feed: Arc<Feed>,
     /// Progress is to be told once it is as far as this.
     wanted: Option<Revision>,
+    /// The step of the hub that is waited for. Kept here, for a wait that is
+    /// dropped must still wake who began it.
+    step: Option<Pin<Box<OwnedNotified>>>,
 }
 
 impl std::fmt::Debug for Feed {
@@ -31,6 +36,7 @@ impl Follower {
             watch,
             feed,
             wanted: None,
+            step: None,
         }
     }
 }
@@ -42,7 +48,11 @@ impl Source for Follower {
             return self.watch.next().await;
         };
         loop {
-            let mut step = std::pin::pin!(self.feed.published.notified());
+            if let Some(step) = &mut self.step {
+                step.await;
+            }
+            self.step = None;
+            let mut step = Box::pin(self.feed.published.clone().notified_owned());
             // From here on no step is missed.
             step.as_mut().enable();
             self.watch.request_progress();
@@ -54,7 +64,7 @@ impl Source for Follower {
                 }
                 signal => return Some(signal),
             }
-            step.await;
+            self.step = Some(step);
         }
     }
 

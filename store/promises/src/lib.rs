@@ -74,7 +74,8 @@ macro_rules! store_promises {
                 all_watchers_see_one_order,
                 progress_is_reported_to_watchers_of_keys_that_do_not_change,
                 progress_comes_after_all_changes_before_it,
-                a_cancelled_wait_loses_nothing;
+                a_cancelled_wait_loses_nothing,
+                a_wait_that_is_begun_anew_at_each_wake_is_woken;
             history: older_revisions_read_as_they_were,
                 compacted_revisions_are_refused_and_later_ones_kept,
                 compacting_again_or_less_changes_nothing,

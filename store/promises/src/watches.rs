@@ -1,15 +1,23 @@
 //! What a watcher is promised.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::future::join_all;
-use store::{Change, Revision, Store};
+use store::{Change, Revision, Signal, Store};
+use tokio::time::timeout;
 
 use crate::{delete, drain, next, put};
 
 /// How many writes the concurrent promises are tried with.
 const WRITERS: usize = 4;
 const WRITES: usize = 100;
+/// A wake that was lost comes later than this.
+const LONG: Duration = Duration::from_secs(20);
 
 pub async fn a_watcher_sees_each_change_with_what_was_before(store: Arc<dyn Store>) {
     let mut watch = store.watch(b"/k", store.revision()).await.unwrap();
@@ -137,6 +145,18 @@ pub async fn a_cancelled_wait_loses_nothing(store: Arc<dyn Store>) {
             put(&*store, "/k", "v").await
         };
         assert_eq!(next(&mut watch).await.revision(), revision);
+    }
+}
+
+/// As a server polls its watches, of which each is one of many things it waits for.
+pub async fn a_wait_that_is_begun_anew_at_each_wake_is_woken(store: Arc<dyn Store>) {
+    let mut watch = store.watch(b"/k", store.revision()).await.unwrap();
+    for _ in 0..20 {
+        let newest = put(&*store, "/other", "v").await;
+        watch.request_progress();
+        let polled = poll_fn(|cx| pin!(watch.next()).poll(cx));
+        let signal = timeout(LONG, polled).await.expect("a wake");
+        assert_eq!(signal.unwrap().unwrap(), Signal::Progress(newest));
     }
 }
 
