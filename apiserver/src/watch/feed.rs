@@ -161,7 +161,7 @@ impl Feed {
         let converted = std::task::ready!(converting.as_mut().poll(cx));
         self.converting = None;
         match converted {
-            Ok(change) => self.shaper.change(&change, out),
+            Ok(change) => self.tell(&change, out),
             Err(status) => {
                 self.is_over = true;
                 self.shaper.error(&status, out);
@@ -170,20 +170,22 @@ impl Feed {
         Poll::Ready(())
     }
 
+    fn tell(&mut self, change: &Change, out: &mut BytesMut) {
+        self.at = change.revision();
+        self.shaper.change(change, out);
+    }
+
     fn take(&mut self, signal: Result<Signal, store::Error>, out: &mut BytesMut) {
         match signal {
-            Ok(Signal::Change(change)) => {
-                self.at = change.revision();
-                match &self.converter {
-                    Some(api) if !self.shaper.kind().shows(&change) => {
-                        let (api, kind) = (api.clone(), self.shaper.kind().clone());
-                        self.converting = Some(Box::pin(async move {
-                            api.change_as_served(&kind, &change).await
-                        }));
-                    }
-                    _ => self.shaper.change(&change, out),
+            Ok(Signal::Change(change)) => match &self.converter {
+                Some(api) if !self.shaper.kind().shows(&change) => {
+                    let (api, kind) = (api.clone(), self.shaper.kind().clone());
+                    self.converting = Some(Box::pin(async move {
+                        api.change_as_served(&kind, &change).await
+                    }));
                 }
-            }
+                _ => self.tell(&change, out),
+            },
             Ok(Signal::Progress(revision)) => {
                 self.at = revision;
                 self.shaper.bookmark(revision, false, out);
@@ -196,8 +198,9 @@ impl Feed {
     }
 
     /// The time of a bookmark, or of the end: a watch that is over in time ends
-    /// with where it got to.
-    fn on_time(&mut self, cx: &mut Context<'_>, out: &mut BytesMut) {
+    /// with where it got to. Answers whether progress was asked for.
+    fn on_time(&mut self, cx: &mut Context<'_>, out: &mut BytesMut) -> bool {
+        let mut has_asked = false;
         while self.timer.as_mut().poll(cx).is_ready() && !self.is_over {
             let now = Instant::now();
             if now >= self.deadline {
@@ -205,14 +208,16 @@ impl Feed {
                 if self.bookmark.is_some() {
                     self.shaper.bookmark(self.at, false, out);
                 }
-                return;
+                break;
             }
             if self.bookmark.is_some_and(|due| now >= due) {
                 self.watch.request_progress();
+                has_asked = true;
                 self.bookmark = Some(now + BOOKMARK_EVERY);
             }
             self.set_timer();
         }
+        has_asked
     }
 }
 
@@ -259,7 +264,9 @@ impl Feed {
             return Poll::Ready(());
         }
         self.take_ready(cx, out);
-        self.on_time(cx, out);
+        if self.on_time(cx, out) {
+            self.take_ready(cx, out);
+        }
         let may_wait = !has_turn && !out.is_empty() && !self.is_over;
         if may_wait && self.must_wait(out, cx) {
             return Poll::Pending;
