@@ -319,10 +319,10 @@ fn mark_ending(object: &mut Value, grace: i64) {
             .checked_add(SignedDuration::from_secs(grace))
             .unwrap_or(now);
         meta::set_meta(object, "deletionTimestamp", time::rfc3339(ends));
+        let generation = meta::generation(object);
+        if generation > 0 {
+            meta::set_meta(object, "generation", generation + 1);
+        }
     }
     meta::set_meta(object, "deletionGracePeriodSeconds", grace);
-    let generation = meta::generation(object);
-    if generation > 0 {
-        meta::set_meta(object, "generation", generation + 1);
-    }
 }

@@ -203,7 +203,11 @@ impl Registry<'_> {
 
     fn prepare(&self, new: &mut Value, old: &Value, part: Part) {
         match part {
-            Part::Main | Part::Scale | Part::Resize => self.kind.prepare_update(new, old),
+            Part::Main | Part::Scale => self.kind.prepare_update(new, old),
+            Part::Resize => {
+                keep_all_but(new, old, "spec");
+                self.kind.prepare_update(new, old);
+            }
             Part::Binding => {}
             Part::Status => self.kind.prepare_status_update(new, old),
             Part::Finalize => keep_all_but(new, old, "spec"),

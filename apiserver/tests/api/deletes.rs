@@ -128,3 +128,27 @@ async fn a_collection_is_deleted_by_selector() {
         .collect();
     assert_eq!(names, ["keep"]);
 }
+
+#[tokio::test]
+async fn deleting_again_what_is_ending_is_no_new_generation() {
+    const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/g/deployments";
+    let cluster = Cluster::start().await;
+    cluster.namespace("g").await;
+    let deployment = json!({ "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": { "name": "d", "finalizers": ["example.com/f"] },
+        "spec": { "selector": { "matchLabels": { "a": "b" } }, "template": { "metadata": { "labels": { "a": "b" } },
+            "spec": { "containers": [{ "name": "c", "image": "i" }] } } } });
+    cluster.ask(Method::POST, DEPLOYMENTS, &deployment).await;
+    let path = format!("{DEPLOYMENTS}/d");
+    let policy = |policy: &str| json!({ "propagationPolicy": policy });
+    cluster
+        .ask(Method::DELETE, &path, &policy("Background"))
+        .await;
+    let first = cluster.get(&path).await["metadata"].take();
+    cluster
+        .ask(Method::DELETE, &path, &policy("Foreground"))
+        .await;
+    let second = cluster.get(&path).await["metadata"].take();
+    assert_ne!(first["finalizers"], second["finalizers"]);
+    assert_eq!(first["generation"], second["generation"]);
+}

@@ -235,3 +235,27 @@ async fn pod_applied_again_by_another_keeps_the_tolerations_every_pod_has() {
         .await;
     assert_eq!(put["spec"]["tolerations"], made["spec"]["tolerations"]);
 }
+
+#[tokio::test]
+async fn a_resize_is_a_new_generation_and_leaves_the_metadata_alone() {
+    const PODS: &str = "/api/v1/namespaces/g/pods";
+    let cluster = Cluster::start().await;
+    cluster.namespace("g").await;
+    let account = json!({ "metadata": { "name": "default" } });
+    let accounts = "/api/v1/namespaces/g/serviceaccounts";
+    cluster.ask(Method::POST, accounts, &account).await;
+    let pod = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "p", "labels": { "a": "1" } },
+        "spec": { "containers": [{ "name": "c", "image": "i", "resources": { "requests": { "cpu": "1" } } }] } });
+    let made = cluster.ask(Method::POST, PODS, &pod).await;
+    let mut wanted = made.clone();
+    wanted["metadata"]["labels"] = json!({ "a": "2", "b": "1" });
+    wanted["metadata"]["finalizers"] = json!(["example.com/f"]);
+    wanted["spec"]["containers"][0]["resources"]["requests"]["cpu"] = "2".into();
+    let path = format!("{PODS}/p/resize");
+    let resized = cluster.ask(Method::PUT, &path, &wanted).await;
+    let requests = &resized["spec"]["containers"][0]["resources"]["requests"];
+    assert_eq!(requests["cpu"], "2", "{resized}");
+    assert_eq!(resized["metadata"]["labels"], made["metadata"]["labels"]);
+    assert!(resized["metadata"]["finalizers"].is_null());
+    assert_eq!(resized["metadata"]["generation"], 2);
+}
