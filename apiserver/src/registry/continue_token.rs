@@ -1,4 +1,5 @@
 //! Where a list in pages goes on: a revision and the last key, opaque to clients.
+//! A list whose revision is forgotten goes on in what is there now.
 
 use apimachinery::Status;
 use base64::Engine as _;
@@ -6,6 +7,7 @@ use base64::alphabet::URL_SAFE;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use serde::{Deserialize, Serialize};
+use store::Revision;
 
 /// As lenient as Go's: odd bits at the end do not matter.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -16,29 +18,32 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
         .with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 const VERSION: &str = "meta.k8s.io/v1";
+/// Stands for the newest revision.
+const NEWEST: i64 = -1;
 
 #[derive(Serialize, Deserialize)]
 struct Token {
     v: String,
-    rv: u64,
+    rv: i64,
     start: String,
 }
 
-/// `last` is the last key of the page, below the collection's prefix.
-pub fn encode(revision: u64, last: &str) -> String {
+/// `last` is the last key of the page, below the collection's prefix. Without a
+/// revision the list goes on in the newest.
+pub fn encode(revision: Option<Revision>, last: &str) -> String {
     let token = Token {
         v: VERSION.into(),
-        rv: revision,
+        rv: revision.map_or(NEWEST, |at| i64::try_from(at.0).unwrap_or(i64::MAX)),
         start: format!("{last}\0"),
     };
     BASE64.encode(serde_json::to_vec(&token).expect("strings and numbers serialize"))
 }
 
-/// Revision and last key.
+/// Revision, if it is not the newest, and last key.
 ///
 /// # Errors
 /// 400 when the text is no token of this server.
-pub fn decode(text: &str) -> Result<(u64, String), Status> {
+pub fn decode(text: &str) -> Result<(Option<Revision>, String), Status> {
     let invalid = |why: String| {
         Status::bad_request(format!(
             "invalid continue token: continue key is not valid: {why}"
@@ -54,7 +59,7 @@ pub fn decode(text: &str) -> Result<(u64, String), Status> {
         ));
     }
     let last = token.start.strip_suffix('\0').unwrap_or(&token.start);
-    Ok((token.rv, last.to_owned()))
+    Ok((u64::try_from(token.rv).ok().map(Revision), last.to_owned()))
 }
 
 #[cfg(test)]
@@ -63,10 +68,10 @@ mod tests {
 
     #[test]
     fn a_token_reads_back_and_garbage_is_refused() {
-        assert_eq!(
-            decode(&encode(480, "lst/cm2")).unwrap(),
-            (480, "lst/cm2".to_owned())
-        );
+        for at in [Some(Revision(480)), None] {
+            let token = encode(at, "lst/cm2");
+            assert_eq!(decode(&token).unwrap(), (at, "lst/cm2".to_owned()));
+        }
         assert_eq!(
             decode("garbage").unwrap_err().message,
             "invalid continue token: continue key is not valid: invalid character '\\u0081' looking for beginning of value"

@@ -52,7 +52,7 @@ impl Registry<'_> {
             return Ok(ListOptions {
                 selector,
                 limit,
-                at: Some(Revision(revision)),
+                at: revision,
                 after: Some(last),
             });
         }
@@ -149,11 +149,9 @@ impl Registry<'_> {
 
     async fn range(&self, range: Range, options: &ListOptions) -> Result<Page, Status> {
         let page = self.api.store.range(range).await;
-        let mut page = page.map_err(|error| match error {
-            store::Error::Compacted { .. } if options.after.is_some() => Status::expired(
-                "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter.",
-            ),
-            error => store_failure(error),
+        let mut page = page.map_err(|error| match (error, &options.after) {
+            (store::Error::Compacted { .. }, Some(last)) => pages_expired(last),
+            (error, _) => store_failure(error),
         })?;
         if self.kind.is_custom() {
             page.entries = self.api.all_as_served(self.kind, page.entries).await?;
@@ -174,7 +172,7 @@ impl Registry<'_> {
             .map(|e| String::from_utf8_lossy(&e.key[skip..]).into_owned());
         let token = last
             .filter(|_| more)
-            .map(|last| continue_token::encode(revision.0, &last));
+            .map(|last| continue_token::encode(Some(revision), &last));
         Listed {
             entries,
             revision,
@@ -196,6 +194,16 @@ impl Listed {
         }
         metadata
     }
+}
+
+/// The revision of the pages before is forgotten. The client may begin anew, or go
+/// on in what is there now, by the token that the answer has.
+fn pages_expired(last: &str) -> Status {
+    let mut status = Status::expired(
+        "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.",
+    );
+    status.metadata.continue_token = continue_token::encode(None, last);
+    status
 }
 
 /// # Errors

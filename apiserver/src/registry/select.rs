@@ -12,19 +12,16 @@ use crate::bytes_json;
 use crate::query::Query;
 use crate::served::Served;
 
-/// Kinds whose field labels are paths of the stored object, so that a selector
-/// need not parse the whole.
-const PATH_LABELS: &[&str] = &[
-    "pods",
-    "nodes",
-    "secrets",
-    "namespaces",
-    "replicasets",
-    "jobs",
+/// Labels that are the path of a text of the stored object, and never a default:
+/// a selector of these need not parse the whole.
+const TEXT_LABELS: &[(&str, &str)] = &[
+    ("pods", "spec.nodeName"),
+    ("pods", "spec.restartPolicy"),
+    ("pods", "spec.schedulerName"),
+    ("pods", "status.phase"),
+    ("secrets", "type"),
+    ("namespaces", "status.phase"),
 ];
-
-/// Labels whose value is a text of the stored object, and never a default.
-const TEXT_LABELS: &[(&str, &str)] = &[("pods", "spec.nodeName"), ("pods", "status.phase")];
 
 /// Which objects of a kind are wanted.
 #[derive(Clone)]
@@ -114,10 +111,6 @@ impl Selector {
                 || self.labels.matches(bytes_json::labels(stored).as_ref()))
     }
 
-    fn has_path_labels(&self) -> bool {
-        matches!(self.kind, Served::BuiltIn(kind) if PATH_LABELS.contains(&kind.plural))
-    }
-
     fn fields_match(&self, stored: &[u8]) -> bool {
         if self.fields.is_everything() {
             return true;
@@ -127,8 +120,8 @@ impl Selector {
         {
             return true;
         }
-        let simple = |label: &str| label.starts_with("metadata.") || self.has_path_labels();
-        if self.fields.terms.iter().all(|term| simple(&term.field)) {
+        let mut terms = self.fields.terms.iter();
+        if terms.all(|term| is_path(&self.kind, &term.field)) {
             return self.fields.matches(|label| {
                 let path: Vec<&str> = label.split('.').collect();
                 Cow::Owned::<str>(bytes_json::scalar_at(stored, &path))
@@ -170,9 +163,13 @@ fn finder(term: &FieldTerm) -> Finder<'static> {
 fn is_written_as_is(kind: &Served, term: &FieldTerm) -> bool {
     let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-._:".contains(&b);
     let label = term.field.as_str();
-    !term.value.is_empty()
-        && term.value.bytes().all(is_plain)
-        && (label.starts_with("metadata.") || TEXT_LABELS.contains(&(kind.plural(), label)))
+    !term.value.is_empty() && term.value.bytes().all(is_plain) && is_path(kind, label)
+}
+
+/// Whether a label is the path of a text of the stored object.
+fn is_path(kind: &Served, label: &str) -> bool {
+    let is_known = || TEXT_LABELS.contains(&(kind.plural(), label));
+    label.starts_with("metadata.") || matches!(kind, Served::BuiltIn(_)) && is_known()
 }
 
 fn bad(error: apimachinery::selector::Error) -> Status {
@@ -198,10 +195,35 @@ mod tests {
     use super::*;
 
     fn selects(selector: &str, pod: &str) -> bool {
-        let kind = kinds::find("", "v1", "pods").unwrap();
+        selects_of(("", "v1", "pods"), selector, pod)
+    }
+
+    fn selects_of(kind: (&str, &str, &str), selector: &str, object: &str) -> bool {
+        let kind = kinds::find(kind.0, kind.1, kind.2).unwrap();
         let query = Query::parse(&format!("fieldSelector={selector}"));
         let selector = Selector::read(&Served::BuiltIn(kind), &query).unwrap();
-        selector.matches(pod.as_bytes())
+        selector.matches(object.as_bytes())
+    }
+
+    #[test]
+    fn a_field_that_is_not_there_has_its_default() {
+        let bare = r#"{"metadata":{"name":"x"}}"#;
+        assert!(selects("spec.hostNetwork=false", bare));
+        assert!(!selects("spec.hostNetwork=true", bare));
+        let nodes = ("", "v1", "nodes");
+        assert!(selects_of(nodes, "spec.unschedulable=false", bare));
+        assert!(!selects_of(nodes, "spec.unschedulable!=false", bare));
+    }
+
+    #[test]
+    fn labels_that_are_no_paths_are_read_where_the_field_is() {
+        let jobs = ("batch", "v1", "jobs");
+        let job = r#"{"metadata":{"name":"j"},"status":{"succeeded":2}}"#;
+        assert!(selects_of(jobs, "status.successful=2", job));
+        assert!(!selects_of(jobs, "status.successful=0", job));
+        let space = r#"{"metadata":{"name":"a"}}"#;
+        assert!(selects_of(("", "v1", "namespaces"), "name=a", space));
+        assert!(!selects_of(("", "v1", "namespaces"), "name=b", space));
     }
 
     #[test]

@@ -160,3 +160,29 @@ async fn pages_add_up_to_the_whole_as_it_was_at_the_first() {
     }
     assert_eq!(names, ["a", "b", "c", "d", "e"]);
 }
+
+#[tokio::test]
+async fn pages_whose_revision_is_forgotten_go_on_in_what_there_is() {
+    let cluster = Cluster::start().await;
+    cluster.namespace("g").await;
+    for name in ["a", "b", "c"] {
+        cluster.ask(Method::POST, MAPS, &labelled(name, "1")).await;
+    }
+    let page = |token: String| {
+        let path = format!("{MAPS}?limit=2&continue={token}");
+        let cluster = &cluster;
+        async move { cluster.get(&path).await }
+    };
+    let token = |answer: &Value| answer["metadata"]["continue"].as_str().unwrap().to_owned();
+    let first = page(String::new()).await;
+    cluster.ask(Method::POST, MAPS, &labelled("d", "1")).await;
+    store::Store::compact(&*cluster.store, store::Store::revision(&*cluster.store))
+        .await
+        .unwrap();
+    let expired = page(token(&first)).await;
+    assert_eq!(expired["reason"], "Expired", "{expired}");
+    let rest = page(token(&expired)).await;
+    let names = rest["items"].as_array().unwrap().iter();
+    let names: Vec<_> = names.map(|map| &map["metadata"]["name"]).collect();
+    assert_eq!(names, ["c", "d"]);
+}

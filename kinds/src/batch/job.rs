@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::columns::{self, AGE, Column, NAME};
 use crate::defaults::{each, object, set_default, set_text, with};
-use crate::kind::{Kind, Storage, Subresource, plain_field};
+use crate::kind::{FieldLabel, Kind, Storage, Subresource};
 use crate::pod_template;
 use crate::prepare;
 use crate::text_cells;
@@ -46,7 +46,10 @@ pub static KIND: Kind = Kind {
         Column::text("Selector", "Which pods belong to the job.").wide(),
     ],
     row,
-    field_labels: &[plain_field!("status.successful", "0")],
+    field_labels: &[FieldLabel::new("status.successful", |job| {
+        let succeeded = meta::int(job, "status.succeeded").unwrap_or(0);
+        succeeded.to_string().into()
+    })],
     warnings: warnings::named_workload,
     ..Kind::BASE
 };

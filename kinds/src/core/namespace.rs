@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::columns::{self, AGE, Column, NAME};
 use crate::errors::Errors;
-use crate::kind::{Kind, Scope, Storage, Subresource, text_field};
+use crate::kind::{FieldLabel, Kind, Scope, Storage, Subresource, text_field};
 use crate::node::Node;
 use crate::prepare;
 
@@ -48,7 +48,10 @@ pub static KIND: Kind = Kind {
         AGE,
     ],
     row,
-    field_labels: &[text_field!("status.phase"), text_field!("name")],
+    field_labels: &[
+        text_field!("status.phase"),
+        FieldLabel::new("name", |namespace| meta::name(namespace).into()),
+    ],
     ..Kind::BASE
 };
 
