@@ -98,7 +98,9 @@ impl Registry<'_> {
         self.kind.plural() == "namespaces" && self.kind.group().is_empty()
     }
 
-    fn check_delete_preconditions(
+    /// # Errors
+    /// 409 if the object is not the one that the options name.
+    pub fn check_delete_preconditions(
         &self,
         old: &Value,
         options: &DeleteOptions,

@@ -1,4 +1,9 @@
 //! Eviction: a delete that PodDisruptionBudgets may refuse for now.
+//!
+//! A pod that goes without a share of a budget because of the state it is in goes only
+//! in that state: when it changes meanwhile, it is looked at anew.
+
+use std::time::Duration;
 
 use apimachinery::selector::LabelSelector;
 use apimachinery::{Status, meta, status};
@@ -19,6 +24,9 @@ use crate::respond;
 
 const EVICTION: Wanted<'static> = Wanted::built_in("policy", "v1", "Eviction");
 const RETRY_SECONDS: u16 = 10;
+/// Lost races are tried again so often, with a pause for who is faster.
+const ATTEMPTS: usize = 20;
+const PAUSE: Duration = Duration::from_millis(10);
 
 pub async fn post(
     registry: &Registry<'_>,
@@ -52,30 +60,107 @@ pub async fn post(
     };
     let mut delete = DeleteOptions::read(&call.query, &wanted)?;
     delete.dry_run |= options.dry_run;
-    let pod = versions::value(registry.kind, &registry.entry(name).await?.value)?;
-    node_restriction::check_eviction(registry, &pod)?;
-    if !is_over(&pod) {
-        take_from_budget(registry, &pod, delete.dry_run).await?;
-    }
-    registry.end(name, &delete, Admission::Done).await?;
+    evict(registry, name, &delete).await?;
     let mut done = Status::success(None);
     done.code = StatusCode::CREATED.as_u16();
     Ok(respond::status(&done))
 }
 
-/// Pods that do not run, or end anyway, disrupt nothing.
-fn is_over(pod: &Value) -> bool {
-    matches!(
-        meta::text(pod, "status.phase"),
-        "Succeeded" | "Failed" | "Pending"
-    ) || meta::deletion_timestamp(pod).is_some()
+/// What one look at the pod and its budget comes to.
+enum Round {
+    Evicted,
+    /// Somebody else wrote what was looked at. The answer, if that goes on.
+    Overtaken(Status),
 }
 
-async fn take_from_budget(
+/// How a pod may go.
+enum Leave {
+    /// Whatever becomes of it meanwhile.
+    Free,
+    /// As it is: it might come to count for a budget.
+    Unchanged,
+    /// Not yet: somebody else wrote its budget meanwhile.
+    Overtaken(Status),
+}
+
+async fn evict(registry: &Registry<'_>, name: &str, options: &DeleteOptions) -> Result<(), Status> {
+    for _ in 1..ATTEMPTS {
+        match try_to_evict(registry, name, options).await? {
+            Round::Evicted => return Ok(()),
+            Round::Overtaken(_) => tokio::time::sleep(PAUSE).await,
+        }
+    }
+    match try_to_evict(registry, name, options).await? {
+        Round::Evicted => Ok(()),
+        Round::Overtaken(status) => Err(status),
+    }
+}
+
+async fn try_to_evict(
+    registry: &Registry<'_>,
+    name: &str,
+    options: &DeleteOptions,
+) -> Result<Round, Status> {
+    let pod = versions::value(registry.kind, &registry.entry(name).await?.value)?;
+    node_restriction::check_eviction(registry, &pod)?;
+    registry.check_delete_preconditions(&pod, options)?;
+    match leave(registry, &pod, options.dry_run).await? {
+        Leave::Free => {
+            registry.end(name, options, Admission::Done).await?;
+            Ok(Round::Evicted)
+        }
+        Leave::Unchanged => end_unchanged(registry, &pod, options).await,
+        Leave::Overtaken(status) => Ok(Round::Overtaken(status)),
+    }
+}
+
+/// Ends the pod if it is what was looked at.
+async fn end_unchanged(
     registry: &Registry<'_>,
     pod: &Value,
-    dry_run: bool,
-) -> Result<(), Status> {
+    options: &DeleteOptions,
+) -> Result<Round, Status> {
+    let options = DeleteOptions {
+        resource_version: Some(meta::resource_version(pod).to_owned()),
+        ..options.clone()
+    };
+    match registry
+        .end(meta::name(pod), &options, Admission::Done)
+        .await
+    {
+        Ok(_) => Ok(Round::Evicted),
+        Err(status) if status.code == StatusCode::CONFLICT.as_u16() => {
+            let why = "Cannot evict pod as it is being changed.";
+            let status = Status::too_many_requests(why, RETRY_SECONDS);
+            Ok(Round::Overtaken(status))
+        }
+        Err(status) => Err(status),
+    }
+}
+
+async fn leave(registry: &Registry<'_>, pod: &Value, dry_run: bool) -> Result<Leave, Status> {
+    if is_over(pod) {
+        return Ok(Leave::Free);
+    }
+    if meta::text(pod, "status.phase") == "Pending" {
+        return Ok(Leave::Unchanged);
+    }
+    let Some((entry, budget)) = budget_of(registry, pod).await? else {
+        return Ok(Leave::Free);
+    };
+    if !is_ready(pod) && lets_unready_go(&budget) {
+        return Ok(Leave::Unchanged);
+    }
+    take(registry, &entry, &budget, pod, dry_run).await
+}
+
+/// Pods that run no more, or end anyway, are disrupted by nothing.
+fn is_over(pod: &Value) -> bool {
+    matches!(meta::text(pod, "status.phase"), "Succeeded" | "Failed")
+        || meta::deletion_timestamp(pod).is_some()
+}
+
+async fn budget_of(registry: &Registry<'_>, pod: &Value) -> Result<Option<(Entry, Value)>, Status> {
     let prefix = keys::collection("poddisruptionbudgets", registry.namespace);
     let page = registry
         .api
@@ -83,54 +168,47 @@ async fn take_from_budget(
         .range(Range::prefix(prefix))
         .await
         .map_err(store_failure)?;
-    let mut covering: Vec<(Entry, Value)> = Vec::new();
+    let mut covering = None;
     for entry in page.entries {
         let budget: Value = serde_json::from_slice(&entry.value).map_err(Status::internal)?;
         let selector = LabelSelector::from_object(&budget["spec"]["selector"]);
-        if selector.is_ok_and(|s| s.matches_object(pod)) {
-            covering.push((entry, budget));
+        if !selector.is_ok_and(|s| s.matches_object(pod)) {
+            continue;
+        }
+        if covering.replace((entry, budget)).is_some() {
+            return Err(Status::internal(
+                "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
+            ));
         }
     }
-    match covering.as_slice() {
-        [] => Ok(()),
-        [(entry, budget)] => take(registry, entry, budget, pod, dry_run).await,
-        _ => Err(Status::internal(
-            "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
-        )),
-    }
+    Ok(covering)
 }
 
+/// Takes the pod's share of the budget.
 async fn take(
     registry: &Registry<'_>,
     entry: &Entry,
     budget: &Value,
     pod: &Value,
     dry_run: bool,
-) -> Result<(), Status> {
+) -> Result<Leave, Status> {
     let name = meta::name(budget);
     let count = |field: &str| budget["status"][field].as_i64().unwrap_or(0);
     let allowed = count("disruptionsAllowed");
-    if !is_ready(pod) && lets_unready_go(budget) {
-        return Ok(());
+    if count("observedGeneration") < meta::generation(budget) {
+        let why = "The disruption budget has not yet been processed";
+        return Err(refusal(name, why, RETRY_SECONDS));
     }
-    let is_stale = count("observedGeneration") < meta::generation(budget);
-    if is_stale || allowed <= 0 {
+    if allowed <= 0 {
         let needs = format!(
             "The disruption budget {name} needs {} healthy pods and has {} currently",
             count("desiredHealthy"),
             count("currentHealthy")
         );
-        return Err(refusal(
-            name,
-            if is_stale {
-                "The disruption budget has not yet been processed"
-            } else {
-                &needs
-            },
-        ));
+        return Err(refusal(name, &needs, 0));
     }
     if dry_run {
-        return Ok(());
+        return Ok(Leave::Free);
     }
     let mut new = budget.clone();
     meta::set(&mut new, "status.disruptionsAllowed", allowed - 1);
@@ -151,9 +229,10 @@ async fn take(
         )
         .await
     {
-        Ok(_) => Ok(()),
+        Ok(_) => Ok(Leave::Free),
         Err(store::Error::Conflict { .. }) => {
-            Err(refusal(name, "The disruption budget changed meanwhile"))
+            let why = "The disruption budget changed meanwhile";
+            Ok(Leave::Overtaken(refusal(name, why, RETRY_SECONDS)))
         }
         Err(error) => Err(store_failure(error)),
     }
@@ -175,10 +254,10 @@ fn is_ready(pod: &Value) -> bool {
         .any(|c| c["type"] == "Ready" && c["status"] == "True")
 }
 
-fn refusal(budget: &str, why: &str) -> Status {
+fn refusal(budget: &str, why: &str, retry_seconds: u16) -> Status {
     let mut refused = Status::too_many_requests(
         "Cannot evict pod as it would violate the pod's disruption budget.",
-        RETRY_SECONDS,
+        retry_seconds,
     );
     if let Some(details) = &mut refused.details {
         details.causes.push(status::Cause {
@@ -186,11 +265,6 @@ fn refusal(budget: &str, why: &str) -> Status {
             message: why.to_owned(),
             field: String::new(),
         });
-        details.retry_after_seconds = if why.contains("processed") || why.contains("changed") {
-            RETRY_SECONDS
-        } else {
-            0
-        };
         details.name = budget.to_owned();
     }
     refused

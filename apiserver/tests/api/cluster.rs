@@ -40,6 +40,16 @@ impl Cluster {
     }
 
     pub async fn start_with(dir: TempDir, port: u16, access: Access) -> Result<Self, Error> {
+        Self::start_over(dir, port, access, |log| log).await
+    }
+
+    /// With what `layer` makes of the store.
+    pub async fn start_over(
+        dir: TempDir,
+        port: u16,
+        access: Access,
+        layer: impl FnOnce(Arc<store::Log>) -> Arc<dyn store::Store>,
+    ) -> Result<Self, Error> {
         let store = store::Log::open(dir.path().join("store"), store::Options::default()).unwrap();
         let authority =
             pki::Authority::load_or_create(&dir.path().join("pki"), "ca", "ca").unwrap();
@@ -76,7 +86,7 @@ impl Cluster {
             kubelet: Some(kubelet),
             token_key: Arc::new(pki::TokenKey::load_or_create(&dir.path().join("sa.key")).unwrap()),
             issuer: Config::ISSUER.to_owned(),
-            store: store.clone(),
+            store: layer(store.clone()),
             service_range: "10.96.0.0/16".parse().unwrap(),
             node_ports: Config::NODE_PORTS,
             tokens: vec![StaticToken {
