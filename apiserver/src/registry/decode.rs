@@ -12,6 +12,7 @@ use schema::{Document, Problem, protobuf};
 use serde_json::Value;
 
 use self::types::Refusal;
+pub use self::types::unlike;
 use super::options::{FieldValidation, WriteOptions};
 use crate::api::Call;
 use crate::body::RequestBody;

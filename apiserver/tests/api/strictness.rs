@@ -192,6 +192,11 @@ async fn a_patch_makes_nothing_another_kind() {
             "converting (v1.Secret) to (core.ConfigMap): unknown conversion",
         ),
         (
+            merge,
+            r#"{"kind":"ConfigMapList"}"#,
+            "converting (v1.ConfigMapList) to (core.ConfigMap): unknown conversion",
+        ),
+        (
             json_patch,
             r#"[{"op":"replace","path":"/apiVersion","value":"v2"}]"#,
             "no kind \"ConfigMap\" is registered for version \"v2\" in scheme \"pkg/api/legacyscheme/scheme.go:30\"",

@@ -7,6 +7,7 @@ use super::Wanted;
 
 /// How much of a broken body an error shows.
 const SHOWN: usize = 30;
+/// Where Kubernetes keeps its kinds, as its errors have it.
 const SCHEME: &str = "pkg/api/legacyscheme/scheme.go:30";
 /// Go's name of what it reads first.
 const TYPE_META: &str = r#"struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }"#;
@@ -70,34 +71,50 @@ fn no_json_of(found: &str, place: &str, of: &str) -> Refusal {
 }
 
 fn other(wanted: Wanted<'_>, kind: String, given: String, expected: &str) -> Refusal {
-    let (group, version) = given.split_once('/').unwrap_or(("", &given));
-    let version = version.to_owned();
-    let registered = kinds::all().iter().any(|k| {
-        k.group == group && k.version == version && (k.kind == kind || k.list_kind == kind)
-    });
-    let why = if wanted.is_custom() {
-        if given != expected {
-            return Refusal::Version {
-                given,
-                expected: expected.to_owned(),
-            };
-        }
-        format!("no kind {kind:?} is registered for version {given:?}")
-    } else if !registered {
-        format!("no kind {kind:?} is registered for version {given:?} in scheme {SCHEME:?}")
-    } else if kind == wanted.kind {
+    let is_version = if wanted.is_custom() {
+        given != expected
+    } else {
+        kind == wanted.kind && is_registered(&kind, &given)
+    };
+    if is_version {
         return Refusal::Version {
             given,
             expected: expected.to_owned(),
         };
+    }
+    let why = if wanted.is_custom() {
+        format!("no kind {kind:?} is registered for version {given:?}")
     } else {
-        format!(
-            "converting ({version}.{kind}) to ({}.{}): unknown conversion",
-            package(wanted.group),
-            wanted.kind
-        )
+        unlike(wanted, &kind, &given)
     };
+    let version = split(&given).1.to_owned();
     Refusal::Other { kind, version, why }
+}
+
+/// Why what says that it is a `kind` of `api_version` is not of the built-in kind wanted.
+pub fn unlike(wanted: Wanted<'_>, kind: &str, api_version: &str) -> String {
+    if !is_registered(kind, api_version) {
+        return format!(
+            "no kind {kind:?} is registered for version {api_version:?} in scheme {SCHEME:?}"
+        );
+    }
+    format!(
+        "converting ({}.{kind}) to ({}.{}): unknown conversion",
+        split(api_version).1,
+        package(wanted.group),
+        wanted.kind
+    )
+}
+
+fn is_registered(kind: &str, api_version: &str) -> bool {
+    let (group, version) = split(api_version);
+    let mut all = kinds::all().iter();
+    all.any(|k| (k.group, k.version) == (group, version) && (k.kind == kind || k.list_kind == kind))
+}
+
+/// Group and version.
+fn split(api_version: &str) -> (&str, &str) {
+    api_version.split_once('/').unwrap_or(("", api_version))
 }
 
 /// The package that Kubernetes has the kinds of a group in.

@@ -2,10 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::registry::decode;
 use crate::served::Served;
-
-/// Where Kubernetes keeps its kinds, as its errors have it.
-const SCHEME: &str = "pkg/api/legacyscheme/scheme.go:30";
 
 /// Whether a changed object can still be read as what it was; one of a built-in kind
 /// that leaves out what it is, is what it was.
@@ -34,7 +32,7 @@ pub fn check(kind: &Served, object: &mut Value) -> Result<(), String> {
     // What is no text at all does not fit the schema.
     match (text(fields, "kind"), text(fields, "apiVersion")) {
         (Some(given), Some(version)) if given != kind.kind() || version != kind.api_version() => {
-            Err(unlike(kind, given, version))
+            Err(decode::unlike(kind.into(), given, version))
         }
         _ => Ok(()),
     }
@@ -54,20 +52,4 @@ fn text<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
 
 fn is_absent(value: Option<&Value>) -> bool {
     value.is_none_or(|value| value.is_null() || value == "")
-}
-
-fn unlike(kind: &Served, given: &str, api_version: &str) -> String {
-    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-    let mut all = kinds::all().iter();
-    if all.any(|k| (k.group, k.version, k.kind) == (group, version, given)) {
-        let own = match kind.group().split('.').next() {
-            None | Some("") => "core",
-            Some(first) => first,
-        };
-        return format!(
-            "converting ({version}.{given}) to ({own}.{}): unknown conversion",
-            kind.kind()
-        );
-    }
-    format!("no kind {given:?} is registered for version {api_version:?} in scheme {SCHEME:?}")
 }
