@@ -5,12 +5,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName,
-    DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType, SerialNumber,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SanType, SerialNumber, SubjectPublicKeyInfo,
 };
 use sha2::{Digest, Sha256};
+use x509_parser::certification_request::X509CertificationRequest;
+use x509_parser::prelude::FromDer;
 
-use crate::{Error, private_file};
+use crate::{Error, private_file, subject};
 
 const TEN_YEARS: Duration = Duration::from_secs(3650 * 24 * 3600);
 /// Clocks of joining machines may run behind ours.
@@ -135,9 +137,9 @@ impl Authority {
         };
         let key = KeyPair::generate().map_err(failed)?;
         let params = leaf_params(request).map_err(failed)?;
-        let cert = params.signed_by(&key, &self.issuer).map_err(failed)?;
+        let cert_pem = self.certificate(&params, &key, request).map_err(failed)?;
         Ok(Issued {
-            cert_pem: cert.pem(),
+            cert_pem,
             key_pem: key.serialize_pem(),
         })
     }
@@ -145,14 +147,33 @@ impl Authority {
     /// Signs somebody else's key. Subject, names and usages come from
     /// `request`, never from the CSR, so the caller decides what is granted.
     pub fn sign_csr(&self, csr_pem: &str, request: &Request) -> Result<String, Error> {
-        let mut csr = CertificateSigningRequestParams::from_pem(csr_pem)
-            .map_err(|source| Error::Request { source })?;
-        csr.params = leaf_params(request).map_err(|source| Error::Request { source })?;
-        let cert = csr
-            .signed_by(&self.issuer)
-            .map_err(|source| Error::Request { source })?;
-        Ok(cert.pem())
+        let failed = |source| Error::Request { source };
+        let key = requested_key(csr_pem).map_err(failed)?;
+        let params = leaf_params(request).map_err(failed)?;
+        self.certificate(&params, &key, request).map_err(failed)
     }
+
+    fn certificate(
+        &self,
+        params: &CertificateParams,
+        key: &impl PublicKeyData,
+        request: &Request,
+    ) -> Result<String, rcgen::Error> {
+        let made = params.signed_by(key, &self.issuer)?;
+        subject::certificate(&made, request, self.issuer.key())
+    }
+}
+
+/// The key that a request asks to sign, of which it proves that it has the
+/// private half.
+fn requested_key(csr_pem: &str) -> Result<SubjectPublicKeyInfo, rcgen::Error> {
+    let unreadable = |_| rcgen::Error::CouldNotParseCertificationRequest;
+    let (_, block) = x509_parser::pem::parse_x509_pem(csr_pem.as_bytes()).map_err(unreadable)?;
+    let (_, csr) = X509CertificationRequest::from_der(&block.contents)
+        .map_err(|_| rcgen::Error::CouldNotParseCertificationRequest)?;
+    csr.verify_signature()
+        .map_err(|_| rcgen::Error::InvalidCertificationRequestSignature)?;
+    SubjectPublicKeyInfo::from_der(csr.certification_request_info.subject_pki.raw)
 }
 
 /// A key and a request to sign it, for a node that joins.
@@ -164,13 +185,13 @@ pub fn make_csr(request: &Request) -> Result<(String, String), Error> {
     let key = KeyPair::generate().map_err(failed)?;
     let params = csr_params(request).map_err(failed)?;
     let csr = params.serialize_request(&key).map_err(failed)?;
-    let csr_pem = csr.pem().map_err(failed)?;
+    let csr_pem = subject::signing_request(&csr, request, &key).map_err(failed)?;
     Ok((csr_pem, key.serialize_pem()))
 }
 
 pub(crate) fn csr_params(request: &Request) -> Result<CertificateParams, rcgen::Error> {
     let mut params = CertificateParams::new(request.dns_names.clone())?;
-    params.distinguished_name = subject(request);
+    params.distinguished_name = subject::of(request);
     params
         .subject_alt_names
         .extend(request.addresses.iter().map(|ip| SanType::IpAddress(*ip)));
@@ -215,7 +236,7 @@ fn leaf_params(request: &Request) -> Result<CertificateParams, rcgen::Error> {
     params
         .subject_alt_names
         .extend(request.addresses.iter().map(|ip| SanType::IpAddress(*ip)));
-    params.distinguished_name = subject(request);
+    params.distinguished_name = subject::of(request);
     params.is_ca = IsCa::ExplicitNoCa;
     params.key_usages = request.usages.iter().filter_map(key_usage).collect();
     if params.key_usages.is_empty() {
@@ -229,18 +250,6 @@ fn leaf_params(request: &Request) -> Result<CertificateParams, rcgen::Error> {
     params.serial_number = Some(SerialNumber::from_slice(&rand::random::<[u8; 16]>()));
     set_validity(&mut params, request.lifetime.unwrap_or(TEN_YEARS / 10));
     Ok(params)
-}
-
-fn subject(request: &Request) -> DistinguishedName {
-    let mut name = DistinguishedName::new();
-    for organization in &request.organizations {
-        name.push(
-            DnType::OrganizationName,
-            rcgen::DnValue::from(organization.as_str()),
-        );
-    }
-    name.push(DnType::CommonName, request.common_name.as_str());
-    name
 }
 
 fn purpose(usage: &Usage) -> Option<ExtendedKeyUsagePurpose> {

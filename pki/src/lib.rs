@@ -16,6 +16,7 @@ pub mod kubeconfig;
 pub mod node_key;
 pub mod private_file;
 pub mod renewal;
+mod subject;
 pub mod tls;
 mod token;
 mod validity;

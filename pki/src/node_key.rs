@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::authority::csr_params;
 use crate::token::{PublicKey, now};
-use crate::{Error, Request, private_file};
+use crate::{Error, Request, private_file, subject};
 
 /// The ConfigMap that notes a node's public key, without the node's name.
 const NOTE_PREFIX: &str = "skiff-node-";
@@ -87,7 +87,7 @@ impl NodeKey {
         };
         let params = csr_params(request).map_err(failed)?;
         let csr = params.serialize_request(&self.key).map_err(failed)?;
-        csr.pem().map_err(failed)
+        subject::signing_request(&csr, request, &self.key).map_err(failed)
     }
 
     /// Proves to the cluster whose authority has `fingerprint` that this is `node`.

@@ -2,7 +2,10 @@
 
 use std::os::unix::fs::PermissionsExt;
 
+use base64::Engine as _;
 use pki::{Authority, BoundObject, Claims, KubernetesClaims, Request, TokenKey, Usage};
+use x509_parser::certification_request::X509CertificationRequest;
+use x509_parser::prelude::FromDer;
 
 fn claims(now: u64, lifetime: u64) -> Claims {
     Claims {
@@ -132,6 +135,87 @@ fn signed_request_says_what_the_signer_grants_not_what_was_asked() {
         cert.subject().to_string(),
         "O=system:nodes, CN=system:node:n1"
     );
+}
+
+fn subject_of(cert_pem: &str) -> String {
+    let (_, pem) = x509_parser::pem::parse_x509_pem(cert_pem.as_bytes()).unwrap();
+    pem.parse_x509().unwrap().subject().to_string()
+}
+
+fn is_signed_by(ca: &Authority, cert_pem: &str) -> bool {
+    let (_, ca) = x509_parser::pem::parse_x509_pem(ca.cert_pem().as_bytes()).unwrap();
+    let ca = ca.parse_x509().unwrap();
+    let (_, pem) = x509_parser::pem::parse_x509_pem(cert_pem.as_bytes()).unwrap();
+    let cert = pem.parse_x509().unwrap();
+    cert.verify_signature(Some(ca.public_key())).is_ok()
+}
+
+fn of_groups(groups: &[&str]) -> Request {
+    Request {
+        common_name: "jbeda".into(),
+        organizations: groups.iter().map(|g| (*g).to_owned()).collect(),
+        usages: vec![Usage::Client],
+        ..Request::default()
+    }
+}
+
+#[test]
+fn certificates_and_requests_name_every_group() {
+    let dir = tempfile::tempdir().unwrap();
+    let ca = Authority::load_or_create(dir.path(), "ca", "skiff-ca").unwrap();
+    let request = of_groups(&["zeta", "alpha", "middle"]);
+    let named = "O=zeta, O=alpha, O=middle, CN=jbeda";
+
+    let issued = ca.issue(&request).unwrap();
+    assert_eq!(subject_of(&issued.cert_pem), named);
+    assert!(is_signed_by(&ca, &issued.cert_pem));
+
+    let (csr, _) = pki::make_csr(&request).unwrap();
+    let (_, block) = x509_parser::pem::parse_x509_pem(csr.as_bytes()).unwrap();
+    let (_, parsed) = X509CertificationRequest::from_der(&block.contents).unwrap();
+    parsed.verify_signature().unwrap();
+    let asked = parsed.certification_request_info.subject.to_string();
+    assert_eq!(asked, named);
+
+    let signed = ca.sign_csr(&csr, &request).unwrap();
+    assert_eq!(subject_of(&signed), named);
+    assert!(is_signed_by(&ca, &signed));
+}
+
+/// As Go writes several organizations: in one set; with extensions that no
+/// certificate of ours bears.
+const ONE_SET: &str = include_str!("requests/p384-one-set.csr");
+
+#[test]
+fn requests_of_other_tools_and_keys_are_signed() {
+    let dir = tempfile::tempdir().unwrap();
+    let ca = Authority::load_or_create(dir.path(), "ca", "skiff-ca").unwrap();
+    for (key, csr) in [
+        ("RSA, 2048 bits", include_str!("requests/rsa-2048.csr")),
+        ("RSA, 4096 bits", include_str!("requests/rsa-4096.csr")),
+        ("P-384", ONE_SET),
+        ("Ed25519", include_str!("requests/ed25519.csr")),
+    ] {
+        let signed = ca.sign_csr(csr, &of_groups(&["app1", "app2"])).expect(key);
+        assert_eq!(subject_of(&signed), "O=app1, O=app2, CN=jbeda", "{key}");
+        assert!(is_signed_by(&ca, &signed), "{key}");
+    }
+}
+
+#[test]
+fn request_whose_key_did_not_sign_it_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let ca = Authority::load_or_create(dir.path(), "ca", "skiff-ca").unwrap();
+    let (_, block) = x509_parser::pem::parse_x509_pem(ONE_SET.as_bytes()).unwrap();
+    let mut der = block.contents;
+    let name = der.windows(5).position(|w| w == b"jbeda").unwrap();
+    der[name] = b'J';
+    let forged = format!(
+        "-----BEGIN CERTIFICATE REQUEST-----\n{}\n-----END CERTIFICATE REQUEST-----\n",
+        base64::engine::general_purpose::STANDARD.encode(&der)
+    );
+    let refused = ca.sign_csr(&forged, &of_groups(&["app1"]));
+    assert!(matches!(refused, Err(pki::Error::Request { .. })));
 }
 
 #[test]

@@ -112,6 +112,19 @@ mod tests {
     }
 
     #[test]
+    fn every_group_is_read() {
+        let request = pki::Request {
+            common_name: "jbeda".into(),
+            organizations: vec!["app1".into(), "app2".into()],
+            ..pki::Request::default()
+        };
+        let (pem, _) = pki::make_csr(&request).unwrap();
+        let asked = Asked::read(pem.as_bytes()).unwrap();
+        assert_eq!(asked.common_name, "jbeda");
+        assert_eq!(asked.organizations, request.organizations);
+    }
+
+    #[test]
     fn rubbish_is_refused() {
         assert!(
             Asked::read(
