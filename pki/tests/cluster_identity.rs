@@ -1,5 +1,7 @@
 //! Authority, certificates and tokens on a real directory.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 use std::os::unix::fs::PermissionsExt;
 
 use base64::Engine as _;

@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
@@ -33,8 +34,14 @@ pub type Answer = Arc<dyn Fn(Asked) -> Response<Full<Bytes>> + Send + Sync>;
 
 pub struct Extension {
     pub address: SocketAddr,
-    asked: Arc<Mutex<Vec<Asked>>>,
+    serving: Arc<Serving>,
     task: tokio::task::JoinHandle<()>,
+}
+
+struct Serving {
+    answer: Answer,
+    asked: Mutex<Vec<Asked>>,
+    is_silent: AtomicBool,
 }
 
 impl Drop for Extension {
@@ -68,11 +75,15 @@ impl Extension {
         let acceptor = TlsAcceptor::from(Arc::new(tls(&issued.cert_pem, &issued.key_pem)));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let asked = Arc::new(Mutex::new(Vec::new()));
-        let (answer, seen): (Answer, _) = (Arc::new(answer), asked.clone());
+        let serving = Arc::new(Serving {
+            answer: Arc::new(answer),
+            asked: Mutex::default(),
+            is_silent: AtomicBool::new(false),
+        });
+        let shared = serving.clone();
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (acceptor, answer, seen) = (acceptor.clone(), answer.clone(), seen.clone());
+                let (acceptor, serving) = (acceptor.clone(), shared.clone());
                 tokio::spawn(async move {
                     let Ok(stream) = acceptor.accept(stream).await else {
                         return;
@@ -80,7 +91,7 @@ impl Extension {
                     let chain = stream.get_ref().1.peer_certificates();
                     let certificate = chain.and_then(|c| c.first()).map(|c| c.to_vec());
                     let service = hyper::service::service_fn(move |request| {
-                        serve(request, certificate.clone(), answer.clone(), seen.clone())
+                        serve(request, certificate.clone(), serving.clone())
                     });
                     let _ = hyper::server::conn::http1::Builder::new()
                         .serve_connection(TokioIo::new(stream), service)
@@ -91,7 +102,7 @@ impl Extension {
         });
         Self {
             address,
-            asked,
+            serving,
             task,
         }
     }
@@ -112,7 +123,12 @@ impl Extension {
     }
 
     pub fn asked(&self) -> Vec<Asked> {
-        self.asked.lock().unwrap().clone()
+        self.serving.asked.lock().unwrap().clone()
+    }
+
+    /// From now on it takes requests and never answers.
+    pub fn fall_silent(&self) {
+        self.serving.is_silent.store(true, Ordering::Relaxed);
     }
 
     /// Makes the Service that leads here. The API takes no loopback address for an
@@ -163,8 +179,7 @@ fn tls(cert_pem: &str, key_pem: &str) -> rustls::ServerConfig {
 async fn serve(
     mut request: Request<Incoming>,
     certificate: Option<Vec<u8>>,
-    answer: Answer,
-    seen: Arc<Mutex<Vec<Asked>>>,
+    serving: Arc<Serving>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let upgrade = hyper::upgrade::on(&mut request);
     let (parts, body) = request.into_parts();
@@ -175,8 +190,11 @@ async fn serve(
         certificate,
         upgrade: Arc::new(Mutex::new(Some(upgrade))),
     };
-    seen.lock().unwrap().push(asked.clone());
-    Ok(answer(asked))
+    serving.asked.lock().unwrap().push(asked.clone());
+    if serving.is_silent.load(Ordering::Relaxed) {
+        std::future::pending::<()>().await;
+    }
+    Ok((serving.answer)(asked))
 }
 
 pub fn answer_json(value: &Value) -> Response<Full<Bytes>> {

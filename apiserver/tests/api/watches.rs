@@ -90,6 +90,29 @@ async fn initial_events_end_with_a_bookmark_that_says_so() {
 }
 
 #[tokio::test]
+async fn a_quiet_watch_is_told_each_minute_how_far_it_is() {
+    let cluster = Cluster::start().await;
+    cluster.namespace("g").await;
+    let maps = cluster.config_maps("g");
+    let params = kube::api::WatchParams::default();
+    let mut watch = Box::pin(maps.watch(&params, "0").await.unwrap());
+    cluster.namespace("elsewhere").await;
+    let newest = store::Store::revision(&*cluster.store);
+    tokio::time::pause();
+    for minute in 1..=3 {
+        let began = tokio::time::Instant::now();
+        let event = watch.next().await.unwrap().unwrap();
+        let took = began.elapsed().as_secs();
+        assert!((55..=65).contains(&took), "bookmark {minute}: {took} s");
+        let kube::api::WatchEvent::Bookmark(mark) = event else {
+            panic!("bookmark {minute}: {event:?}");
+        };
+        let told: u64 = mark.metadata.resource_version.parse().unwrap();
+        assert!(told >= newest.0, "bookmark {minute}: {told}, {newest:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_change_reaches_an_open_watch() {
     let cluster = Cluster::start().await;
     cluster.namespace("g").await;

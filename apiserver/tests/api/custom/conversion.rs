@@ -21,7 +21,10 @@ fn amount() -> Value {
 }
 
 async fn watched(cluster: &Cluster, path: &str) -> Vec<Value> {
-    let path = format!("{path}?watch=1&timeoutSeconds=1");
+    events_of(cluster, &format!("{path}?watch=1&timeoutSeconds=1")).await
+}
+
+async fn events_of(cluster: &Cluster, path: &str) -> Vec<Value> {
     let request = Request::get(path).body(Vec::new()).unwrap();
     let text = cluster.client().request_text(request).await.unwrap();
     text.lines()
@@ -351,12 +354,7 @@ async fn a_watcher_of_another_version_sees_converted_changes() {
         .ask(Method::DELETE, &format!("{WIDGETS}/a"), &Value::Null)
         .await;
     let path = format!("{NEWER}?watch=1&timeoutSeconds=1&resourceVersion={start}");
-    let request = Request::get(path).body(Vec::new()).unwrap();
-    let text = cluster.client().request_text(request).await.unwrap();
-    let events: Vec<Value> = text
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let events = events_of(&cluster, &path).await;
     let seen: Vec<_> = events
         .iter()
         .map(|e| (&e["type"], &e["object"]["spec"]["amount"]))
@@ -364,6 +362,24 @@ async fn a_watcher_of_another_version_sees_converted_changes() {
     let (added, modified, deleted) = (json!("ADDED"), json!("MODIFIED"), json!("DELETED"));
     let (one, two) = (json!(1), json!(2));
     assert_eq!(seen, [(&added, &one), (&modified, &two), (&deleted, &two)]);
+}
+
+#[tokio::test]
+async fn the_bookmark_at_the_end_of_a_watch_is_before_a_change_that_is_being_converted() {
+    let (cluster, hook) = with_converter().await;
+    let start = cluster.get(WIDGETS).await["metadata"]["resourceVersion"].clone();
+    let path = format!(
+        "{NEWER}?watch=1&timeoutSeconds=1&allowWatchBookmarks=true&resourceVersion={}",
+        start.as_str().unwrap()
+    );
+    cluster
+        .ask(Method::POST, WIDGETS, &widget("a", &json!({ "size": 1 })))
+        .await;
+    hook.fall_silent();
+    let events = events_of(&cluster, &path).await;
+    assert_eq!(events.len(), 1, "{events:?}");
+    assert_eq!(events[0]["type"], "BOOKMARK", "{events:?}");
+    assert_eq!(events[0]["object"]["metadata"]["resourceVersion"], start);
 }
 
 #[tokio::test]
