@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use apimachinery::selector::LabelSelector;
+use apimachinery::status::Resource;
 use apimachinery::{Status, meta, status};
 use http::{Request, Response, StatusCode};
 use serde_json::Value;
@@ -27,6 +28,9 @@ const RETRY_SECONDS: u16 = 10;
 /// Lost races are tried again so often, with a pause for who is faster.
 const ATTEMPTS: usize = 20;
 const PAUSE: Duration = Duration::from_millis(10);
+/// So many evicted pods that the disruption controller has not seen go are enough:
+/// each is noted in its budget.
+const UNCONFIRMED: usize = 2000;
 
 pub async fn post(
     registry: &Registry<'_>,
@@ -198,6 +202,12 @@ async fn take(
     if count("observedGeneration") < meta::generation(budget) {
         let why = "The disruption budget has not yet been processed";
         return Err(refusal(name, why, RETRY_SECONDS));
+    }
+    let unconfirmed = budget["status"]["disruptedPods"].as_object();
+    if unconfirmed.is_some_and(|pods| pods.len() > UNCONFIRMED) {
+        let budgets = Resource::new("policy", "poddisruptionbudget");
+        let why = "DisruptedPods map too big - too many evictions not confirmed by PDB controller";
+        return Err(Status::forbidden(budgets, name, why));
     }
     if allowed <= 0 {
         let needs = format!(

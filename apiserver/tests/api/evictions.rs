@@ -124,3 +124,19 @@ async fn an_eviction_of_another_pod_takes_nothing_from_the_budget() {
     let left = cluster.get(&format!("{BUDGETS}/b")).await;
     assert_eq!(left["status"]["disruptionsAllowed"], 1);
 }
+
+#[tokio::test]
+async fn a_budget_that_nobody_keeps_up_lets_only_so_many_pods_go() {
+    let cluster = with_budget(1).await;
+    run(&cluster, "p", "Running", "True").await;
+    let gone = (0..=2000).map(|n| (format!("gone-{n}"), json!("2026-01-01T00:00:00Z")));
+    let gone: serde_json::Map<_, _> = gone.collect();
+    let status = json!({ "status": { "disruptedPods": gone } });
+    let path = format!("{BUDGETS}/b/status");
+    cluster.ask(Method::PATCH, &path, &status).await;
+    let refused = evict(&cluster, "p", &json!({})).await;
+    assert_eq!(refused["code"], 403, "{refused}");
+    let why = "poddisruptionbudget.policy \"b\" is forbidden: DisruptedPods map too big - \
+        too many evictions not confirmed by PDB controller";
+    assert_eq!(refused["message"], why);
+}
