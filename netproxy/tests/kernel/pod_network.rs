@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use netproxy::PodNetwork;
 
-use crate::world::{BRIDGE, Netns, config, ip, on_a_node, pod};
+use crate::world::{BRIDGE, Netns, config, eventually, ip, on_a_node, pod};
 
 /// Accepts one connection in a namespace and tells who came.
 fn greet_one(netns: &Netns, address: Ipv4Addr) -> (std::thread::JoinHandle<Ipv4Addr>, u16) {
@@ -142,6 +142,8 @@ fn remove_everything_leaves_the_node_as_it_was() {
         ip("link set up1 up");
         ip("addr add 192.168.77.1/24 dev up0");
         ip("link set up0 up");
+        let is_up = |end: &str| ip(&format!("-o link show {end}")).contains("state UP");
+        eventually("both ends have carrier", || is_up("up0") && is_up("up1")).await;
         let picture = || (ip("-o link"), ip("route show table all"), tables());
         let before = picture();
         let network = PodNetwork::open(config(&state)).await.unwrap();
