@@ -246,6 +246,9 @@ impl<K: Object> Informer<K> {
     fn drop_unlisted(&self, listed_at: u64) {
         let gone: Vec<Key> = {
             let mut state = self.write();
+            // Answers to writes that come from now on and are older than the list
+            // are of what the list would have.
+            state.see(listed_at);
             let listed = std::mem::take(&mut state.listing);
             let unlisted = state.objects.keys().filter(|key| !listed.contains(*key));
             unlisted.cloned().collect()
@@ -253,7 +256,6 @@ impl<K: Object> Informer<K> {
         for key in gone {
             self.end(&key, listed_at);
         }
-        self.write().see(listed_at);
     }
 
     fn tell(&self, old: Option<&K>, new: Option<&K>) {

@@ -10,6 +10,7 @@ use rcgen::{
 };
 use sha2::{Digest, Sha256};
 use x509_parser::certification_request::X509CertificationRequest;
+use x509_parser::oid_registry::{OID_PKCS1_SHA1WITHRSA, OID_SHA1_WITH_RSA};
 use x509_parser::prelude::FromDer;
 
 use crate::{Error, private_file, subject};
@@ -171,9 +172,18 @@ fn requested_key(csr_pem: &str) -> Result<SubjectPublicKeyInfo, rcgen::Error> {
     let (_, block) = x509_parser::pem::parse_x509_pem(csr_pem.as_bytes()).map_err(unreadable)?;
     let (_, csr) = X509CertificationRequest::from_der(&block.contents)
         .map_err(|_| rcgen::Error::CouldNotParseCertificationRequest)?;
+    if is_sha1(&csr) {
+        return Err(rcgen::Error::UnsupportedSignatureAlgorithm);
+    }
     csr.verify_signature()
         .map_err(|_| rcgen::Error::InvalidCertificationRequestSignature)?;
     SubjectPublicKeyInfo::from_der(csr.certification_request_info.subject_pki.raw)
+}
+
+/// Who has found a collision could prove to have a key that they have not.
+fn is_sha1(csr: &X509CertificationRequest<'_>) -> bool {
+    let algorithm = &csr.signature_algorithm.algorithm;
+    *algorithm == OID_PKCS1_SHA1WITHRSA || *algorithm == OID_SHA1_WITH_RSA
 }
 
 /// A key and a request to sign it, for a node that joins.
@@ -190,11 +200,17 @@ pub fn make_csr(request: &Request) -> Result<(String, String), Error> {
 }
 
 pub(crate) fn csr_params(request: &Request) -> Result<CertificateParams, rcgen::Error> {
-    let mut params = CertificateParams::new(request.dns_names.clone())?;
+    // A DNS name that reads like an address stays a DNS name: whoever grants names
+    // looks at addresses otherwise.
+    let names = request.dns_names.iter();
+    let names = names.map(|name| Ok(SanType::DnsName(name.as_str().try_into()?)));
+    let addresses = request.addresses.iter().copied();
+    let addresses = addresses.map(|ip| Ok(SanType::IpAddress(ip)));
+    let mut params = CertificateParams::default();
     params.distinguished_name = subject::of(request);
-    params
-        .subject_alt_names
-        .extend(request.addresses.iter().map(|ip| SanType::IpAddress(*ip)));
+    params.subject_alt_names = names
+        .chain(addresses)
+        .collect::<Result<_, rcgen::Error>>()?;
     Ok(params)
 }
 
@@ -232,11 +248,7 @@ fn self_signed(common_name: &str) -> Result<(String, String), rcgen::Error> {
 }
 
 fn leaf_params(request: &Request) -> Result<CertificateParams, rcgen::Error> {
-    let mut params = CertificateParams::new(request.dns_names.clone())?;
-    params
-        .subject_alt_names
-        .extend(request.addresses.iter().map(|ip| SanType::IpAddress(*ip)));
-    params.distinguished_name = subject::of(request);
+    let mut params = csr_params(request)?;
     params.is_ca = IsCa::ExplicitNoCa;
     params.key_usages = request.usages.iter().filter_map(key_usage).collect();
     if params.key_usages.is_empty() {

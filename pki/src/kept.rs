@@ -5,11 +5,11 @@ use std::path::Path;
 use jiff::Timestamp;
 use x509_parser::certificate::X509Certificate;
 
-use crate::{Authority, Error, Issued, Request, Validity, private_file};
+use crate::{Authority, Error, Identity, Issued, Request, Validity, private_file};
 
 /// Loads `<dir>/<name>.crt` and `.key`, or issues them anew when they are
 /// missing, two thirds through their life, of another authority, for another
-/// subject, or do not cover `request`.
+/// subject, do not belong together, or do not cover `request`.
 pub fn load_or_issue(
     authority: &Authority,
     dir: &Path,
@@ -24,7 +24,11 @@ pub fn load_or_issue(
         private_file::read(&key_path)?,
     ) && still_good(&cert_pem, authority, request)
     {
-        return Ok(Issued { cert_pem, key_pem });
+        let kept = Issued { cert_pem, key_pem };
+        // A crash between the two files leaves a key of no certificate.
+        if Identity::new(&kept).is_ok() {
+            return Ok(kept);
+        }
     }
     issue(authority, dir, name, request)
 }

@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use base64::Engine as _;
 use pki::{Authority, BoundObject, Claims, KubernetesClaims, Request, TokenKey, Usage};
 use x509_parser::certification_request::X509CertificationRequest;
+use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
 
 fn claims(now: u64, lifetime: u64) -> Claims {
@@ -202,6 +203,51 @@ fn requests_of_other_tools_and_keys_are_signed() {
         assert_eq!(subject_of(&signed), "O=app1, O=app2, CN=jbeda", "{key}");
         assert!(is_signed_by(&ca, &signed), "{key}");
     }
+}
+
+#[test]
+fn request_signed_by_a_weak_digest_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let ca = Authority::load_or_create(dir.path(), "ca", "skiff-ca").unwrap();
+    let refused = ca.sign_csr(include_str!("requests/sha1.csr"), &of_groups(&["app1"]));
+    assert!(matches!(refused, Err(pki::Error::Request { .. })));
+}
+
+#[test]
+fn name_that_reads_like_an_address_is_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let ca = Authority::load_or_create(dir.path(), "ca", "skiff-ca").unwrap();
+    let request = Request {
+        common_name: "system:node:10.96.0.1".into(),
+        dns_names: vec!["10.96.0.1".into()],
+        usages: vec![Usage::Server],
+        ..Request::default()
+    };
+    let (csr, _) = pki::make_csr(&request).unwrap();
+    let signed = ca.sign_csr(&csr, &request).unwrap();
+    for cert in [signed, ca.issue(&request).unwrap().cert_pem] {
+        let (_, pem) = x509_parser::pem::parse_x509_pem(cert.as_bytes()).unwrap();
+        let cert = pem.parse_x509().unwrap();
+        let names = cert.subject_alternative_name().unwrap().unwrap();
+        assert_eq!(
+            names.value.general_names,
+            [GeneralName::DNSName("10.96.0.1")]
+        );
+    }
+}
+
+#[test]
+fn key_that_is_not_the_certificates_is_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let ca = Authority::load_or_create(dir.path(), "ca", "skiff-ca").unwrap();
+    let request = of_groups(&["app1"]);
+    let first = pki::load_or_issue(&ca, dir.path(), "x", &request).unwrap();
+    // As when the machine stops before the certificate is written.
+    let other = ca.issue(&request).unwrap();
+    std::fs::write(dir.path().join("x.key"), &other.key_pem).unwrap();
+    let anew = pki::load_or_issue(&ca, dir.path(), "x", &request).unwrap();
+    assert_ne!(anew.cert_pem, first.cert_pem);
+    pki::Identity::new(&anew).unwrap();
 }
 
 #[test]

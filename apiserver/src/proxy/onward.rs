@@ -105,10 +105,11 @@ impl Kubelets {
     /// A node whose address is the API server's would have requests come back as
     /// from the kubelets' client. Looked at once connected: a name may stand for
     /// another address by then, and a connection within a machine has one address
-    /// at both ends, whichever of the machine's it is.
+    /// at both ends, unless it is one of loopback.
     fn is_this_server(&self, stream: &TcpStream) -> std::io::Result<bool> {
         let (there, here) = (stream.peer_addr()?, stream.local_addr()?);
-        Ok(there.port() == self.own_port && there.ip() == here.ip())
+        let is_here = there.ip() == here.ip() || there.ip().to_canonical().is_loopback();
+        Ok(there.port() == self.own_port && is_here)
     }
 
     async fn dial(&self, to: &Destination) -> Result<Box<dyn Stream>, BoxError> {

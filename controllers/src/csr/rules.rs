@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use apimachinery::names::dns_subdomain;
 use k8s_openapi::api::certificates::v1::CertificateSigningRequestSpec;
 
 use super::asked::Asked;
@@ -72,7 +73,8 @@ impl Signer {
         if asked.organizations != [NODES] {
             return Err(Refusal::Organization);
         }
-        if asked.node_name().is_none() {
+        let names_a_node = |name| dns_subdomain(name).is_empty();
+        if !asked.node_name().is_some_and(names_a_node) {
             return Err(Refusal::CommonName);
         }
         let has_names = !asked.dns_names.is_empty() || !asked.addresses.is_empty();

@@ -70,11 +70,10 @@ fn node_certificate_is_of_the_nodes_group_alone() {
         Signer::NodeClient.check(&spec, &asked),
         Err(Refusal::Organization)
     );
-    let mut asked = node("");
-    assert_eq!(
-        Signer::NodeClient.check(&spec, &asked),
-        Err(Refusal::CommonName)
-    );
+    for name in ["", "*.example.com", "N1", "a/b"] {
+        let refused = Signer::NodeClient.check(&spec, &node(name));
+        assert_eq!(refused, Err(Refusal::CommonName), "{name}");
+    }
     asked = serving("n1", "n1");
     assert_eq!(Signer::NodeClient.check(&spec, &asked), Err(Refusal::Names));
 }
