@@ -19,7 +19,7 @@ use crate::audit::{Auditor, Trail};
 use crate::authn::{Authenticator, impersonation};
 use crate::authz::{Attributes, Authorizer};
 use crate::body::{Body, RequestBody};
-use crate::bounds::{self, Bounds};
+use crate::bounds::{self, Bounds, Place};
 use crate::discovery::Discovery;
 use crate::metrics::Metrics;
 use crate::notes::Notes;
@@ -68,20 +68,20 @@ pub struct Call {
 }
 
 /// One request as it comes: read, and nothing decided.
-struct Asked<'p> {
+struct Asked {
     route: Route,
     query: Query,
     request: Request<RequestBody>,
     /// Who asks, or why that is not known.
     user: Result<Arc<User>, Status>,
-    peer: &'p Peer,
+    peer: Arc<Peer>,
 }
 
-impl<'p> Asked<'p> {
+impl Asked {
     fn read(
         request: Request<RequestBody>,
         user: Result<Arc<User>, Status>,
-        peer: &'p Peer,
+        peer: Arc<Peer>,
     ) -> Self {
         let uri = request.uri();
         let query = Query::parse(uri.query().unwrap_or(""));
@@ -108,23 +108,46 @@ impl Api {
     pub async fn answer(
         self: &Arc<Self>,
         mut request: Request<RequestBody>,
-        peer: &Peer,
+        peer: Arc<Peer>,
     ) -> Response<Body> {
-        let user = self.authn.authenticate(request.headers_mut(), peer).await;
+        let user = self.authn.authenticate(request.headers_mut(), &peer).await;
         self.bounded(Asked::read(request, user, peer)).await
     }
 
     /// In its turn, and in its time.
-    async fn bounded(self: &Arc<Self>, asked: Asked<'_>) -> Response<Body> {
+    async fn bounded(self: &Arc<Self>, asked: Asked) -> Response<Body> {
         let (Ok(user), Some(time)) = (&asked.user, bounds::time_of(&asked.route, &asked.query))
         else {
             return self.counted(asked, None).await;
         };
-        let _place = match self.bounds.place(&user.name).await {
+        let place = match self.bounds.place(user).await {
             Ok(place) => place,
             Err(refusal) => return self.refused(&asked.route, &refusal),
         };
-        self.counted(asked, Some(time)).await
+        if asked.route.verb.is_write() {
+            return self.carried_out(asked, place, time).await;
+        }
+        let response = self.counted(asked, Some(time)).await;
+        drop(place);
+        response
+    }
+
+    /// What was begun is brought to its end, and told to the audit log, though the
+    /// client has gone or its time is over: a write that is cut would leave behind what
+    /// it reserved.
+    async fn carried_out(
+        self: &Arc<Self>,
+        asked: Asked,
+        place: Place,
+        time: Duration,
+    ) -> Response<Body> {
+        let api = self.clone();
+        let work = tokio::spawn(async move {
+            let response = api.counted(asked, Some(time + bounds::GRACE)).await;
+            drop(place);
+            response
+        });
+        in_time(time, async { work.await.unwrap_or_else(|_| panicked()) }).await
     }
 
     fn refused(&self, route: &Route, why: &Status) -> Response<Body> {
@@ -140,11 +163,11 @@ impl Api {
         request: Request<RequestBody>,
         user: Result<Arc<User>, Status>,
     ) -> Response<Body> {
-        let peer = Peer::default();
-        self.counted(Asked::read(request, user, &peer), None).await
+        let peer = Arc::default();
+        self.counted(Asked::read(request, user, peer), None).await
     }
 
-    async fn counted(self: &Arc<Self>, asked: Asked<'_>, time: Option<Duration>) -> Response<Body> {
+    async fn counted(self: &Arc<Self>, asked: Asked, time: Option<Duration>) -> Response<Body> {
         let start = Instant::now();
         let span = self.metrics.begin(&asked.route);
         let answering = async {
@@ -163,7 +186,7 @@ impl Api {
         response
     }
 
-    async fn traced(self: &Arc<Self>, asked: Asked<'_>) -> Response<Body> {
+    async fn traced(self: &Arc<Self>, asked: Asked) -> Response<Body> {
         let request = &asked.request;
         let span = traced::request(
             request.method(),
@@ -179,22 +202,22 @@ impl Api {
         response
     }
 
-    async fn noted(self: &Arc<Self>, asked: Asked<'_>) -> Response<Body> {
+    async fn noted(self: &Arc<Self>, asked: Asked) -> Response<Body> {
         match &self.auditor {
             None => self.unaudited(asked).await,
             Some(auditor) => Box::pin(self.audited(auditor, asked)).await,
         }
     }
 
-    async fn unaudited(self: &Arc<Self>, asked: Asked<'_>) -> Response<Body> {
+    async fn unaudited(self: &Arc<Self>, asked: Asked) -> Response<Body> {
         let work = AssertUnwindSafe(self.respond(asked, None));
         let answered = work.catch_unwind().await;
         answered.unwrap_or_else(|_| panicked())
     }
 
     /// The same, and the audit log told of it.
-    async fn audited(self: &Arc<Self>, auditor: &Auditor, mut asked: Asked<'_>) -> Response<Body> {
-        let (route, peer) = (&asked.route, asked.peer);
+    async fn audited(self: &Arc<Self>, auditor: &Auditor, mut asked: Asked) -> Response<Body> {
+        let (route, peer) = (&asked.route, &asked.peer);
         let user = match &asked.user {
             Ok(user) => user,
             Err(status) => {
@@ -216,7 +239,7 @@ impl Api {
         }
     }
 
-    async fn respond(self: &Arc<Self>, asked: Asked<'_>, trail: Option<&Trail>) -> Response<Body> {
+    async fn respond(self: &Arc<Self>, asked: Asked, trail: Option<&Trail>) -> Response<Body> {
         match self.admit(asked, trail).await {
             Ok((call, request)) => {
                 let answered = dispatch::dispatch(self, &call, request).await;
@@ -241,7 +264,7 @@ impl Api {
 
     async fn admit(
         &self,
-        asked: Asked<'_>,
+        asked: Asked,
         trail: Option<&Trail>,
     ) -> Result<(Call, Request<RequestBody>), Status> {
         let own = asked.user?;

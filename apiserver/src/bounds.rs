@@ -1,12 +1,15 @@
 //! How many requests are worked on at once: the server's share for each client,
 //! so that none can starve the others, and a time for each request.
 //!
-//! Kubernetes has FlowSchemas and PriorityLevelConfigurations for this. Here all
-//! clients are equal: a user has so many requests under way, and some more that
-//! wait; beyond that, and after a while of waiting, they are told to come again.
-//! Watches, logs, exec and the like go on for long and use little, so they take no
-//! place; health is told whatever happens.
+//! Kubernetes has FlowSchemas and PriorityLevelConfigurations for this. Here a user
+//! has so many requests under way, and some more that wait; beyond that, and after a
+//! while of waiting, they are told to come again. The service accounts of a namespace
+//! are one user, for who has one makes more. The cluster's own parts have places of
+//! their own: whatever others do, nodes are alive and administrators are heard.
+//! Logs, exec and the like go on for long and use little, so they take no place, and
+//! watches only until they begin; health is told whatever happens.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,10 +19,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use crate::query::Query;
-use crate::route::{Resource, Route, Target, Verb};
+use crate::route::{Resource, Route, Target};
+use crate::user::{MASTERS, NODES, SERVICE_ACCOUNT_PREFIX, User};
 
 /// As many as kube-apiserver works on by default (`--max-requests-inflight`,
-/// `--max-mutating-requests-inflight`).
+/// `--max-mutating-requests-inflight`), of the cluster's own parts and of everybody else.
 const ALL: usize = 600;
 /// Of which one user has at most a third.
 const OF_ONE: usize = ALL / 3;
@@ -29,6 +33,8 @@ const WAITING: usize = 1000;
 const LONGEST_WAIT: Duration = Duration::from_secs(15);
 /// How long a request may take, as kube-apiserver's `--request-timeout`.
 const LONGEST_REQUEST: Duration = Duration::from_secs(60);
+/// How long a write may go on when its client has been told that it took too long.
+pub const GRACE: Duration = Duration::from_secs(30);
 /// Users that are remembered before those without a request are forgotten.
 const REMEMBERED: usize = 1024;
 
@@ -36,7 +42,8 @@ const REMEMBERED: usize = 1024;
 const LONG: &[&str] = &["attach", "exec", "log", "portforward", "proxy"];
 
 pub struct Bounds {
-    all: Arc<Semaphore>,
+    own: Arc<Semaphore>,
+    others: Arc<Semaphore>,
     users: Mutex<HashMap<Box<str>, Arc<Client>>>,
 }
 
@@ -57,7 +64,8 @@ pub struct Place {
 impl Default for Bounds {
     fn default() -> Self {
         Self {
-            all: Arc::new(Semaphore::new(ALL)),
+            own: Arc::new(Semaphore::new(ALL)),
+            others: Arc::new(Semaphore::new(ALL)),
             users: Mutex::default(),
         }
     }
@@ -68,14 +76,19 @@ impl Bounds {
     ///
     /// # Errors
     /// 429 when the user has too many requests waiting, or this one waited too long.
-    pub async fn place(&self, user: &str) -> Result<Place, Status> {
-        let client = self.client(user);
+    pub async fn place(&self, user: &User) -> Result<Place, Status> {
+        let client = self.client(&name_of(user));
+        let all = if is_own(user) {
+            &self.own
+        } else {
+            &self.others
+        };
         let known = client.known.clone().try_acquire_owned();
         let known = known.map_err(|_| too_many())?;
         let turn = async {
             // The own bound first: who waits for that holds nobody up.
             let own = client.under_way.clone().acquire_owned().await.ok()?;
-            let all = self.all.clone().acquire_owned().await.ok()?;
+            let all = all.clone().acquire_owned().await.ok()?;
             Some((own, all))
         };
         let turn = timeout(LONGEST_WAIT, turn).await.ok().flatten();
@@ -104,6 +117,24 @@ impl Bounds {
     }
 }
 
+/// Under which name a user's requests are counted.
+fn name_of(user: &User) -> Cow<'_, str> {
+    match user.as_service_account() {
+        Some((namespace, _)) => format!("{SERVICE_ACCOUNT_PREFIX}{namespace}").into(),
+        None => user.name.as_str().into(),
+    }
+}
+
+/// Whether the user is a part of the cluster or its administrator.
+fn is_own(user: &User) -> bool {
+    let account = user.as_service_account();
+    let is_part = account.map_or_else(
+        || user.name.starts_with("system:kube-"),
+        |(namespace, _)| namespace == "kube-system",
+    );
+    is_part || user.is_in(MASTERS) || user.is_in(NODES)
+}
+
 impl Client {
     fn is_busy(self: &Arc<Self>) -> bool {
         // Somebody is about to take a place, or has one.
@@ -126,7 +157,7 @@ pub fn time_of(route: &Route, query: &Query) -> Option<Duration> {
 fn is_bounded(route: &Route) -> bool {
     match &route.target {
         Target::Path => !is_health(&route.path) && !route.path.starts_with("/skiff/"),
-        Target::Resource(resource) => route.verb != Verb::Watch && !is_long(resource),
+        Target::Resource(resource) => !is_long(resource),
     }
 }
 
@@ -161,7 +192,6 @@ mod tests {
         ] {
             assert_eq!(time(path, ""), None, "{path}");
         }
-        assert_eq!(time("/api/v1/pods", "watch=1"), None);
     }
 
     #[test]
@@ -173,18 +203,58 @@ mod tests {
         assert_eq!(time("/api/v1/pods", "timeout=0s"), seconds(60));
     }
 
+    fn user(name: &str) -> User {
+        User::new(name, [])
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_makes_service_accounts_gets_no_more_places_by_them() {
+        let bounds = Bounds::default();
+        let mut places = Vec::new();
+        for at in 0..OF_ONE {
+            let account = User::service_account("shop", &format!("a{at}"), "");
+            places.push(bounds.place(&account).await.unwrap());
+        }
+        let one_more = User::service_account("shop", "one-more", "");
+        assert!(bounds.place(&one_more).await.is_err());
+        let elsewhere = User::service_account("other", "a1", "");
+        assert!(bounds.place(&elsewhere).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nodes_and_administrators_are_heard_when_others_have_all_places() {
+        let bounds = Bounds::default();
+        let mut places = Vec::new();
+        for at in 0..ALL {
+            let name = ["ann", "bob", "cid"][at % 3];
+            places.push(bounds.place(&user(name)).await.unwrap());
+        }
+        assert!(bounds.place(&user("dora")).await.is_err());
+        let node = User::new("system:node:n1", [NODES.to_owned()]);
+        let parts = [
+            node,
+            User::admin("root"),
+            user("system:kube-scheduler"),
+            User::service_account("kube-system", "dns", ""),
+        ];
+        for part in parts {
+            assert!(bounds.place(&part).await.is_ok(), "{part:?}");
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn who_has_all_places_of_one_waits_and_others_do_not() {
         let bounds = Bounds::default();
         let mut places = Vec::new();
         for _ in 0..OF_ONE {
-            places.push(bounds.place("ann").await.unwrap());
+            places.push(bounds.place(&user("ann")).await.unwrap());
         }
-        let other = timeout(Duration::ZERO, bounds.place("bob")).await;
+        let other = timeout(Duration::ZERO, bounds.place(&user("bob"))).await;
         assert!(other.unwrap().is_ok());
-        let late = bounds.place("ann").await.err().unwrap();
+        let late = bounds.place(&user("ann")).await.err().unwrap();
         assert_eq!(late.code, 429);
-        let (next, ()) = tokio::join!(bounds.place("ann"), async { drop(places.pop()) });
+        let ann = user("ann");
+        let (next, ()) = tokio::join!(bounds.place(&ann), async { drop(places.pop()) });
         assert!(next.is_ok());
     }
 
@@ -193,24 +263,25 @@ mod tests {
         let bounds = Bounds::default();
         let mut places = Vec::new();
         for _ in 0..OF_ONE {
-            places.push(bounds.place("ann").await.unwrap());
+            places.push(bounds.place(&user("ann")).await.unwrap());
         }
-        let mut waiting: Vec<_> = (0..WAITING)
-            .map(|_| Box::pin(bounds.place("ann")))
-            .collect();
+        let ann = user("ann");
+        let mut waiting: Vec<_> = (0..WAITING).map(|_| Box::pin(bounds.place(&ann))).collect();
         for place in &mut waiting {
             assert!(futures::poll!(place).is_pending());
         }
-        let refused = timeout(Duration::ZERO, bounds.place("ann")).await.unwrap();
+        let refused = timeout(Duration::ZERO, bounds.place(&user("ann")))
+            .await
+            .unwrap();
         assert_eq!(refused.err().unwrap().code, 429);
     }
 
     #[tokio::test]
     async fn users_are_forgotten_when_they_ask_no_more() {
         let bounds = Bounds::default();
-        let kept = bounds.place("kept").await.unwrap();
+        let kept = bounds.place(&user("kept")).await.unwrap();
         for at in 0..3 * REMEMBERED {
-            bounds.place(&at.to_string()).await.unwrap();
+            bounds.place(&user(&at.to_string())).await.unwrap();
         }
         let users = bounds.users.lock().unwrap();
         assert!(users.len() <= REMEMBERED + 1, "{}", users.len());

@@ -186,7 +186,7 @@ fn answer(
 ) -> BoxFuture<'static, Result<http::Response<Body>, std::convert::Infallible>> {
     Box::pin(async move {
         let request = request.map(|body| body.map_err(BoxError::from).boxed_unsync());
-        Ok(api.answer(request, &peer).await)
+        Ok(api.answer(request, peer).await)
     })
 }
 

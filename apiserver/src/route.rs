@@ -80,6 +80,10 @@ impl Verb {
         }
     }
 
+    pub fn is_write(self) -> bool {
+        !matches!(self, Self::Get | Self::List | Self::Watch | Self::Other)
+    }
+
     fn of(method: &Method, has_name: bool, is_watch: bool) -> Self {
         match (method.as_str(), has_name) {
             ("GET" | "HEAD", _) if is_watch => Self::Watch,

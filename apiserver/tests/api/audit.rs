@@ -1,11 +1,15 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use apiserver::{Access, User, audit};
 use http::Method;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::cluster::{Cluster, TOKEN, ask_as};
+use crate::interrupted::Interrupted;
 use crate::listen::over_tls;
 
 const MAPS: &str = "/api/v1/namespaces/default/configmaps";
@@ -17,6 +21,11 @@ fn map(name: &str) -> Value {
 /// A server with these rules; what it itself does at its start is not told.
 async fn start(rules: &str) -> Cluster {
     let dir = tempfile::tempdir().unwrap();
+    let access = audited(&dir, rules);
+    Cluster::start_with(dir, 0, access).await.unwrap()
+}
+
+fn audited(dir: &TempDir, rules: &str) -> Access {
     let policy = dir.path().join("policy.yaml");
     let text = format!(
         "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: None\n  users: ['system:apiserver']\n{rules}"
@@ -29,11 +38,10 @@ async fn start(rules: &str) -> Cluster {
         max_backups: 0,
         max_size: 0,
     };
-    let access = Access {
+    Access {
         audit: Some(audit),
         ..Access::default()
-    };
-    Cluster::start_with(dir, 0, access).await.unwrap()
+    }
 }
 
 /// The log's events; the server is stopped, so that all are there.
@@ -153,4 +161,38 @@ async fn a_watch_is_told_when_it_starts_and_when_it_ends() {
     assert_eq!(stages, all.map(Some));
     assert_eq!(events[1]["verb"], "watch");
     assert!(events[2]["responseObject"].is_null());
+}
+
+#[tokio::test]
+async fn a_write_whose_time_is_over_goes_on_and_is_told() {
+    let (dir, layer) = (tempfile::tempdir().unwrap(), OnceLock::new());
+    let access = audited(&dir, "- level: Metadata\n  omitStages: [RequestReceived]\n");
+    let cluster = Cluster::start_over(dir, 0, access, |log| {
+        layer
+            .get_or_init(|| Arc::new(Interrupted::new(log)))
+            .clone()
+    });
+    let cluster = cluster.await.unwrap();
+    cluster.ask(Method::POST, MAPS, &map("a")).await;
+    let store = layer.get().unwrap();
+    store.after_read("/registry/configmaps/default/a", async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    });
+    let change = json!({ "data": { "k": "late" } });
+    let path = format!("{MAPS}/a?timeout=20ms");
+    let client = over_tls(&cluster, json!({ "token": TOKEN })).await;
+    let late = ask_as(&client, Method::PATCH, &path, &change).await;
+    assert_eq!(late["code"], 504, "{late}");
+    let unseen = async {
+        while cluster.get(&format!("{MAPS}/a")).await["data"]["k"] != "late" {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let seen = tokio::time::timeout(Duration::from_secs(10), unseen).await;
+    seen.expect("the change is made");
+    let events = events(cluster).await;
+    let patches: Vec<_> = events.iter().filter(|e| e["verb"] == "patch").collect();
+    assert_eq!(patches.len(), 1, "{events:?}");
+    assert_eq!(patches[0]["stage"], "ResponseComplete");
+    assert_eq!(patches[0]["responseStatus"]["code"], 200);
 }
